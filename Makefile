@@ -1,0 +1,56 @@
+# Two commands matter: `make poet` and `make test`. `make help` lists the rest.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+RUNS := $(or $(NANOPOET_RUNS),runs)
+
+.DEFAULT_GOAL := help
+.PHONY: help install corpus poet test lint types unit doctor bench datacard clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else f"Python {v[0]}.{v[1]} found; 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+install: $(INSTALLED) ## make .venv and install everything into it
+
+corpus: $(INSTALLED) ## prepare the poems in raw/ (once)
+	$(BIN)/nanopoet corpus
+
+poet: corpus ## prepare, train a poet (about 4 minutes), let it write four poems
+	$(BIN)/nanopoet train --preset quick $(if $(wildcard $(RUNS)/quick/config.json),--resume --name quick)
+	$(BIN)/nanopoet write --run quick -n 4
+	@echo "The loss curve is $(RUNS)/quick/midtrain.png."
+	@echo "Next: read nanopoet_ref/tokenizer.py, the first chapter's code;"
+	@echo "      $(BIN)/nanopoet write --author 李白 --form jueju7 --title 'spring view' --pinyin"
+	@echo "      make test"
+
+test: corpus lint types unit ## everything that is checked: style, types, examples, tests
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(INSTALLED)
+	$(BIN)/mypy
+
+unit: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+doctor: $(INSTALLED) ## look at this machine
+	$(BIN)/nanopoet doctor
+
+bench: $(INSTALLED) ## compare speed and memory with the textbook's
+	$(BIN)/nanopoet bench
+
+datacard: corpus ## write raw/README.md anew from the prepared poems
+	$(BIN)/python -m nanopoet.datacard
+
+clean: ## remove what was built; raw/ and runs/ stay
+	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

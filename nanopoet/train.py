@@ -1,0 +1,320 @@
+"""`nanopoet train`: run the stages of a preset, and leave a run that can be resumed."""
+
+import hashlib
+import json
+import platform
+import signal
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from nanopoet.presets import LOSSES, Preset, PresetError, Stage
+from nanopoet.runs import Run, RunError, write_atomically
+from nanopoet_ref.checkpoint import load_checkpoint, save_checkpoint, warm_start
+from nanopoet_ref.corpus import REGULATED, Poem, load_poems, read_text, split_hash, split_poems
+from nanopoet_ref.gpt import GPT, GPTConfig, count_parameters, generate
+from nanopoet_ref.loss import uniform_loss, unigram_loss
+from nanopoet_ref.midtraining import count_cut, midtrain, write_poems
+from nanopoet_ref.optim import configure_optimizers
+from nanopoet_ref.pretraining import poem_stream, pretrain
+from nanopoet_ref.runtime import fast_precision, make_generator, pick_device, seed_everything
+from nanopoet_ref.schedule import SCHEDULES
+from nanopoet_ref.tokenizer import (
+    BOS,
+    FIELDS,
+    CharTokenizer,
+    Ids,
+    build_vocab,
+    render_poems,
+)
+from nanopoet_ref.training import SPLITS, StepLog, TrainConfig, plot_curves
+
+
+class RunInterrupted(Exception):  # noqa: N818 (nothing went wrong)
+    """The run was asked to stop; everything up to now is saved."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a run learns from: poems, or one plain text."""
+
+    train: Sequence[Poem] | str
+    val: Sequence[Poem] | str
+    fingerprint: str
+
+    def poems(self, split: str) -> Sequence[Poem]:
+        """The poems of a split; a plain text has none."""
+        part = getattr(self, split)
+        return [] if isinstance(part, str) else part
+
+    def texts(self) -> list[str]:
+        """All training text, for the vocabulary."""
+        if isinstance(self.train, str):
+            return [self.train]
+        return [getattr(poem, field) for poem in self.train for field in FIELDS]
+
+    def stream(self, tokenizer: CharTokenizer, split: str) -> Ids:
+        """One split as a stream of ids, for pre-training."""
+        part = getattr(self, split)
+        return tokenizer.encode(part) if isinstance(part, str) else poem_stream(tokenizer, part)
+
+
+def load_data(preset: Preset) -> Data:
+    """The poems a preset asks for, split; or its text, cut at nine tenths."""
+    if preset.text is not None:
+        text = read_text(Path(preset.text))
+        cut = len(text) * 9 // 10
+        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        return Data(text[:cut], text[cut:], f"text {digest}")
+    poems = load_poems(script=preset.script)
+    if preset.forms == "regulated":
+        poems = [poem for poem in poems if poem.form in REGULATED.values()]
+    train, val = split_poems(poems)
+    return Data(train, val, split_hash(train, val))
+
+
+def make_optimizers(model: GPT, table: dict[str, Any]) -> list[torch.optim.Optimizer]:
+    """As `configure_optimizers`, or `{ plain_adamw = 3e-4 }`: PyTorch's AdamW as it comes."""
+    if "plain_adamw" in table:
+        return [torch.optim.AdamW(model.parameters(), lr=table["plain_adamw"])]
+    return configure_optimizers(model, **table)
+
+
+@contextmanager
+def stop_signal() -> Iterator[list[int]]:
+    """A list that fills at the first Ctrl-C (or TERM); a second one ends the program at once."""
+    received: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        received.append(number)
+        signal.signal(number, previous[number])
+        tqdm.write("stopping after this step …")
+
+    previous = {
+        int(number): signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+class Recorder:
+    """Called after every step: writes metrics, prints evaluations, saves, stops when asked."""
+
+    def __init__(
+        self,
+        run: Run,
+        stage: Stage,
+        model: GPT,
+        tokenizer: CharTokenizer,
+        optimizers: Sequence[torch.optim.Optimizer],
+        stopping: list[int],
+        seed: int,
+    ) -> None:
+        self.run, self.stage = run, stage
+        self.model, self.tokenizer, self.optimizers = model, tokenizer, optimizers
+        self.stopping, self.seed = stopping, seed
+        beside = "  text " if stage.text_losses else ""
+        tqdm.write(f" step   train     val{beside}      lr   grad   tokens/s")
+
+    def save(self, step: int) -> None:
+        save_checkpoint(
+            self.run.checkpoint_path,
+            self.model,
+            self.tokenizer,
+            step,
+            self.optimizers,
+            {"stage": self.stage.name},
+        )
+
+    def __call__(self, log: StepLog) -> None:
+        self.run.append_metrics(self.stage.name, log)
+        if log.val_loss is not None:
+            self.print_row(log)
+            self.write_sample(log.step)
+        last = log.step == self.stage.max_steps
+        if self.stopping or last or log.step % self.stage.save_interval == 0:
+            self.save(log.step)
+        if self.stopping and not last:
+            raise RunInterrupted(f"stopped after step {log.step} of {self.stage.name}")
+
+    def print_row(self, log: StepLog) -> None:
+        beside = ""
+        if self.stage.text_losses:
+            text_loss = self.stage.text_losses.get(str(log.step))
+            beside = f"  {text_loss:.3f}" if text_loss is not None else "       "
+        row = f"{log.step:5d}   {log.train_loss:.3f}   {log.val_loss:.3f}{beside}"
+        if log.lr is not None and log.grad_norm is not None:
+            row += f"   {log.lr:.5f}  {log.grad_norm:5.2f}  {log.tokens / log.seconds:9,.0f}"
+        tqdm.write(row)
+
+    def write_sample(self, step: int) -> None:
+        """A few characters from what the model knows now, into samples.txt."""
+        generator = make_generator(self.seed, step)
+        if self.stage.name == "midtrain":
+            poem = write_poems(
+                self.model,
+                self.tokenizer,
+                [Poem("", "五言绝句", "", "")],
+                temperature=0.8,
+                generator=generator,
+            )[0]
+            sample = f"{poem.title} ({poem.author}) {poem.content}"
+        else:
+            special = self.tokenizer.special
+            rows = generate(
+                self.model,
+                [[special[BOS]]],
+                48,
+                temperature=0.8,
+                banned=[i for token, i in special.items() if token != BOS],
+                generator=generator,
+            )
+            sample = self.tokenizer.decode(rows[0][1:]).replace(BOS, " / ")
+        with self.run.samples_path.open("a", encoding="utf-8") as file:
+            file.write(f"{self.stage.name} step {step}: {sample}\n")
+
+
+def run_stage(
+    run: Run,
+    stage: Stage,
+    data: Data,
+    tokenizer: CharTokenizer,
+    settings: dict,
+    stopping: list[int],
+) -> None:
+    """Train one stage from where it stands: its beginning, or the run's checkpoint."""
+    preset, seed = run.preset(), settings["seed"]
+    device = pick_device(settings["device"])
+    seed_everything(seed)
+    model = GPT(GPTConfig(vocab_size=len(tokenizer), **preset.model))
+    order = [s.name for s in preset.stages]
+    if earlier := order[: order.index(stage.name)]:
+        warm_start(model, tokenizer, run.weights_path(earlier[-1]))
+    model.to(device)
+    optimizers = make_optimizers(model, stage.optimizer)
+    start_step = 0
+    if run.checkpoint_path.is_file():
+        saved = load_checkpoint(run.checkpoint_path)
+        if saved.notes["stage"] == stage.name:
+            model.load_state_dict(saved.model.state_dict())
+            saved.restore(optimizers)
+            start_step = saved.step
+    rows = [
+        row
+        for row in run.read_metrics()
+        if row["stage"] != stage.name or (start_step and row["step"] <= start_step)
+    ]
+    run.keep_metrics(rows)
+
+    # What "auto" came to was written down when the run began, so that resuming gives the same bits.
+    precision = settings["precision"] if stage.precision == "auto" else stage.precision
+    config = TrainConfig(
+        stage.max_steps, stage.micro_steps, stage.eval_interval, stage.grad_clip or None, precision
+    )
+    schedule = dict(stage.schedule)
+    lr_mult = partial(SCHEDULES[schedule.pop("name")], max_steps=stage.max_steps, **schedule)
+    options: dict[str, Any] = {
+        "batch_size": stage.batch_size,
+        "eval_iters": stage.eval_iters,
+        "seed": seed,
+        "loss_fn": LOSSES[stage.loss],
+        "optimizers": optimizers,
+        "callback": Recorder(run, stage, model, tokenizer, optimizers, stopping, seed),
+        "start_step": start_step,
+        "progress": True,
+    }
+    lines = {"uniform": uniform_loss(len(tokenizer))}
+    if stage.name == "pretrain":
+        ids, val_ids = data.stream(tokenizer, "train"), data.stream(tokenizer, "val")
+        lines["unigram"] = unigram_loss(ids, len(tokenizer), val_ids)
+        pretrain(model, ids, val_ids, lr_mult, config, **options)
+    else:
+        framed, val_framed = (render_poems(tokenizer, data.poems(split)) for split in SPLITS)
+        lines["unigram"] = unigram_loss(framed[0], len(tokenizer), val_framed[0])
+        cut = count_cut(framed[1], model.config.block_size)
+        tqdm.write(f"{cut:,} of {len(framed[1]) - 1:,} poems are longer than the block and are cut")
+        midtrain(model, framed, val_framed, lr_mult, config, mask=stage.mask, **options)
+    save_checkpoint(run.weights_path(stage.name), model, tokenizer, stage.max_steps)
+    plot_curves(run.logs(stage.name), run.curve_path(stage.name), lines)
+
+
+def write_catalog(run: Run, data: Data) -> None:
+    """Which forms, authors and frequent titles the run has seen, with their counts."""
+    if not data.poems("train"):
+        return
+    counts = {
+        field: Counter(getattr(poem, field) for poem in data.poems("train")) for field in FIELDS[:3]
+    }
+    titles = Counter({title: n for title, n in counts["title"].items() if n > 2})
+    catalog = {"forms": counts["form"], "authors": counts["author"], "titles": titles}
+    write_atomically(run.catalog_path, json.dumps(catalog, ensure_ascii=False))
+
+
+def start_run(run: Run, preset: Preset, seed: int, device: str) -> None:
+    """Write down what is about to be trained, vocabulary included."""
+    data = load_data(preset)
+    tokenizer = CharTokenizer(build_vocab(data.texts(), preset.min_count))
+    settings = {
+        "seed": seed,
+        "device": device,
+        "precision": fast_precision(pick_device(device)),  # where a stage says "auto"
+        "data": data.fingerprint,
+        "threads": torch.get_num_threads(),
+        "versions": {"torch": torch.__version__, "python": platform.python_version()},
+    }
+    run.clear()
+    tokenizer.save(run.tokenizer_path)
+    write_catalog(run, data)
+    run.write_config(preset, settings)
+
+
+def train_run(run: Run, until: str | None = None) -> None:
+    """Train every stage that is not finished, up to and including `until`.
+
+    Raises `RunInterrupted`, with everything saved, when asked to stop.
+    """
+    config, preset = run.config(), run.preset()
+    torch.set_num_threads(config["threads"])
+    data = load_data(preset)
+    if data.fingerprint != config["data"]:
+        raise RunError(
+            f"run {run.name!r} was started on other data ({config['data']}, now "
+            f"{data.fingerprint}): train again with --overwrite"
+        )
+    tokenizer = CharTokenizer.load(run.tokenizer_path)
+    model = GPT(GPTConfig(vocab_size=len(tokenizer), **preset.model))
+    tqdm.write(
+        f"run {run.name}: {count_parameters(model):,} parameters, {len(tokenizer):,} tokens, "
+        f"{len(data.train):,} {'characters' if preset.text else 'poems'} to learn from"
+    )
+    with stop_signal() as stopping:
+        for number, stage in enumerate(preset.stages, 1):
+            if not run.weights_path(stage.name).is_file():
+                tqdm.write(f"\nstage {number} of {len(preset.stages)}: {stage.name}")
+                run_stage(run, stage, data, tokenizer, config, stopping)
+            if stage.name == until:
+                break
+
+
+def with_text_and_steps(preset: Preset, text: Path | None, steps: int | None) -> Preset:
+    """The same preset on a plain text, or with another number of steps in every stage."""
+    if text is not None:
+        stages = tuple(stage for stage in preset.stages if stage.name == "pretrain")
+        if not stages:
+            raise PresetError(f"preset {preset.name!r} has no pretrain stage, which a text needs")
+        preset = replace(preset, text=str(text.resolve()), stages=stages)
+    if steps is not None:
+        preset = replace(
+            preset, stages=tuple(replace(stage, max_steps=steps) for stage in preset.stages)
+        )
+    return preset

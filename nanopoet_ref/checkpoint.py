@@ -1,0 +1,129 @@
+"""Checkpoints (检查点): everything that a run needs to go on as if it had never stopped.
+
+One file holds weights, optimizers, step, generator state, model shape and vocabulary. It is
+written beside the old one and then takes its place, so a run that is killed while saving still
+has the old one. Nothing in it is code: it is read with `weights_only=True`.
+"""
+
+import os
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nanopoet_ref.gpt import GPT, GPTConfig
+from nanopoet_ref.tokenizer import CharTokenizer
+
+FORMAT = 1
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is missing, damaged, or made for something else."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What was saved, with the model and tokenizer built."""
+
+    model: GPT
+    tokenizer: CharTokenizer
+    step: int
+    optimizers: list[dict[str, Any]]
+    rng_state: torch.Tensor
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    def restore(self, optimizers: Sequence[torch.optim.Optimizer]) -> None:
+        """Give optimizers and PyTorch's generator the state they had."""
+        if len(optimizers) != len(self.optimizers):
+            raise CheckpointError(
+                f"saved: {len(self.optimizers)} optimizers; to be restored: {len(optimizers)}"
+            )
+        for optimizer, state in zip(optimizers, self.optimizers, strict=True):
+            optimizer.load_state_dict(state)
+        torch.set_rng_state(self.rng_state)
+
+
+def save_checkpoint(
+    path: Path,
+    model: GPT,
+    tokenizer: CharTokenizer,
+    step: int,
+    optimizers: Sequence[torch.optim.Optimizer] = (),
+    notes: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a checkpoint; at every moment `path` is the old one or the new one, whole.
+
+    Without `optimizers` it holds weights only: enough to write poems, not to resume.
+    """
+    content = {
+        "format": FORMAT,
+        "config": asdict(model.config),
+        "vocab": tokenizer.vocab,
+        "step": step,
+        "model": model.state_dict(),
+        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+        "rng_state": torch.get_rng_state(),
+        "notes": dict(notes or {}),
+    }
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())  # on disk before it takes the name
+    os.replace(temporary, path)
+
+
+def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> Checkpoint:
+    """Read a checkpoint and build its model and tokenizer.
+
+    Raises `CheckpointError`, with the path, for a file that is missing, cut short, not a
+    checkpoint, or whose weights do not fit its configuration.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no checkpoint here")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(f"{path}: damaged or not a checkpoint ({reason[:120]})") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        found = content.get("format") if isinstance(content, dict) else type(content).__name__
+        raise CheckpointError(f"{path}: format {found!r}, this program reads format {FORMAT}")
+    try:
+        model = GPT(GPTConfig(**content["config"])).to(device)
+        model.load_state_dict(content["model"])
+        tokenizer = CharTokenizer(content["vocab"])
+        if len(tokenizer) != model.config.vocab_size:
+            raise ValueError(f"{len(tokenizer)} tokens for {model.config.vocab_size} logits")
+        return Checkpoint(
+            model,
+            tokenizer,
+            content["step"],
+            content["optimizers"],
+            content["rng_state"],
+            content["notes"],
+        )
+    except (RuntimeError, ValueError, TypeError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CheckpointError(f"{path}: {reason[:200]}") from error
+
+
+def warm_start(model: GPT, tokenizer: CharTokenizer, path: Path) -> None:
+    """Begin with the weights of an earlier stage, if they mean the same thing.
+
+    Two vocabularies of equal size load without complaint and give nonsense, so the tokens
+    themselves are compared, not their number.
+    """
+    before = load_checkpoint(path)
+    if before.tokenizer.hash != tokenizer.hash:
+        raise CheckpointError(
+            f"{path}: its vocabulary ({before.tokenizer.hash}, {len(before.tokenizer)} tokens) is "
+            f"not this one ({tokenizer.hash}, {len(tokenizer)} tokens)"
+        )
+    try:
+        model.load_state_dict(before.model.state_dict())
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: {before.model.config} is not {model.config}") from error

@@ -1,0 +1,364 @@
+"""Poem records: from a packed collection of classical verse to a train/validation split.
+
+A language model learns whatever its text repeats, noise included. So this module decides
+what a poem is, keeps what fits, counts what does not, and writes the result once:
+
+    tarball -> read_source -> clean_text, form_of -> to_simplified -> no duplicates -> JSONL
+"""
+
+import base64
+import hashlib
+import json
+import os
+import re
+import tarfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from operator import attrgetter, itemgetter
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+Script = Literal["simplified", "original"]
+Record = dict[str, Any]  # one poem of the source, or the description of a corpus
+
+SOURCE = "chinese-poetry@2.0.1"
+SOURCE_INTEGRITY = (
+    "sha512-KtYARvV7CWNtax0na9+Jn6PlhGgSoid7PWyDzXI4KsCEm2od"
+    "ZcqEQyval5koaLygZnM/EQ3lfJ//25K8p3uHNg=="
+)
+FORMAT_VERSION = 4  # raise it when a rule below changes: prepared files are then rebuilt
+REGULATED = {(4, 5): "五言绝句", (4, 7): "七言绝句", (8, 5): "五言律诗", (8, 7): "七言律诗"}
+SHORTEST_TUNE = 16  # characters of 归字谣: a shorter lyric is what is left of a lost one
+
+# Whole paths, since folders named strains/, rank/ and error/ hold other files of these names.
+KINDS = ("tang", "song", "ci")
+MEMBER = re.compile(
+    r"package/dist/(?:quantangshi/poet\.(?P<shi>tang|song)|songci/(?P<ci>ci)\.song)\.(\d+)y?\.json"
+)
+HAN = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+CLEAN = re.compile(f"[{HAN}]+(?:[，。][{HAN}]+)*")
+NOTE = re.compile(r"（[^（）]*）|\[[一二三四五六七八九十○〇]+\]")  # editors' notes, note numbers
+MARKS = str.maketrans(
+    "、；：,;:？！.?!", "，，，，，，。。。。。", "《》〈〉「」『』“”‘’[]·… \t\u3000"
+)
+ADVICE = "Delete it and run: nanopoet corpus"
+
+
+class CorpusError(ValueError):
+    """The source or a text cannot be used; the message says where and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Poem:
+    """One poem: who wrote it, in which form, under which title, and its lines.
+
+    >>> Poem("李白", "五言绝句", "静夜思", "床前明月光，疑是地上霜。").author
+    '李白'
+    """
+
+    author: str
+    form: str
+    title: str
+    content: str
+
+
+FIELDS = ("author", "form", "title", "content")
+fields_of = attrgetter(*FIELDS)  # dataclasses.astuple copies deeply: 10 times slower
+
+
+def check_integrity(tarball: Path, integrity: str = SOURCE_INTEGRITY) -> None:
+    """Refuse a tarball whose sha512 is not the pinned one.
+
+    Every number in this course rests on these bytes, so one wrong byte must stop here.
+
+    Raises:
+        CorpusError: the file cannot be read, or its digest is another one.
+    """
+    try:
+        with open(tarball, "rb") as file:
+            digest = hashlib.file_digest(file, "sha512").digest()
+    except OSError as error:
+        raise CorpusError(f"cannot read {tarball}: {error.strerror}") from error
+    found = "sha512-" + base64.b64encode(digest).decode()
+    if found != integrity:
+        size = os.path.getsize(tarball)
+        raise CorpusError(
+            f"{tarball} ({size:,} bytes) is not {SOURCE} or is cut short: "
+            f"integrity {found[:15]}…, expected {integrity[:15]}…. {ADVICE}"
+        )
+
+
+def read_source(
+    tarball: Path, progress: Callable[[int, int], None] | None = None
+) -> Iterator[tuple[str, int, list[Record]]]:
+    """Yield (kind, file number, records) of each member wanted, as the stream passes.
+
+    Unpacked, the collection is 347 MB; as a stream, one member is in memory at a time.
+    `kind` is one of KINDS; `progress` is called with (bytes read, bytes in all).
+
+    Raises:
+        CorpusError: the tarball is cut short, lacks a kind, or holds malformed JSON.
+    """
+    size, seen = os.path.getsize(tarball), set()
+    try:
+        with open(tarball, "rb") as file, tarfile.open(fileobj=file, mode="r|gz") as archive:
+            for member in archive:
+                stream = archive.extractfile(member)
+                if stream and (match := MEMBER.fullmatch(member.name)):
+                    kind = match["shi"] or match["ci"]
+                    seen.add(kind)
+                    try:
+                        records = json.loads(stream.read().decode("utf-8"))
+                    except ValueError as error:  # names the line, or the byte
+                        raise CorpusError(f"{tarball}, {member.name}: {error}. {ADVICE}") from error
+                    yield kind, int(match[3]), records
+                if progress:
+                    progress(file.tell(), size)
+    except (OSError, EOFError, tarfile.TarError) as error:
+        raise CorpusError(f"{tarball} is damaged or cut short ({error}). {ADVICE}") from error
+    if missing := [kind for kind in KINDS if kind not in seen]:
+        raise CorpusError(f"{tarball} has no {missing} poems; make it with: npm pack {SOURCE}")
+
+
+def clean_text(text: str) -> str:
+    """Leave Han characters with ， and 。 between them; return "" if a hole would remain.
+
+    Notes in brackets go. Pauses become ，; stops become 。; quotation marks go. Anything
+    else, such as □ for a lost character, cannot be removed honestly: the text is refused.
+
+    >>> clean_text("春眠不覺曉，處處聞啼鳥。（一作「聽」）")
+    '春眠不覺曉，處處聞啼鳥'
+    >>> clean_text("夜來□雨聲")
+    ''
+    """
+    text = text.rstrip("，。")
+    if not CLEAN.fullmatch(text):  # 1 text in 6
+        text = NOTE.sub("", text).translate(MARKS).strip("，。")
+        text = re.sub("[，。]+([，。])", r"\1", text)
+    return text if CLEAN.fullmatch(text) else ""
+
+
+def form_of(content: str) -> str:
+    """Name the regulated form of a poem by counting its lines, or return "".
+
+    Only the count is checked. Tones are not, so some old-style verse passes, too.
+
+    >>> form_of("床前明月光，疑是地上霜。举头望明月，低头思故乡。")
+    '五言绝句'
+    >>> form_of("前不见古人，后不见来者。")
+    ''
+    """
+    lengths = [len(line) for line in re.split("[，。]", content.rstrip("，。"))]
+    return REGULATED.get((len(lengths), lengths[0]), "") if len(set(lengths)) == 1 else ""
+
+
+def to_simplified(text: str) -> str:
+    """Turn traditional characters into simplified ones, phrase by phrase, one for one.
+
+    The phrase decides: 乾坤 keeps its 乾, 乾燥 becomes 干燥. Merged characters (後 and 后
+    are both 后) cannot be told apart again.
+
+    >>> to_simplified("乾坤萬里眼")
+    '乾坤万里眼'
+
+    Raises:
+        CorpusError: the length changed, so fields and lines may have moved.
+    """
+    from opencc import OpenCC  # here, so that training never needs it
+
+    simplified: str = OpenCC("t2s").convert(text)
+    if len(simplified) != len(text):
+        raise CorpusError(f"OpenCC made {len(simplified):,} characters of {len(text):,}")
+    return simplified
+
+
+def merged_characters(before: str, after: str) -> dict[str, dict[str, int]]:
+    """Count what a conversion made the same: {new character: {old character: times}}.
+
+    >>> merged_characters("皇后前後", "皇后前后")
+    {'后': {'后': 1, '後': 1}}
+    """
+    merged: dict[str, dict[str, int]] = {}
+    for (old, new), times in Counter(zip(before, after, strict=True)).most_common():
+        merged.setdefault(new, {})[old] = times
+    return {new: olds for new, olds in merged.items() if len(olds) > 1}
+
+
+def poems_of(kind: str, records: list[Record], dropped: Counter[str]) -> Iterator[Poem]:
+    """Yield the poems among the records of one member; count the others by reason.
+
+    A lyric bears the name of its tune, at times as "own name・tune": the tune is its form.
+    """
+    for record in records:
+        name, _, tune = record["rhythmic" if kind == "ci" else "title"].partition("・")
+        author = clean_text(re.sub("[0-9]", "", record["author"]))  # 王炎2: the second 王炎
+        title = clean_text(name.replace("○", "〇"))  # 其一○: number 10 of a set
+        content = clean_text("".join(record["paragraphs"]))
+        form = clean_text(tune or name) if kind == "ci" else form_of(content)
+        if not content:
+            dropped["damaged or annotated text"] += 1
+        elif kind != "ci" and not form:
+            dropped["not regulated verse"] += 1
+        elif not (author and form and title):
+            dropped["damaged author or title"] += 1
+        elif kind == "ci" and (len(words(content)) < SHORTEST_TUNE or form == "失调名"):
+            dropped["fragment of a lyric"] += 1
+        else:
+            yield Poem(author, form, title, content + "。")
+
+
+def words(content: str) -> str:
+    """The characters of a poem without its marks: what makes two poems the same."""
+    return content.replace("，", "").replace("。", "")
+
+
+def raw_folder() -> Path:
+    """Where the corpus lives: `$NANOPOET_RAW`, or the folder `raw` of this clone."""
+    return Path(os.environ.get("NANOPOET_RAW") or Path(__file__).resolve().parents[1] / "raw")
+
+
+def prepared(folder: Path, script: str, integrity: str = SOURCE_INTEGRITY) -> Record | None:
+    """Describe the prepared corpus if it is up to date. Reads no poem, so it takes no time."""
+    path = folder / f"poems.{script}.json"
+    try:
+        meta: Record = json.loads(path.read_text("utf-8"))
+        found = meta["integrity"], meta["format_version"], meta["bytes"]
+        size = path.with_suffix(".jsonl").stat().st_size
+    except (OSError, ValueError, KeyError):
+        return None
+    return meta if found == (integrity, FORMAT_VERSION, size) else None
+
+
+def prepare_corpus(
+    tarball: Path,
+    out_dir: Path,
+    script: Script = "simplified",
+    progress: Callable[[int, int], None] | None = None,
+    integrity: str = SOURCE_INTEGRITY,
+) -> Record:
+    """Write `poems.{script}.jsonl` and `poems.{script}.json`, its description; return the latter.
+
+    Training then reads one clean file in a second. The poems stand in the order Tang, Song,
+    lyrics; of exact duplicates the first stays. If the files are there, made from the same
+    source by the same rules, nothing is read or written.
+
+    Raises:
+        CorpusError: the tarball is not the pinned one or damaged, or the script is unknown.
+    """
+    if script not in get_args(Script):
+        raise CorpusError(f"script {script!r} is unknown: choose one of {get_args(Script)}")
+    if meta := prepared(out_dir, script, integrity):
+        return meta
+    check_integrity(tarball, integrity)
+    read, dropped = Counter[str](), Counter[str]()
+    found: list[tuple[int, int, Poem]] = []  # (kind, file number, poem)
+    for kind, number, records in read_source(tarball, progress):
+        read[kind] += len(records)
+        found += [(KINDS.index(kind), number, p) for p in poems_of(kind, records, dropped)]
+    found.sort(key=itemgetter(0, 1))  # stable: poems keep their order within a file
+    before = "\n".join("\t".join(fields_of(poem)) for _, _, poem in found)
+    after = to_simplified(before) if script == "simplified" else before
+    first: dict[str, tuple[str, Poem]] = {}
+    for (kind_index, _, _), line in zip(found, after.split("\n"), strict=True):
+        poem = Poem(*line.split("\t"))
+        first.setdefault(words(poem.content), (KINDS[kind_index], poem))
+    dropped["duplicate"] = len(found) - len(first)
+    poems = [poem for _, poem in first.values()]
+    encode = json.JSONEncoder(ensure_ascii=False).encode
+    data = "".join(
+        encode(dict(zip(FIELDS, fields_of(poem), strict=True))) + "\n" for poem in poems
+    ).encode()
+    train, val = split_poems(poems)
+    meta = {
+        "source": SOURCE,
+        "integrity": integrity,
+        "script": script,
+        "format_version": FORMAT_VERSION,
+        "converter": f"OpenCC {version('OpenCC')}",
+        "read": dict(read),
+        "dropped": dict(dropped),
+        "kept": len(poems),
+        "characters": sum(len(poem.content) for poem in poems),
+        "kept_by_kind": dict(Counter(kind for kind, _ in first.values())),
+        "kept_by_form": dict(Counter(poem.form for poem in poems).most_common()),
+        "merged": merged_characters(before, after),
+        "train": len(train),
+        "val": len(val),
+        "split_sha256": split_hash(train, val),
+        "bytes": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
+    out_dir.mkdir(parents=True, exist_ok=True)
+    for suffix, content in ("jsonl", data), ("json", encode(meta).encode()):
+        part = out_dir / f"poems.{script}.{suffix}.{os.getpid()}"
+        part.write_bytes(content)
+        os.replace(part, part.with_suffix(""))  # whole or not at all
+    return meta
+
+
+def load_poems(out_dir: Path | None = None, script: Script = "simplified") -> list[Poem]:
+    """Read the prepared corpus, by default from the folder `raw` or `$NANOPOET_RAW`.
+
+    Raises:
+        CorpusError: it has not been prepared.
+    """
+    path = (out_dir or raw_folder()) / f"poems.{script}.jsonl"
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise CorpusError(f"no prepared poems in {path}. Run: nanopoet corpus") from error
+    records = json.loads("[" + text.rstrip("\n").replace("\n", ",") + "]")  # 1 call, not 250,000
+    return [Poem(**record) for record in records]
+
+
+def split_poems(poems: Iterable[Poem]) -> tuple[list[Poem], list[Poem]]:
+    """Split into (training, validation): within each form, every 10th poem is validation.
+
+    Rare forms then have the same share in both. A repeated poem follows its first copy, so
+    no validation poem has been trained on. No chance is involved: the split never changes.
+
+    >>> train, val = split_poems(Poem("李白", "五言绝句", "", str(i)) for i in range(20))
+    >>> len(train), [poem.content for poem in val]
+    (18, ['9', '19'])
+    """
+    train: list[Poem] = []
+    val: list[Poem] = []
+    count, side = Counter[str](), dict[str, list[Poem]]()
+    for poem in poems:
+        key = words(poem.content)
+        if key not in side:
+            count[poem.form] += 1
+            side[key] = train if count[poem.form] % 10 else val
+        side[key].append(poem)
+    return train, val
+
+
+def split_hash(train: list[Poem], val: list[Poem]) -> str:
+    """A digest of both halves: results with the same digest may be compared.
+
+    >>> poem = Poem("李白", "五言绝句", "静夜思", "床前明月光，疑是地上霜。")
+    >>> split_hash([poem], []) == split_hash([], [poem])
+    False
+    """
+    halves = [[fields_of(poem) for poem in half] for half in (train, val)]
+    return hashlib.sha256(json.dumps(halves).encode()).hexdigest()
+
+
+def read_text(path: Path) -> str:
+    """Read a text of one's own: strict UTF-8, unchanged but for a byte-order mark in front.
+
+    Raises:
+        CorpusError: missing, a folder, empty, or not UTF-8 (with the offset of the byte).
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise CorpusError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        at = f"byte {error.object[error.start]:#04x} at offset {error.start}"
+        raise CorpusError(f"{path} is not UTF-8: {at}. Save it as UTF-8, try again") from error
+    if not text.strip():
+        raise CorpusError(f"{path} is empty: there is nothing to learn from")
+    return text

@@ -1,0 +1,295 @@
+"""Chapter 03 · GPT: a decoder-only transformer (仅解码器的变换器), and how to write with it.
+
+The model turns ids into logits and does nothing else: it knows no loss, no file, no command line.
+
+Sources: Radford et al. 2019 (GPT-2: pre-norm, learned positions, GELU); Zhang & Sennrich 2019
+(RMSNorm); So et al. 2021 (ReLU²); Holtzman et al. 2020 (top-p sampling).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nanopoet_ref.attention import CausalSelfAttention, KVCache, causal_mask
+
+STYLES = ("gpt2", "modern")
+
+
+@dataclass(frozen=True)
+class GPTConfig:
+    """The shape of a model. All problems are reported at once.
+
+    `style="gpt2"`: learned positions, LayerNorm, GELU, biases. `style="modern"`: rotary positions,
+    RMSNorm, normalised queries and keys, ReLU², no biases, projections that start at zero.
+
+    >>> GPTConfig(vocab_size=100, n_embd=30, n_head=4, dropout=1.5)
+    Traceback (most recent call last):
+    ValueError: n_embd=30 is not a multiple of n_head=4; dropout=1.5 is not in [0, 1)
+    """
+
+    vocab_size: int
+    block_size: int = 256
+    n_layer: int = 8
+    n_head: int = 8
+    n_embd: int = 256
+    dropout: float = 0.0
+    style: str = "gpt2"
+    fused: bool = True
+
+    def __post_init__(self) -> None:
+        sizes = ("vocab_size", "block_size", "n_layer", "n_head", "n_embd")
+        problems = [
+            f"{name}={getattr(self, name)} is not positive"
+            for name in sizes
+            if getattr(self, name) < 1
+        ]
+        if not problems and self.n_embd % self.n_head:
+            problems.append(f"n_embd={self.n_embd} is not a multiple of n_head={self.n_head}")
+        elif not problems and self.style == "modern" and self.n_embd // self.n_head % 2:
+            problems.append(
+                f"rotary positions need an even head size, not {self.n_embd // self.n_head}"
+            )
+        if not 0 <= self.dropout < 1:
+            problems.append(f"dropout={self.dropout} is not in [0, 1)")
+        if self.style not in STYLES:
+            problems.append(f"style={self.style!r} is not one of {STYLES}")
+        if problems:
+            raise ValueError("; ".join(problems))
+
+    @property
+    def modern(self) -> bool:
+        return self.style == "modern"
+
+
+def make_norm(config: GPTConfig) -> nn.Module:
+    """LayerNorm, or RMSNorm without weights: both keep the residual stream at a steady size."""
+    if config.modern:
+        return nn.RMSNorm(config.n_embd, elementwise_affine=False)
+    return nn.LayerNorm(config.n_embd)
+
+
+class MLP(nn.Module):
+    """Each position by itself: widen four times, bend, narrow again. (B, T, C) → (B, T, C)."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.fc = nn.Linear(config.n_embd, 4 * config.n_embd, bias=not config.modern)
+        self.proj = nn.Linear(4 * config.n_embd, config.n_embd, bias=not config.modern)
+        self.modern = config.modern
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.fc(x)  # (B, T, 4C)
+        x = F.relu(x).square() if self.modern else F.gelu(x)
+        return self.proj(x)
+
+
+class Block(nn.Module):
+    """Attention, then MLP; each reads a normalised copy and adds its answer to the stream."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.norm_1 = make_norm(config)
+        self.attn = CausalSelfAttention(
+            config.n_embd,
+            config.n_head,
+            config.dropout,
+            bias=not config.modern,
+            rope=config.modern,
+            qk_norm=config.modern,
+            fused=config.fused,
+        )
+        self.norm_2 = make_norm(config)
+        self.mlp = MLP(config)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self,
+        x: Tensor,
+        positions: Tensor,
+        cache: KVCache | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        x = x + self.dropout(self.attn(self.norm_1(x), positions, cache, mask))
+        return x + self.dropout(self.mlp(self.norm_2(x)))
+
+
+class GPT(nn.Module):
+    """Ids (B, T) in, logits (B, T, V) out: the logits at t say what may follow character t.
+
+    >>> model = GPT(GPTConfig(vocab_size=100, block_size=8, n_layer=2, n_head=2, n_embd=16))
+    >>> model(torch.zeros(3, 5, dtype=torch.long)).shape
+    torch.Size([3, 5, 100])
+    """
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.wte = nn.Embedding(config.vocab_size, config.n_embd)
+        self.wpe = None if config.modern else nn.Embedding(config.block_size, config.n_embd)
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layer))
+        self.norm_f = make_norm(config)
+        self.head = nn.Linear(config.n_embd, config.vocab_size, bias=not config.modern)
+        self.init_weights()
+
+    @torch.no_grad()
+    def init_weights(self) -> None:
+        """GPT-2: normal, std 0.02, so the first logits are near 0 and the first loss near ln V.
+
+        Modern: every block starts as the identity and the head at zero, so it is exactly ln V.
+        """
+        for name, parameter in self.named_parameters():
+            if "norm" in name:
+                continue  # LayerNorm starts as 1 and 0
+            if name.endswith("bias"):
+                parameter.zero_()
+            elif not self.config.modern:
+                parameter.normal_(std=0.02)
+            elif "wte" in name:
+                parameter.normal_(std=1.0)
+            elif "proj" in name or "head" in name:
+                parameter.zero_()
+            else:
+                parameter.normal_(std=self.config.n_embd**-0.5)
+
+    def forward(
+        self,
+        idx: Tensor,
+        positions: Tensor | None = None,
+        caches: Sequence[KVCache] | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """Logits (B, T, V). With `caches`, `idx` holds only characters not yet in them."""
+        T = idx.shape[1]
+        if self.config.block_size < T:
+            raise ValueError(f"{T} tokens do not fit block_size={self.config.block_size}")
+        if positions is None:
+            positions = torch.arange(T, device=idx.device)
+        x = self.wte(idx)  # (B, T, C)
+        x = x + self.wpe(positions) if self.wpe is not None else F.rms_norm(x, x.shape[-1:])
+        x = self.dropout(x)
+        for i, block in enumerate(self.blocks):
+            x = block(x, positions, caches[i] if caches else None, mask)
+        return self.head(self.norm_f(x))  # (B, T, V)
+
+
+def count_parameters(model: nn.Module) -> int:
+    """How many numbers are learned.
+
+    The model of the first texts, 8 layers of 256 over 11,868 characters:
+
+    >>> count_parameters(GPT(GPTConfig(vocab_size=11_868)))
+    12466268
+    """
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+# --- Writing ----------------------------------------------------------------------------------
+
+
+def next_token_probs(
+    logits: Tensor, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
+) -> Tensor:
+    """From logits (B, V) to the probabilities (B, V) to draw from.
+
+    `temperature` divides the logits: below 1 the likely grow likelier; 0 takes the likeliest.
+    `top_k` keeps the k likeliest. `top_p` keeps the fewest tokens whose sum reaches p.
+
+    >>> next_token_probs(torch.tensor([[2.0, 1.0, 0.0]]), top_k=1).tolist()
+    [[1.0, 0.0, 0.0]]
+    """
+    if temperature < 0:
+        raise ValueError(f"temperature={temperature} is negative")
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"top_k={top_k} keeps nothing")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top_p={top_p} is not in (0, 1]")
+    if temperature == 0:
+        return F.one_hot(logits.argmax(dim=-1), logits.shape[-1]).to(logits.dtype)
+    logits = logits / temperature
+    if top_k is not None:
+        kth = logits.topk(min(top_k, logits.shape[-1])).values[:, -1:]  # (B, 1)
+        logits = logits.masked_fill(logits < kth, float("-inf"))
+    probs = logits.softmax(dim=-1)
+    if top_p is not None:
+        ordered, index = probs.sort(dim=-1, descending=True)
+        before = ordered.cumsum(dim=-1) - ordered  # what the likelier ones already hold
+        ordered = ordered.masked_fill(before >= top_p, 0.0)
+        probs = torch.zeros_like(probs).scatter(-1, index, ordered)
+        probs = probs / probs.sum(dim=-1, keepdim=True)
+    return probs
+
+
+def pad_left(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Prompts of different lengths as one block that ends together.
+
+    Returns ids (B, T) and the number of filler ids (B,) at the beginning of each row.
+
+    >>> [t.tolist() for t in pad_left([[5], [6, 7]], torch.device("cpu"))]
+    [[[0, 5], [6, 7]], [1, 0]]
+    """
+    T = max(len(prompt) for prompt in prompts)
+    rows = [[0] * (T - len(prompt)) + list(map(int, prompt)) for prompt in prompts]
+    fill = [T - len(prompt) for prompt in prompts]
+    return torch.tensor(rows, device=device), torch.tensor(fill, device=device)
+
+
+@torch.no_grad()
+def generate(
+    model: GPT,
+    prompts: Sequence[Sequence[int]],
+    max_new_tokens: int,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    stop_token: int | None = None,
+    banned: Sequence[int] = (),
+    generator: torch.Generator | None = None,
+) -> list[list[int]]:
+    """Continue every prompt, one token at a time; returns prompts and what was written.
+
+    A row ends at its own `stop_token` (which is kept), after `max_new_tokens`, or when the block
+    is full. `banned` tokens are never drawn. Keys and values are cached, so each step computes
+    one new character. Draws come from `generator` alone.
+    """
+    if not prompts or any(len(prompt) == 0 for prompt in prompts):
+        raise ValueError("every prompt needs at least one token")
+    longest = max(len(prompt) for prompt in prompts)
+    block_size = model.config.block_size
+    if longest > block_size:
+        raise ValueError(f"a prompt of {longest} tokens does not fit block_size={block_size}")
+    was_training = model.training
+    model.eval()
+    device = model.wte.weight.device
+    idx, fill = pad_left(prompts, device)
+    total = min(longest + max_new_tokens, block_size)
+    caches = [KVCache(total) for _ in model.blocks]
+    rows = [list(map(int, prompt)) for prompt in prompts]
+    writing = [True] * len(rows)
+    for length in range(longest, total):
+        seen = length - idx.shape[1]  # what the caches hold already
+        positions, mask = None, None
+        if fill.any():  # rows start at different columns: each has its own positions and mask
+            columns = torch.arange(length, device=device)
+            positions = (columns[seen:] - fill.unsqueeze(1)).clamp(min=0)  # (B, T)
+            # A filler column sees itself, or its softmax would be 0 / 0; nobody sees it.
+            mask = (columns >= fill.view(-1, 1, 1, 1)) & causal_mask(length, device)[seen:]
+            mask = mask | (columns == columns[seen:].unsqueeze(1))
+        elif seen:
+            positions = torch.tensor([seen], device=device)
+        logits = model(idx, positions, caches, mask)[:, -1].float()  # (B, V)
+        logits[:, list(banned)] = float("-inf")
+        probs = next_token_probs(logits, temperature, top_k, top_p)
+        idx = torch.multinomial(probs, 1, generator=generator)  # (B, 1)
+        for i, token in enumerate(idx[:, 0].tolist()):
+            if writing[i]:
+                rows[i].append(token)
+                writing[i] = token != stop_token
+        if not any(writing):
+            break
+    model.train(was_training)
+    return rows

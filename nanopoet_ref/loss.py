@@ -1,0 +1,173 @@
+"""Chapter 05 · Loss (损失): how surprised the model is by what the poet wrote.
+
+Everything is in nats (natural logarithm) and, unless it says otherwise, per token. A loss function
+for training takes `logits` (B, T, V), `targets` (B, T) and a `mask` (B, T) of the targets that
+count (None: all), and returns their mean.
+
+Sources: Shannon 1948 (entropy); Milakov & Gimelshein 2018 (softmax without overflow).
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+
+def log_softmax(logits: Tensor) -> Tensor:
+    """ln of the softmax over the last axis, safe for logits of any size.
+
+    Subtracting the largest logit changes nothing (it cancels) and keeps exp from overflowing.
+
+    >>> log_softmax(torch.tensor([1000.0, 1000.0])).exp().tolist()
+    [0.5, 0.5]
+    """
+    shifted = logits - logits.amax(dim=-1, keepdim=True)
+    return shifted - shifted.exp().sum(dim=-1, keepdim=True).log()
+
+
+def token_losses(logits: Tensor, targets: Tensor) -> Tensor:
+    """Surprise at each target: -ln of the probability it was given. (..., V), (...) → (...).
+
+    >>> round(token_losses(torch.zeros(1, 4), torch.tensor([2])).item(), 4)  # ln 4
+    1.3863
+    """
+    log_probs = log_softmax(logits)
+    return -log_probs.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+
+
+def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean surprise over all targets.
+
+    >>> round(cross_entropy(torch.tensor([[0.0, 0.0]]), torch.tensor([0])).item(), 4)
+    0.6931
+    """
+    return token_losses(logits, targets).mean()
+
+
+# --- Only some targets count: three ways to the same number ------------------------------------
+
+
+def masked_by_index(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+    """Pick the positions that count, then take the mean of what is left."""
+    if not mask.any():
+        return logits.sum() * 0.0
+    return cross_entropy(logits[mask], targets[mask])
+
+
+def masked_by_ignore_index(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+    """Write -1 where a target does not count, and let PyTorch leave those out."""
+    if not mask.any():
+        return logits.sum() * 0.0
+    targets = targets.masked_fill(~mask, -1)
+    return F.cross_entropy(logits.flatten(0, -2), targets.flatten(), ignore_index=-1)
+
+
+def masked_cross_entropy(logits: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Multiply each surprise by its mask (1 or 0), add up, divide by how many count.
+
+    With nothing to count the answer is 0, with a gradient of 0: no NaN, no error.
+
+    >>> logits, targets = torch.zeros(1, 2, 4), torch.zeros(1, 2, dtype=torch.long)
+    >>> masked_cross_entropy(logits, targets, torch.tensor([[False, False]])).item()
+    0.0
+    """
+    if mask is None:
+        return cross_entropy(logits, targets)
+    weights = mask.to(logits.dtype)
+    return (token_losses(logits, targets) * weights).sum() / weights.sum().clamp(min=1)
+
+
+class _FusedCrossEntropy(torch.autograd.Function):
+    """Σ weight · surprise, some rows at a time, so that the work stays in the cache.
+
+    Backward needs no stored softmax: it makes `softmax - one_hot` again from the logits.
+    """
+
+    ROWS = 64
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+        rows = logits.split(_FusedCrossEntropy.ROWS)
+        log_sums = torch.cat([row.float().logsumexp(dim=-1) for row in rows])
+        ctx.save_for_backward(logits, targets, weights, log_sums)
+        chosen = logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1).float()
+        return ((log_sums - chosen) * weights).sum()
+
+    @staticmethod
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None, None]:
+        logits, targets, weights, log_sums = ctx.saved_tensors
+        scale = (grad_output * weights).unsqueeze(-1)  # (N, 1)
+        grad = torch.empty_like(logits)
+        for start in range(0, len(logits), _FusedCrossEntropy.ROWS):
+            rows = slice(start, start + _FusedCrossEntropy.ROWS)
+            probs = (logits[rows].float() - log_sums[rows].unsqueeze(-1)).exp_().mul_(scale[rows])
+            probs.scatter_add_(-1, targets[rows].unsqueeze(-1), -scale[rows])
+            grad[rows] = probs
+        return grad, None, None
+
+
+def fused_cross_entropy(logits: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
+    """`masked_cross_entropy` for long training: same number, less memory, less time.
+
+    >>> logits, targets = torch.zeros(1, 2, 4), torch.zeros(1, 2, dtype=torch.long)
+    >>> math.isclose(fused_cross_entropy(logits, targets).item(), math.log(4), rel_tol=1e-6)
+    True
+    """
+    count = torch.ones_like(targets) if mask is None else mask
+    weights = count.flatten().float()
+    weights = weights / weights.sum().clamp(min=1)
+    return _FusedCrossEntropy.apply(logits.flatten(0, -2), targets.flatten(), weights)
+
+
+# --- What a loss value means -------------------------------------------------------------------
+
+
+def uniform_loss(vocab_size: int) -> float:
+    """The loss of knowing nothing: every token equally likely. An untrained model starts here.
+
+    >>> round(uniform_loss(11_868), 2)
+    9.38
+    """
+    return math.log(vocab_size)
+
+
+def unigram_loss(ids: ArrayLike, vocab_size: int, val_ids: ArrayLike | None = None) -> float:
+    """The loss of knowing how often each token occurs, and nothing else.
+
+    Counts come from `ids`; the loss is measured on `val_ids`, or on `ids` themselves (it is then
+    the entropy). One is added to every count if `val_ids` are given: a new token is not impossible.
+
+    >>> unigram_loss([0, 1, 0, 1], vocab_size=2) == math.log(2)
+    True
+    """
+    counts = np.bincount(np.asarray(ids), minlength=vocab_size).astype(np.float64)
+    measured = counts if val_ids is None else np.bincount(np.asarray(val_ids), minlength=vocab_size)
+    if val_ids is not None:
+        counts += 1
+    seen = measured > 0
+    log_probs = np.log(counts[seen] / counts.sum())
+    return float(-(measured[seen] * log_probs).sum() / measured.sum())
+
+
+def perplexity(loss: float) -> float:
+    """How many equally likely tokens would surprise as much: e to the loss.
+
+    >>> round(perplexity(math.log(100)))
+    100
+    """
+    return math.exp(loss)
+
+
+def bits_per_byte(total_nats: float, n_bytes: int) -> float:
+    """The loss of a text in bits, shared out over its bytes: fair between tokenizers.
+
+    >>> bits_per_byte(math.log(2) * 24, n_bytes=12)
+    2.0
+    """
+    if n_bytes < 1:
+        raise ValueError(f"n_bytes={n_bytes} is not positive")
+    return total_nats / math.log(2) / n_bytes

@@ -1,0 +1,212 @@
+"""Chapter 07 · Masked mid-training (掩码中期训练): whole poems, framed, one to a row.
+
+Now the model is told author, form and title, and learns to go on from there. Poems differ in
+length, so rows are padded at the end; a mask says which targets count.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nanopoet_ref.corpus import Poem
+from nanopoet_ref.gpt import GPT, generate
+from nanopoet_ref.loss import masked_cross_entropy
+from nanopoet_ref.runtime import make_generator
+from nanopoet_ref.tokenizer import (
+    BOS,
+    END,
+    FIELDS,
+    PAD,
+    SPECIAL_TOKENS,
+    CharTokenizer,
+    Ids,
+    parse_poem,
+)
+from nanopoet_ref.training import Batch, BatchStream, LossFn, StepLog, TrainConfig, train
+
+PAD_ID, END_ID = SPECIAL_TOKENS.index(PAD), SPECIAL_TOKENS.index(END)
+CONTENT_ID = SPECIAL_TOKENS.index("<|content|>")
+MASKS = ("all", "not_padding", "content")
+LONGEST_NAME = 24  # characters of an author, form or title that the model makes up
+
+
+def target_mask(idx: Tensor, targets: Tensor, kind: str = "not_padding") -> Tensor:
+    """Which targets count, (B, T): all of them, those that are not padding, or the poem alone.
+
+    A masked target is not predicted. As an input it is still read, and still learned from.
+
+    >>> row = torch.tensor([[4, 9, CONTENT_ID, 10, END_ID, PAD_ID]])
+    >>> target_mask(row[:, :-1], row[:, 1:], "content").int().tolist()
+    [[0, 0, 1, 1, 0]]
+    """
+    if kind not in MASKS:
+        raise ValueError(f"mask {kind!r} is not one of {MASKS}")
+    if kind == "all":
+        return torch.ones_like(targets, dtype=torch.bool)
+    mask = targets != PAD_ID
+    if kind == "content":
+        mask &= (idx == CONTENT_ID).cumsum(dim=1) > 0  # from <|content|> on
+    return mask
+
+
+def pad_batch(rows: Sequence[Ids], block_size: int, mask: str = "not_padding") -> Batch:
+    """Rows of different lengths as one block, padded at the end to the longest.
+
+    A row gives one input fewer than it has tokens, so `block_size + 1` tokens fit. A longer row is
+    cut in the poem, and its end token is kept: an end that is never seen is never learned.
+
+    >>> batch = pad_batch([np.array([2, 9, END_ID]), np.array([2, END_ID])], block_size=8)
+    >>> batch.idx.tolist(), batch.mask.int().tolist()
+    ([[2, 9], [2, 7]], [[1, 1], [1, 0]])
+    """
+    if not rows or min(map(len, rows)) < 2:
+        raise ValueError("a row needs two tokens or more: one to read, one to predict")
+    width = min(max(map(len, rows)), block_size + 1)
+    block = np.full((len(rows), width), PAD_ID, dtype=np.int64)
+    for i, row in enumerate(rows):
+        block[i, : min(len(row), width)] = row[:width]
+        if len(row) > width:
+            block[i, -1] = row[-1]
+    tokens = torch.from_numpy(block)
+    idx, targets = tokens[:, :-1], tokens[:, 1:]
+    return Batch(idx, targets, target_mask(idx, targets, mask))
+
+
+def count_cut(starts: NDArray[np.int64], block_size: int) -> int:
+    """How many poems lose characters at this block size.
+
+    >>> count_cut(np.array([0, 9, 20]), block_size=9)
+    1
+    """
+    return int((np.diff(starts) > block_size + 1).sum())
+
+
+def length_buckets(
+    lengths: NDArray[np.int64],
+    batch_size: int,
+    generator: torch.Generator,
+    pool: int = 64,
+) -> list[NDArray[np.int64]]:
+    """One epoch of batches of poem numbers: every poem once, poems of like length together.
+
+    Poems are shuffled, sorted by length within pools of `pool` batches, and the batches shuffled
+    again. Neighbours are then nearly equal in length, and still differ from epoch to epoch.
+
+    >>> lengths = np.array([5, 9, 5, 9])
+    >>> sorted(sorted(b.tolist()) for b in length_buckets(lengths, 2, make_generator(0)))
+    [[0, 2], [1, 3]]
+    """
+    order = torch.randperm(len(lengths), generator=generator).numpy()
+    batches = []
+    for start in range(0, len(order), pool * batch_size):
+        members = order[start : start + pool * batch_size]
+        members = members[np.argsort(lengths[members], kind="stable")]
+        batches += [members[i : i + batch_size] for i in range(0, len(members), batch_size)]
+    shuffled = torch.randperm(len(batches), generator=generator).tolist()
+    return [batches[i] for i in shuffled]
+
+
+def poem_batches(
+    ids: Ids,
+    starts: NDArray[np.int64],
+    block_size: int,
+    batch_size: int,
+    seed: int,
+    mask: str = "not_padding",
+) -> Callable[[int], Batch]:
+    """Batch i of padded poems, epoch after epoch, the same for the same seed."""
+    lengths = np.minimum(np.diff(starts), block_size + 1)
+    per_epoch = -(-len(lengths) // batch_size)
+    current: dict[int, list[NDArray[np.int64]]] = {}
+
+    def batch_at(i: int) -> Batch:
+        epoch, number = divmod(i, per_epoch)
+        if epoch not in current:
+            current.clear()
+            current[epoch] = length_buckets(lengths, batch_size, make_generator(seed, epoch))
+        rows = [ids[starts[poem] : starts[poem + 1]] for poem in current[epoch][number]]
+        return pad_batch(rows, block_size, mask)
+
+    return batch_at
+
+
+def midtrain(
+    model: GPT,
+    train_poems: tuple[Ids, NDArray[np.int64]],
+    val_poems: tuple[Ids, NDArray[np.int64]],
+    lr_mult: Callable[[int], float],
+    config: TrainConfig,
+    *,
+    batch_size: int,
+    eval_iters: int = 8,
+    mask: str = "not_padding",
+    seed: int = 0,
+    loss_fn: LossFn = masked_cross_entropy,
+    **options: Any,
+) -> list[StepLog]:
+    """Train on framed poems as `render_poems` gives them; `mask` says which targets count.
+
+    Evaluation counts all targets but padding, whatever the mask, so runs can be compared.
+    `options` go to `train`: optimizers, callback, start_step, progress.
+    """
+    block_size = model.config.block_size
+    batches = poem_batches(*train_poems, block_size, batch_size, seed, mask)
+    fixed = {
+        "train": poem_batches(*train_poems, block_size, batch_size, seed + 1),
+        "val": poem_batches(*val_poems, block_size, batch_size, seed + 1),
+    }
+    start = options.get("start_step", 0) * config.micro_steps
+    return train(
+        model,
+        BatchStream(batches, start),
+        loss_fn,
+        lr_mult,
+        config,
+        eval_batches={split: [at(i) for i in range(eval_iters)] for split, at in fixed.items()},
+        **options,
+    )
+
+
+def write_poems(
+    model: GPT,
+    tokenizer: CharTokenizer,
+    requests: Sequence[Poem],
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    generator: torch.Generator | None = None,
+) -> list[Poem]:
+    """Write a poem for each request; whatever a request leaves empty, the model makes up.
+
+    Fields are filled in the order of the frame: author, form, title, content. No marker can be
+    drawn inside a field, and the next marker ends it.
+    """
+    special = tokenizer.special
+    rows = [[special[BOS]] for _ in requests]
+    for field, next_marker in zip(FIELDS, [*(f"<|{f}|>" for f in FIELDS[1:]), END], strict=True):
+        given = [getattr(request, field) for request in requests]
+        for row, text in zip(rows, given, strict=True):
+            row += [special[f"<|{field}|>"], *tokenizer.encode(text).tolist()]
+        open_rows = [row for row, text in zip(rows, given, strict=True) if not text]
+        if not open_rows:
+            continue
+        stop = special[next_marker]
+        written = generate(
+            model,
+            open_rows,
+            model.config.block_size if field == "content" else LONGEST_NAME,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            stop_token=stop,
+            banned=[token for token in special.values() if token != stop],
+            generator=generator,
+        )
+        for row, longer in zip(open_rows, written, strict=True):
+            row[:] = longer[:-1] if longer[-1] == stop else longer
+    return [parse_poem(tokenizer, row) for row in rows]

@@ -1,0 +1,76 @@
+"""Where and how things run: device, threads, seeds, precision."""
+
+import contextlib
+import random
+import time
+
+import numpy as np
+import torch
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The device by name, or the best there is: CUDA, then Apple's MPS, then the CPU.
+
+    Raises `ValueError` for a device that this machine does not have.
+
+    >>> pick_device("cpu")
+    device(type='cpu')
+    """
+    has = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        return torch.device(next(device for device, there in has.items() if there))
+    if not has.get(name.split(":")[0], False):
+        there = ", ".join(device for device, there in has.items() if there)
+        raise ValueError(f"device {name!r} is not on this machine; it has: {there}")
+    return torch.device(name)
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and PyTorch, so that a run can be repeated to the last bit."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def make_generator(*seed: int) -> torch.Generator:
+    """A generator of its own for one purpose, such as batch 7 of run 0.
+
+    What it gives depends on the numbers alone, not on who else drew numbers before.
+
+    >>> a, b = make_generator(0, 7), make_generator(0, 7)
+    >>> torch.equal(torch.rand(3, generator=a), torch.rand(3, generator=b))
+    True
+    """
+    mixed = np.random.SeedSequence(seed).generate_state(1, dtype=np.uint32)[0]
+    return torch.Generator().manual_seed(int(mixed))
+
+
+def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager:
+    """Matrix products in `precision`; everything that needs care stays in float32."""
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision {precision!r} is unknown; choose from {list(PRECISIONS)}")
+    if precision == "float32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, PRECISIONS[precision])
+
+
+def fast_precision(device: torch.device) -> str:
+    """The faster precision for matrix products here, found by trying both.
+
+    Many CPUs have no instructions for bfloat16 and are many times slower with it.
+    """
+    seconds = {}
+    for name, dtype in PRECISIONS.items():
+        a = torch.ones(1024, 1024, dtype=dtype, device=device)
+        (a @ a)[0, 0].item()  # the first product also sets up the kernel
+        began = time.perf_counter()
+        for _ in range(3):
+            (a @ a)[0, 0].item()
+        seconds[name] = time.perf_counter() - began
+    return min(seconds, key=lambda name: seconds[name])
