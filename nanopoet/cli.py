@@ -140,18 +140,27 @@ def write(
         float | None, typer.Option(help="Draw from the likeliest that hold p.")
     ] = None,
     pinyin: Annotated[bool, typer.Option("--pinyin", help="Pinyin under each verse.")] = False,
+    picture: Annotated[
+        Path | None, typer.Option(help="Also draw the loss curve and the first poem as a PNG.")
+    ] = None,
     run: RunName = None,
 ) -> None:
     """Write poems. What is not given, the model makes up."""
     from rich.console import Console
 
+    from nanopoet.picture import draw_poet
     from nanopoet.runs import find_run
     from nanopoet.write import compose, print_poem
 
     console = Console(soft_wrap=True)
     options = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
-    for poem in compose(find_run(run), author, form, title, n, seed, **options):
+    found = find_run(run)
+    poems = compose(found, author, form, title, n, seed, **options)
+    for poem in poems:
         print_poem(console, poem, with_pinyin=pinyin)
+    if picture:
+        draw_poet(found.logs(found.preset().stages[-1].name), poems[0], picture)
+        typer.echo(f"picture: {picture}")
 
 
 @command("nanopoet evaluate\nnanopoet evaluate quick --json\nnanopoet evaluate quick --samples 500")

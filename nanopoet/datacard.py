@@ -18,15 +18,14 @@ from pathlib import Path
 
 from nanopoet_ref.corpus import (
     REGULATED,
-    CorpusError,
     Poem,
-    Record,
     load_poems,
     prepared,
     raw_folder,
     split_poems,
     words,
 )
+from nanopoet_ref.source import CorpusError, Record
 
 CARD, PICTURE = "README.md", "lengths.png"
 ERAS = {

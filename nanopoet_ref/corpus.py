@@ -6,48 +6,41 @@ what a poem is, keeps what fits, counts what does not, and writes the result onc
     tarball -> read_source -> clean_text, form_of -> to_simplified -> no duplicates -> JSONL
 """
 
-import base64
 import hashlib
 import json
 import os
 import re
-import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from operator import attrgetter, itemgetter
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
+
+from nanopoet_ref.source import (
+    ADVICE,
+    KINDS,
+    SOURCE,
+    SOURCE_INTEGRITY,
+    CorpusError,
+    Record,
+    check_integrity,
+    read_source,
+)
 
 Script = Literal["simplified", "original"]
-Record = dict[str, Any]  # one poem of the source, or the description of a corpus
 
-SOURCE = "chinese-poetry@2.0.1"
-SOURCE_INTEGRITY = (
-    "sha512-KtYARvV7CWNtax0na9+Jn6PlhGgSoid7PWyDzXI4KsCEm2od"
-    "ZcqEQyval5koaLygZnM/EQ3lfJ//25K8p3uHNg=="
-)
 FORMAT_VERSION = 4  # raise it when a rule below changes: prepared files are then rebuilt
 REGULATED = {(4, 5): "五言绝句", (4, 7): "七言绝句", (8, 5): "五言律诗", (8, 7): "七言律诗"}
 SHORTEST_TUNE = 16  # characters of 归字谣: a shorter lyric is what is left of a lost one
 
-# Whole paths, since folders named strains/, rank/ and error/ hold other files of these names.
-KINDS = ("tang", "song", "ci")
-MEMBER = re.compile(
-    r"package/dist/(?:quantangshi/poet\.(?P<shi>tang|song)|songci/(?P<ci>ci)\.song)\.(\d+)y?\.json"
-)
 HAN = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 CLEAN = re.compile(f"[{HAN}]+(?:[，。][{HAN}]+)*")
 NOTE = re.compile(r"（[^（）]*）|\[[一二三四五六七八九十○〇]+\]")  # editors' notes, note numbers
 MARKS = str.maketrans(
     "、；：,;:？！.?!", "，，，，，，。。。。。", "《》〈〉「」『』“”‘’[]·… \t\u3000"
 )
-ADVICE = "Delete it and run: nanopoet corpus"
-
-
-class CorpusError(ValueError):
-    """The source or a text cannot be used; the message says where and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,61 +58,7 @@ class Poem:
 
 
 FIELDS = ("author", "form", "title", "content")
-fields_of = attrgetter(*FIELDS)  # dataclasses.astuple copies deeply: 10 times slower
-
-
-def check_integrity(tarball: Path, integrity: str = SOURCE_INTEGRITY) -> None:
-    """Refuse a tarball whose sha512 is not the pinned one.
-
-    Every number in this course rests on these bytes, so one wrong byte must stop here.
-
-    Raises:
-        CorpusError: the file cannot be read, or its digest is another one.
-    """
-    try:
-        with open(tarball, "rb") as file:
-            digest = hashlib.file_digest(file, "sha512").digest()
-    except OSError as error:
-        raise CorpusError(f"cannot read {tarball}: {error.strerror}") from error
-    found = "sha512-" + base64.b64encode(digest).decode()
-    if found != integrity:
-        size = os.path.getsize(tarball)
-        raise CorpusError(
-            f"{tarball} ({size:,} bytes) is not {SOURCE} or is cut short: "
-            f"integrity {found[:15]}…, expected {integrity[:15]}…. {ADVICE}"
-        )
-
-
-def read_source(
-    tarball: Path, progress: Callable[[int, int], None] | None = None
-) -> Iterator[tuple[str, int, list[Record]]]:
-    """Yield (kind, file number, records) of each member wanted, as the stream passes.
-
-    Unpacked, the collection is 347 MB; as a stream, one member is in memory at a time.
-    `kind` is one of KINDS; `progress` is called with (bytes read, bytes in all).
-
-    Raises:
-        CorpusError: the tarball is cut short, lacks a kind, or holds malformed JSON.
-    """
-    size, seen = os.path.getsize(tarball), set()
-    try:
-        with open(tarball, "rb") as file, tarfile.open(fileobj=file, mode="r|gz") as archive:
-            for member in archive:
-                stream = archive.extractfile(member)
-                if stream and (match := MEMBER.fullmatch(member.name)):
-                    kind = match["shi"] or match["ci"]
-                    seen.add(kind)
-                    try:
-                        records = json.loads(stream.read().decode("utf-8"))
-                    except ValueError as error:  # names the line, or the byte
-                        raise CorpusError(f"{tarball}, {member.name}: {error}. {ADVICE}") from error
-                    yield kind, int(match[3]), records
-                if progress:
-                    progress(file.tell(), size)
-    except (OSError, EOFError, tarfile.TarError) as error:
-        raise CorpusError(f"{tarball} is damaged or cut short ({error}). {ADVICE}") from error
-    if missing := [kind for kind in KINDS if kind not in seen]:
-        raise CorpusError(f"{tarball} has no {missing} poems; make it with: npm pack {SOURCE}")
+fields_of = attrgetter(*FIELDS)  # dataclasses.astuple copies deeply: 30 times slower
 
 
 def clean_text(text: str) -> str:
@@ -134,7 +73,7 @@ def clean_text(text: str) -> str:
     ''
     """
     text = text.rstrip("，。")
-    if not CLEAN.fullmatch(text):  # 1 text in 6
+    if not CLEAN.fullmatch(text):  # 1 text in 7
         text = NOTE.sub("", text).translate(MARKS).strip("，。")
         text = re.sub("[，。]+([，。])", r"\1", text)
     return text if CLEAN.fullmatch(text) else ""
@@ -256,7 +195,12 @@ def prepare_corpus(
     found: list[tuple[int, int, Poem]] = []  # (kind, file number, poem)
     for kind, number, records in read_source(tarball, progress):
         read[kind] += len(records)
-        found += [(KINDS.index(kind), number, p) for p in poems_of(kind, records, dropped)]
+        try:
+            found += [(KINDS.index(kind), number, p) for p in poems_of(kind, records, dropped)]
+        except (AttributeError, KeyError, TypeError) as error:
+            raise CorpusError(
+                f"{tarball}, {kind} {number}: bad record ({error!r}). {ADVICE}"
+            ) from error
     found.sort(key=itemgetter(0, 1))  # stable: poems keep their order within a file
     before = "\n".join("\t".join(fields_of(poem)) for _, _, poem in found)
     after = to_simplified(before) if script == "simplified" else before

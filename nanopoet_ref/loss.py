@@ -25,6 +25,8 @@ def log_softmax(logits: Tensor) -> Tensor:
     >>> log_softmax(torch.tensor([1000.0, 1000.0])).exp().tolist()
     [0.5, 0.5]
     """
+    if logits.dtype in (torch.bfloat16, torch.float16):
+        logits = logits.float()  # 8 bits are too few for a sum over the vocabulary
     shifted = logits - logits.amax(dim=-1, keepdim=True)
     return shifted - shifted.exp().sum(dim=-1, keepdim=True).log()
 
@@ -77,8 +79,9 @@ def masked_cross_entropy(logits: Tensor, targets: Tensor, mask: Tensor | None = 
     """
     if mask is None:
         return cross_entropy(logits, targets)
-    weights = mask.to(logits.dtype)
-    return (token_losses(logits, targets) * weights).sum() / weights.sum().clamp(min=1)
+    losses = token_losses(logits, targets)
+    weights = mask.to(losses.dtype)
+    return (losses * weights).sum() / weights.sum().clamp(min=1)
 
 
 class _FusedCrossEntropy(torch.autograd.Function):

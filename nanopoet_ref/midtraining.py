@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nanopoet_ref.corpus import Poem
+from nanopoet_ref.corpus import Poem, fields_of
 from nanopoet_ref.gpt import GPT, generate
 from nanopoet_ref.loss import masked_cross_entropy
 from nanopoet_ref.runtime import make_generator
@@ -31,7 +31,6 @@ from nanopoet_ref.training import Batch, BatchStream, LossFn, StepLog, TrainConf
 PAD_ID, END_ID = SPECIAL_TOKENS.index(PAD), SPECIAL_TOKENS.index(END)
 CONTENT_ID = SPECIAL_TOKENS.index("<|content|>")
 MASKS = ("all", "not_padding", "content")
-LONGEST_NAME = 24  # characters of an author, form or title that the model makes up
 
 
 def target_mask(idx: Tensor, targets: Tensor, kind: str = "not_padding") -> Tensor:
@@ -117,8 +116,12 @@ def poem_batches(
     batch_size: int,
     seed: int,
     mask: str = "not_padding",
+    pool: int = 64,
 ) -> Callable[[int], Batch]:
-    """Batch i of padded poems, epoch after epoch, the same for the same seed."""
+    """Batch i of padded poems, epoch after epoch, the same for the same seed.
+
+    With `pool=1` a batch is a fair sample of all lengths: what evaluation needs.
+    """
     lengths = np.minimum(np.diff(starts), block_size + 1)
     per_epoch = -(-len(lengths) // batch_size)
     current: dict[int, list[NDArray[np.int64]]] = {}
@@ -127,7 +130,7 @@ def poem_batches(
         epoch, number = divmod(i, per_epoch)
         if epoch not in current:
             current.clear()
-            current[epoch] = length_buckets(lengths, batch_size, make_generator(seed, epoch))
+            current[epoch] = length_buckets(lengths, batch_size, make_generator(seed, epoch), pool)
         rows = [ids[starts[poem] : starts[poem + 1]] for poem in current[epoch][number]]
         return pad_batch(rows, block_size, mask)
 
@@ -156,8 +159,8 @@ def midtrain(
     block_size = model.config.block_size
     batches = poem_batches(*train_poems, block_size, batch_size, seed, mask)
     fixed = {
-        "train": poem_batches(*train_poems, block_size, batch_size, seed + 1),
-        "val": poem_batches(*val_poems, block_size, batch_size, seed + 1),
+        "train": poem_batches(*train_poems, block_size, batch_size, seed + 1, pool=1),
+        "val": poem_batches(*val_poems, block_size, batch_size, seed + 1, pool=1),
     }
     start = options.get("start_step", 0) * config.micro_steps
     return train(
@@ -186,7 +189,7 @@ def write_poems(
     Fields are filled in the order of the frame: author, form, title, content. No marker can be
     drawn inside a field, and the next marker ends it.
     """
-    special = tokenizer.special
+    special, block_size = tokenizer.special, model.config.block_size
     rows = [[special[BOS]] for _ in requests]
     for field, next_marker in zip(FIELDS, [*(f"<|{f}|>" for f in FIELDS[1:]), END], strict=True):
         given = [getattr(request, field) for request in requests]
@@ -199,7 +202,7 @@ def write_poems(
         written = generate(
             model,
             open_rows,
-            model.config.block_size if field == "content" else LONGEST_NAME,
+            block_size if field == "content" else block_size // 8,  # room for all fields
             temperature=temperature,
             top_k=top_k,
             top_p=top_p,
@@ -209,4 +212,8 @@ def write_poems(
         )
         for row, longer in zip(open_rows, written, strict=True):
             row[:] = longer[:-1] if longer[-1] == stop else longer
-    return [parse_poem(tokenizer, row) for row in rows]
+    written_poems = [parse_poem(tokenizer, row) for row in rows]
+    return [
+        Poem(*(asked or made_up for asked, made_up in zip(*map(fields_of, pair), strict=True)))
+        for pair in zip(requests, written_poems, strict=True)
+    ]

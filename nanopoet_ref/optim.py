@@ -34,8 +34,12 @@ def configure_optimizers(
         else:
             matrices.append(parameter)
     groups = [
-        {"params": embeddings, "lr": embedding_lr or lr, "weight_decay": 0.0},
-        {"params": head, "lr": head_lr or lr, "weight_decay": weight_decay},
+        {
+            "params": embeddings,
+            "lr": lr if embedding_lr is None else embedding_lr,
+            "weight_decay": 0.0,
+        },
+        {"params": head, "lr": lr if head_lr is None else head_lr, "weight_decay": weight_decay},
         {"params": vectors, "lr": lr, "weight_decay": 0.0},
     ]
     optimizers: list[torch.optim.Optimizer] = []

@@ -47,7 +47,7 @@ def make_generator(*seed: int) -> torch.Generator:
     >>> torch.equal(torch.rand(3, generator=a), torch.rand(3, generator=b))
     True
     """
-    mixed = np.random.SeedSequence(seed).generate_state(1, dtype=np.uint32)[0]
+    mixed = np.random.SeedSequence((len(seed), *seed)).generate_state(1, dtype=np.uint32)[0]
     return torch.Generator().manual_seed(int(mixed))
 
 

@@ -51,7 +51,7 @@ def warmdown(progress: float, warmdown_frac: float, final_frac: float = 0.0) -> 
     >>> [warmdown(p, warmdown_frac=0.5) for p in (0.0, 0.5, 0.75, 1.0)]
     [1.0, 1.0, 0.5, 0.0]
     """
-    remaining = 1.0 - progress
+    remaining = max(1.0 - progress, 0.0)
     if remaining >= warmdown_frac:
         return 1.0
     return final_frac + (1 - final_frac) * remaining / warmdown_frac

@@ -22,13 +22,13 @@ import numpy as np
 import tiktoken
 from numpy.typing import NDArray
 
-from nanopoet_ref.corpus import Poem
+from nanopoet_ref.corpus import FIELDS, Poem, fields_of
 
 UNK, PAD, BOS, END = "<|unk|>", "<|pad|>", "<|bos|>", "<|end|>"
-FIELDS = ("author", "form", "title", "content")
 SPECIAL_TOKENS = (UNK, PAD, BOS, *(f"<|{field}|>" for field in FIELDS), END)
 
 Ids = NDArray[np.uint16]  # 65,536 ids are enough for every character of the corpus
+PIECE = 2**17  # characters encoded at a time: few enough to stay in the cache, 3 times faster
 
 
 def code_points(text: str) -> NDArray[np.uint32]:
@@ -37,7 +37,8 @@ def code_points(text: str) -> NDArray[np.uint32]:
     >>> code_points("春天").tolist() == [ord("春"), ord("天")]
     True
     """
-    return np.frombuffer(text.encode("utf-32-le", errors="surrogatepass"), dtype=np.uint32)
+    # NumPy keeps text as these numbers; of an empty text it makes one character, hence the cut.
+    return np.array([text]).view(np.uint32)[: len(text)]
 
 
 def build_vocab(texts: Iterable[str], min_count: int = 1) -> list[str]:
@@ -85,11 +86,21 @@ class CharTokenizer:
 
     def encode(self, text: str) -> Ids:
         """Ids of a text, one per character. No text can produce a special token but `<|unk|>`."""
-        return self._id_of[code_points(text)]
+        ids = np.empty(len(text), dtype=np.uint16)
+        for start in range(0, len(text), PIECE):
+            piece = slice(start, start + PIECE)
+            # No code is out of range; "clip" only lets NumPy write straight into `ids`.
+            self._id_of.take(code_points(text[piece]), out=ids[piece], mode="clip")
+        return ids
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of some ids; special tokens appear by name."""
-        return "".join(self._token_of[np.asarray(ids, dtype=np.int64)])
+        tokens = np.array(list(ids), dtype=np.int64)
+        if len(tokens) and not 0 <= tokens.min() <= tokens.max() < len(self.vocab):
+            raise ValueError(
+                f"ids go from 0 to {len(self) - 1}; got {tokens.min()}, {tokens.max()}"
+            )
+        return "".join(self._token_of[tokens])
 
     @cached_property
     def hash(self) -> str:
@@ -106,10 +117,13 @@ class CharTokenizer:
     @classmethod
     def load(cls, path: Path) -> "CharTokenizer":
         """Read a saved vocabulary; a file that was changed by hand is refused."""
-        content = json.loads(path.read_text(encoding="utf-8"))
-        tokenizer = cls(content["vocab"])
-        if tokenizer.hash != content["hash"]:
-            raise ValueError(f"{path}: the vocabulary does not match its hash {content['hash']}")
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            tokenizer = cls(content["vocab"])
+            if tokenizer.hash != content["hash"]:
+                raise ValueError("the vocabulary does not match its hash")
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is not a saved vocabulary: {error}") from error
         return tokenizer
 
 
@@ -122,7 +136,7 @@ def render_poems(tokenizer: CharTokenizer, poems: Sequence[Poem]) -> tuple[Ids, 
     Returns all ids in one array, and where each poem begins (one more number than poems). Text is
     encoded in one go and the markers are laid between, which is what makes it fast.
     """
-    texts = [getattr(poem, field) for poem in poems for field in FIELDS]
+    texts = [text for poem in poems for text in fields_of(poem)]
     lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)).reshape(-1, 4)
     # Before each field stands its marker; <|bos|> before the first, <|end|> after the last.
     sizes = lengths + 1 + np.array([1, 0, 0, 1])
@@ -183,8 +197,9 @@ def parse_poem(tokenizer: CharTokenizer, ids: Iterable[int]) -> Poem:
 
 # --- Byte-pair encoding -----------------------------------------------------------------------
 
-# Merges stay inside a line of verse: text is first cut into runs without stops or spaces.
-SPLIT_PATTERN = r"[^\s，。]+|[\s，。]"
+# Merges stay inside a line of verse: text is first cut into runs without stops or spaces. (\s would
+# be shorter, but Python and Rust differ on what it means.)
+SPLIT_PATTERN = r"[^ \n，。]+|[ \n，。]"
 
 
 def count_pairs(chunks: dict[tuple[int, ...], int]) -> Counter[tuple[int, int]]:
@@ -230,21 +245,17 @@ def train_bpe(text: str, n_merges: int) -> dict[bytes, int]:
     """
     counts = Counter(re.findall(SPLIT_PATTERN, text))
     chunks = {tuple(chunk.encode()): count for chunk, count in counts.items()}
-    ranks = {bytes([i]): i for i in range(256)}
-    token_of = list(ranks)
-    while len(ranks) < 256 + n_merges:
+    token_of = [bytes([i]) for i in range(256)]
+    for _ in range(n_merges):
         pairs = count_pairs(chunks)
         if not pairs:
             break
         pair = min(pairs, key=lambda p: (-pairs[p], p))
         if pairs[pair] < 2:
             break
-        token = token_of[pair[0]] + token_of[pair[1]]
-        if token not in ranks:  # the same bytes can be reached by two different pairs
-            ranks[token] = len(ranks)
-            token_of.append(token)
-        chunks = {merge(chunk, pair, ranks[token]): count for chunk, count in chunks.items()}
-    return ranks
+        chunks = {merge(chunk, pair, len(token_of)): count for chunk, count in chunks.items()}
+        token_of.append(token_of[pair[0]] + token_of[pair[1]])
+    return {token: rank for rank, token in enumerate(token_of)}
 
 
 def bpe_encode(text: str, ranks: dict[bytes, int]) -> list[int]:
