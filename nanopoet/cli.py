@@ -40,7 +40,10 @@ def command(examples: str) -> Callable:
 
 
 RunName = Annotated[str | None, typer.Option("--run", help="Which run; the newest if not given.")]
-Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Same seed, same result.")]
+Temperature = Annotated[
+    float, typer.Option(min=0.0, max=10.0, help="0: the likeliest; 1: as learned.")
+]
 
 
 @command(
@@ -93,17 +96,21 @@ def train(
     import torch
 
     from nanopoet.presets import PresetError, find_preset
-    from nanopoet.runs import Run, RunError, find_run
+    from nanopoet.runs import Run, RunError, find_run, run_name
     from nanopoet.train import RunInterrupted, start_run, train_run, with_text_and_steps
 
     if resume:
         if preset or text or overwrite or steps is not None:
             raise PresetError("--resume goes on as the run was begun: give it --name at most")
         run = find_run(name)
+        chosen = run.preset()
     else:
         chosen = find_preset(preset or ("text" if text else "quick"))
-        run = Run(name or (text.stem if text else chosen.name))
-    if run.finished() and not overwrite:
+        chosen = with_text_and_steps(chosen, text, steps)
+        run = Run(name or (run_name(text) if text else chosen.name))
+    if stage and stage not in chosen.stage_names:
+        raise PresetError(f"preset {chosen.name!r} has no stage {stage!r}")
+    if not overwrite and run.finished():
         typer.echo(f"run {run.name} is already trained (--overwrite trains it again)")
         return
     if not resume:
@@ -113,7 +120,7 @@ def train(
                 f"{run.name}. Start over: add --overwrite. Or choose another --name."
             )
         torch.set_num_threads(threads or torch.get_num_threads())
-        start_run(run, with_text_and_steps(chosen, text, steps), seed, device)
+        start_run(run, chosen, seed, device)
     try:
         train_run(run, until=stage)
     except RunInterrupted as stop:
@@ -132,9 +139,7 @@ def write(
     title: Annotated[str, typer.Option(help="春望, chunwang or 'spring view'.")] = "",
     n: Annotated[int, typer.Option("-n", min=1, max=100, help="How many poems.")] = 1,
     seed: Seed = 0,
-    temperature: Annotated[
-        float, typer.Option(min=0.0, help="0: the likeliest; 1: as learned.")
-    ] = 0.8,
+    temperature: Temperature = 0.8,
     top_k: Annotated[int | None, typer.Option(min=1, help="Draw from the k likeliest.")] = None,
     top_p: Annotated[
         float | None, typer.Option(help="Draw from the likeliest that hold p.")
@@ -168,7 +173,7 @@ def evaluate(
     run: Annotated[str | None, typer.Argument(help="Which run; the newest if not given.")] = None,
     samples: Annotated[int, typer.Option(min=0, help="How many poems to have written.")] = 200,
     seed: Seed = 0,
-    temperature: Annotated[float, typer.Option(min=0.0, help="As in write.")] = 0.8,
+    temperature: Temperature = 0.8,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure a poet: loss on unseen poems, form, new lines, rhyme."""

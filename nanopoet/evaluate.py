@@ -6,8 +6,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from nanopoet.data import Data
 from nanopoet.runs import Run
-from nanopoet.train import Data, load_data
+from nanopoet.train import load_run_data
 from nanopoet_ref.checkpoint import Checkpoint
 from nanopoet_ref.corpus import Poem
 from nanopoet_ref.evaluation import (
@@ -43,7 +44,7 @@ def evaluate_run(
     seen. A run on plain text has losses only; what does not apply is None.
     """
     poet = run.poet()
-    data = load_data(run.preset())
+    data = load_run_data(run)
     val = data.poems("val")
     if not val:
         return evaluate_text(poet, data)
@@ -56,7 +57,7 @@ def evaluate_run(
         "novel_lines": None,
         "rhyme": None,
         "rhyme_corpus": share(rhymes(poem.content) for poem in chosen),
-        "samples": samples,
+        "samples": 0,
     }
     requests = [Poem(p.author, p.form, p.title, "") for p in pick(val, samples, seed + 1)]
     poems: list[Poem] = []
@@ -69,6 +70,7 @@ def evaluate_run(
             generator=make_generator(seed, start),
         )
     if poems:
+        result["samples"] = len(poems)
         corpus = [*data.poems("train"), *val]
         patterns = form_patterns(corpus)
         known = {line for poem in corpus for line in lines_of(poem.content)}

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from pypinyin import lazy_pinyin
 
+from nanopoet_ref.corpus import to_simplified
+
 FILE = Path(__file__).with_name("names.toml")
 
 
@@ -46,7 +48,9 @@ def is_chinese(text: str) -> bool:
 def resolve(
     kind: str, wanted: str, known: Mapping[str, int], other: Mapping[str, str] | None = None
 ) -> str:
-    """The known name that is meant: itself, its pinyin (the commonest wins), or an alias.
+    """The known name that is meant: itself, an alias, in the other script, or in pinyin.
+
+    Of several with the same pinyin, the commonest is meant.
 
     Raises `UnknownNameError` with the nearest matches.
 
@@ -58,15 +62,18 @@ def resolve(
         return wanted
     if other and (alias := other.get(squeeze(wanted))) and alias in known:
         return alias
-    by_pinyin: dict[str, str] = {}
-    if not is_chinese(wanted):
-        for name in sorted(known, key=lambda name: known[name]):
-            by_pinyin[pinyin_of(name)] = name
-        if squeeze(wanted) in by_pinyin:
-            return by_pinyin[squeeze(wanted)]
-    near = difflib.get_close_matches(wanted, known, n=5, cutoff=0.3) or [
-        by_pinyin[p] for p in difflib.get_close_matches(squeeze(wanted), by_pinyin, n=5, cutoff=0.5)
-    ]
+    names = sorted(known, key=lambda name: known[name])
+    if chinese := is_chinese(wanted):
+        spelled = to_simplified("\n".join(names)).split("\n")
+        asked = to_simplified(squeeze(wanted))
+    else:
+        spelled = [pinyin_of(name) for name in names]
+        asked = squeeze(wanted)
+    by_spelling = dict(zip(spelled, names, strict=True))
+    if asked in by_spelling:
+        return by_spelling[asked]
+    near = difflib.get_close_matches(asked, by_spelling, n=5, cutoff=0.3 if chinese else 0.5)
+    near = [by_spelling[spelling] for spelling in near]
     hint = f"; nearest: {', '.join(f'{n} ({pinyin_of(n)})' for n in near)}" if near else ""
     if kind == "form":
         most = sorted(known, key=lambda name: -known[name])[:8]

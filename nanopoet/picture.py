@@ -24,11 +24,23 @@ FONTS = (
 
 
 def chinese_font() -> str | None:
-    """A font on this machine that has Chinese characters, or None."""
+    """A font on this machine that has Chinese characters, or None.
+
+    matplotlib keeps a list of fonts; one that was installed since is not on it, so the folders
+    are looked through as well.
+    """
     from matplotlib import font_manager
 
-    there = {font.name for font in font_manager.fontManager.ttflist}
-    return next((name for name in FONTS if name in there), None)
+    def listed() -> str | None:
+        there = {font.name for font in font_manager.fontManager.ttflist}
+        return next((name for name in FONTS if name in there), None)
+
+    if listed() is None:
+        words = {word.lower() for name in FONTS for word in name.split()[:1]} | {"wqy"}
+        for path in font_manager.findSystemFonts():
+            if any(word in Path(path).name.lower() for word in words):
+                font_manager.fontManager.addfont(path)
+    return listed()
 
 
 def draw_poet(logs: Sequence[StepLog], poem: Poem, path: Path) -> None:

@@ -13,13 +13,15 @@ samples.txt      poems written on the way
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from nanopoet.presets import Preset
 from nanopoet_ref.checkpoint import Checkpoint, load_checkpoint
+from nanopoet_ref.tokenizer import CharTokenizer
 from nanopoet_ref.training import StepLog
 
 
@@ -33,6 +35,15 @@ def runs_dir() -> Path:
     return Path(os.environ.get("NANOPOET_RUNS", default))
 
 
+def run_name(text: Path) -> str:
+    """A name for a run on a text: the file's, with a dash for what no run's name may have.
+
+    >>> run_name(Path("lists/my names.txt"))
+    'my-names'
+    """
+    return re.sub(r"[^\w.-]+", "-", text.stem).strip("-.") or "text"
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
     temporary = path.with_name(path.name + ".tmp")
@@ -40,11 +51,26 @@ def write_atomically(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
+def all_configs() -> list[Path]:
+    """config.json of every run."""
+    return list(runs_dir().glob("*/config.json"))
+
+
+@contextmanager
+def damage_named(path: Path) -> Iterator[None]:
+    """Name the file in which something is wrong, and the way out."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else error
+        raise RunError(f"{path}: damaged ({reason}); train again with --overwrite") from error
+
+
 class Run:
     """One folder of runs/, by name."""
 
     def __init__(self, name: str) -> None:
-        if not re.fullmatch(r"[\w.-]+", name) or name.startswith("."):
+        if not re.fullmatch(r"\w[\w.-]*", name):
             raise RunError(f"{name!r} cannot name a run: use letters, digits, dots and dashes")
         self.name = name
         self.path = runs_dir() / name
@@ -72,6 +98,7 @@ class Run:
     def clear(self) -> None:
         """An empty folder: a run that is started over leaves nothing behind."""
         self.path.mkdir(parents=True, exist_ok=True)
+        self.config_path.unlink(missing_ok=True)  # first: without it, there is no run
         for old in self.path.iterdir():
             if old.is_file():
                 old.unlink()
@@ -84,13 +111,17 @@ class Run:
     def config(self) -> dict[str, Any]:
         """How this run was started."""
         if not self.exists:
+            others = ", ".join(sorted(path.parent.name for path in all_configs()))
             raise RunError(
-                f"no run {self.name!r} in {runs_dir()}: nanopoet train --name {self.name}"
+                f"no run {self.name!r} in {runs_dir()} (there is {others or 'none'}): "
+                f"nanopoet train --name {self.name}"
             )
-        try:
-            return json.loads(self.config_path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise RunError(f"{self.config_path}: {error}") from error
+        with damage_named(self.config_path):
+            config = json.loads(self.config_path.read_text(encoding="utf-8"))
+            for key in ("seed", "device", "precision", "data", "threads"):
+                config[key]  # what is missing is a KeyError
+            Preset.from_dict(config["preset"]["name"], config["preset"])
+            return config
 
     def preset(self) -> Preset:
         table = self.config()["preset"]
@@ -106,14 +137,24 @@ class Run:
         """Counts of the forms, authors and frequent titles that this run has seen."""
         if not self.catalog_path.is_file():
             raise RunError(f"run {self.name!r} learned from plain text: it knows no poem fields")
-        return json.loads(self.catalog_path.read_text(encoding="utf-8"))
+        with damage_named(self.catalog_path):
+            catalog = json.loads(self.catalog_path.read_text(encoding="utf-8"))
+            return {kind: dict(catalog[kind]) for kind in ("forms", "authors", "titles")}
+
+    def tokenizer(self) -> CharTokenizer:
+        """The vocabulary that this run began with."""
+        with damage_named(self.tokenizer_path):
+            return CharTokenizer.load(self.tokenizer_path)
 
     def poet(self) -> Checkpoint:
-        """The model as trained so far."""
-        self.config()
-        if not self.checkpoint_path.is_file():
-            raise RunError(f"run {self.name!r} has no checkpoint yet: nanopoet train --resume")
-        return load_checkpoint(self.checkpoint_path)
+        """The model as trained so far: the latest state, or else the weights of the last stage."""
+        stages = reversed(self.preset().stage_names)
+        for path in (self.checkpoint_path, *map(self.weights_path, stages)):
+            if path.is_file():
+                return load_checkpoint(path)
+        raise RunError(
+            f"run {self.name!r} has no checkpoint yet: nanopoet train --resume --name {self.name}"
+        )
 
     def append_metrics(self, stage: str, log: StepLog) -> None:
         line = json.dumps({"stage": stage, **asdict(log)})
@@ -132,9 +173,19 @@ class Run:
                 break
         return rows
 
-    def keep_metrics(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Replace metrics.jsonl by these rows."""
+    def rewind(self, stage: str, step: int) -> None:
+        """Forget what was noted of a stage after a step; at step 0, all of it."""
+
+        def kept(noted_stage: str, noted_step: int) -> bool:
+            return noted_stage != stage or 0 < step >= noted_step
+
+        rows = [row for row in self.read_metrics() if kept(row["stage"], row["step"])]
         write_atomically(self.metrics_path, "".join(json.dumps(row) + "\n" for row in rows))
+        if self.samples_path.is_file():
+            lines = self.samples_path.read_text(encoding="utf-8", errors="replace").splitlines()
+            found = [(re.match(r"(\w+) step (\d+):", line), line) for line in lines]
+            samples = [line for m, line in found if m and kept(m[1], int(m[2]))]
+            write_atomically(self.samples_path, "".join(line + "\n" for line in samples))
 
     def logs(self, stage: str) -> list[StepLog]:
         """The logs of one stage."""
@@ -151,9 +202,8 @@ def find_run(name: str | None = None) -> Run:
         run = Run(name)
         run.config()
         return run
-    folder = runs_dir()
-    configs = list(folder.glob("*/config.json")) if folder.is_dir() else []
+    configs = all_configs()
     if not configs:
-        raise RunError(f"no runs in {folder}: nanopoet train --preset quick")
+        raise RunError(f"no runs in {runs_dir()}: nanopoet train --preset quick")
     newest = max(configs, key=lambda path: max(f.stat().st_mtime for f in path.parent.iterdir()))
     return Run(newest.parent.name)

@@ -1,90 +1,40 @@
 """`nanopoet train`: run the stages of a preset, and leave a run that can be resumed."""
 
-import hashlib
 import json
 import platform
 import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
-from nanopoet.presets import LOSSES, Preset, PresetError, Stage
+from nanopoet.data import Data, load_data
+from nanopoet.presets import LOSSES, Preset, PresetError, Stage, make_optimizers
 from nanopoet.runs import Run, RunError, write_atomically
 from nanopoet_ref.checkpoint import load_checkpoint, save_checkpoint, warm_start
-from nanopoet_ref.corpus import REGULATED, Poem, load_poems, read_text, split_hash, split_poems
+from nanopoet_ref.corpus import Poem
 from nanopoet_ref.gpt import GPT, GPTConfig, count_parameters, generate
 from nanopoet_ref.loss import uniform_loss, unigram_loss
 from nanopoet_ref.midtraining import count_cut, midtrain, write_poems
-from nanopoet_ref.optim import configure_optimizers
-from nanopoet_ref.pretraining import poem_stream, pretrain
+from nanopoet_ref.pretraining import pretrain
 from nanopoet_ref.runtime import fast_precision, make_generator, pick_device, seed_everything
-from nanopoet_ref.schedule import SCHEDULES
 from nanopoet_ref.tokenizer import (
     BOS,
     FIELDS,
     CharTokenizer,
-    Ids,
     build_vocab,
     render_poems,
 )
-from nanopoet_ref.training import SPLITS, StepLog, TrainConfig, plot_curves
+from nanopoet_ref.training import SPLITS, StepLog, plot_curves
 
 
 class RunInterrupted(Exception):  # noqa: N818 (nothing went wrong)
     """The run was asked to stop; everything up to now is saved."""
-
-
-@dataclass(frozen=True)
-class Data:
-    """What a run learns from: poems, or one plain text."""
-
-    train: Sequence[Poem] | str
-    val: Sequence[Poem] | str
-    fingerprint: str
-
-    def poems(self, split: str) -> Sequence[Poem]:
-        """The poems of a split; a plain text has none."""
-        part = getattr(self, split)
-        return [] if isinstance(part, str) else part
-
-    def texts(self) -> list[str]:
-        """All training text, for the vocabulary."""
-        if isinstance(self.train, str):
-            return [self.train]
-        return [getattr(poem, field) for poem in self.train for field in FIELDS]
-
-    def stream(self, tokenizer: CharTokenizer, split: str) -> Ids:
-        """One split as a stream of ids, for pre-training."""
-        part = getattr(self, split)
-        return tokenizer.encode(part) if isinstance(part, str) else poem_stream(tokenizer, part)
-
-
-def load_data(preset: Preset) -> Data:
-    """The poems a preset asks for, split; or its text, cut at nine tenths."""
-    if preset.text is not None:
-        text = read_text(Path(preset.text))
-        cut = len(text) * 9 // 10
-        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-        return Data(text[:cut], text[cut:], f"text {digest}")
-    poems = load_poems(script=preset.script)
-    if preset.forms == "regulated":
-        poems = [poem for poem in poems if poem.form in REGULATED.values()]
-    train, val = split_poems(poems)
-    return Data(train, val, split_hash(train, val))
-
-
-def make_optimizers(model: GPT, table: dict[str, Any]) -> list[torch.optim.Optimizer]:
-    """As `configure_optimizers`, or `{ plain_adamw = 3e-4 }`: PyTorch's AdamW as it comes."""
-    if "plain_adamw" in table:
-        return [torch.optim.AdamW(model.parameters(), lr=table["plain_adamw"])]
-    return configure_optimizers(model, **table)
 
 
 @contextmanager
@@ -164,11 +114,11 @@ class Recorder:
             poem = write_poems(
                 self.model,
                 self.tokenizer,
-                [Poem("", "五言绝句", "", "")],
+                [Poem("", "", "", "")],
                 temperature=0.8,
                 generator=generator,
             )[0]
-            sample = f"{poem.title} ({poem.author}) {poem.content}"
+            sample = f"{poem.title} ({poem.author}, {poem.form}) {poem.content}"
         else:
             special = self.tokenizer.special
             rows = generate(
@@ -181,7 +131,7 @@ class Recorder:
             )
             sample = self.tokenizer.decode(rows[0][1:]).replace(BOS, " / ")
         with self.run.samples_path.open("a", encoding="utf-8") as file:
-            file.write(f"{self.stage.name} step {step}: {sample}\n")
+            file.write(f"{self.stage.name} step {step}: {' '.join(sample.split())}\n")
 
 
 def run_stage(
@@ -197,7 +147,7 @@ def run_stage(
     device = pick_device(settings["device"])
     seed_everything(seed)
     model = GPT(GPTConfig(vocab_size=len(tokenizer), **preset.model))
-    order = [s.name for s in preset.stages]
+    order = preset.stage_names
     if earlier := order[: order.index(stage.name)]:
         warm_start(model, tokenizer, run.weights_path(earlier[-1]))
     model.to(device)
@@ -205,24 +155,16 @@ def run_stage(
     start_step = 0
     if run.checkpoint_path.is_file():
         saved = load_checkpoint(run.checkpoint_path)
+        if (saved.model.config, saved.tokenizer.hash) != (model.config, tokenizer.hash):
+            raise RunError(f"{run.checkpoint_path}: not the model of config.json, tokenizer.json")
         if saved.notes["stage"] == stage.name:
             model.load_state_dict(saved.model.state_dict())
             saved.restore(optimizers)
             start_step = saved.step
-    rows = [
-        row
-        for row in run.read_metrics()
-        if row["stage"] != stage.name or (start_step and row["step"] <= start_step)
-    ]
-    run.keep_metrics(rows)
+    run.rewind(stage.name, start_step)
 
     # What "auto" came to was written down when the run began, so that resuming gives the same bits.
-    precision = settings["precision"] if stage.precision == "auto" else stage.precision
-    config = TrainConfig(
-        stage.max_steps, stage.micro_steps, stage.eval_interval, stage.grad_clip or None, precision
-    )
-    schedule = dict(stage.schedule)
-    lr_mult = partial(SCHEDULES[schedule.pop("name")], max_steps=stage.max_steps, **schedule)
+    config, lr_mult = stage.train_config(settings["precision"]), stage.lr_mult()
     options: dict[str, Any] = {
         "batch_size": stage.batch_size,
         "eval_iters": stage.eval_iters,
@@ -244,7 +186,8 @@ def run_stage(
         cut = count_cut(framed[1], model.config.block_size)
         tqdm.write(f"{cut:,} of {len(framed[1]) - 1:,} poems are longer than the block and are cut")
         midtrain(model, framed, val_framed, lr_mult, config, mask=stage.mask, **options)
-    save_checkpoint(run.weights_path(stage.name), model, tokenizer, stage.max_steps)
+    notes = {"stage": stage.name}
+    save_checkpoint(run.weights_path(stage.name), model, tokenizer, stage.max_steps, notes=notes)
     plot_curves(run.logs(stage.name), run.curve_path(stage.name), lines)
 
 
@@ -264,10 +207,18 @@ def start_run(run: Run, preset: Preset, seed: int, device: str) -> None:
     """Write down what is about to be trained, vocabulary included."""
     data = load_data(preset)
     tokenizer = CharTokenizer(build_vocab(data.texts(), preset.min_count))
+    block_size = GPTConfig(vocab_size=len(tokenizer), **preset.model).block_size
+    if preset.text and len(data.val) <= block_size:
+        raise PresetError(
+            f"{preset.text}: {len(data.train) + len(data.val):,} characters are too few; it takes "
+            f"{10 * block_size + 1:,} or more, so that the tenth held out for validation has one "
+            f"window of block_size + 1 = {block_size + 1} tokens"
+        )
+    found, auto = pick_device(device), any(stage.precision == "auto" for stage in preset.stages)
     settings = {
         "seed": seed,
         "device": device,
-        "precision": fast_precision(pick_device(device)),  # where a stage says "auto"
+        "precision": fast_precision(found) if auto else "float32",  # where a stage says "auto"
         "data": data.fingerprint,
         "threads": torch.get_num_threads(),
         "versions": {"torch": torch.__version__, "python": platform.python_version()},
@@ -278,6 +229,17 @@ def start_run(run: Run, preset: Preset, seed: int, device: str) -> None:
     run.write_config(preset, settings)
 
 
+def load_run_data(run: Run) -> Data:
+    """The data a run was started on; other data under the same name are refused."""
+    data, started_on = load_data(run.preset()), run.config()["data"]
+    if data.fingerprint != started_on:
+        raise RunError(
+            f"run {run.name!r} was started on other data ({started_on}, now {data.fingerprint}): "
+            "train again with --overwrite"
+        )
+    return data
+
+
 def train_run(run: Run, until: str | None = None) -> None:
     """Train every stage that is not finished, up to and including `until`.
 
@@ -285,13 +247,7 @@ def train_run(run: Run, until: str | None = None) -> None:
     """
     config, preset = run.config(), run.preset()
     torch.set_num_threads(config["threads"])
-    data = load_data(preset)
-    if data.fingerprint != config["data"]:
-        raise RunError(
-            f"run {run.name!r} was started on other data ({config['data']}, now "
-            f"{data.fingerprint}): train again with --overwrite"
-        )
-    tokenizer = CharTokenizer.load(run.tokenizer_path)
+    data, tokenizer = load_run_data(run), run.tokenizer()
     model = GPT(GPTConfig(vocab_size=len(tokenizer), **preset.model))
     tqdm.write(
         f"run {run.name}: {count_parameters(model):,} parameters, {len(tokenizer):,} tokens, "
@@ -308,6 +264,8 @@ def train_run(run: Run, until: str | None = None) -> None:
 
 def with_text_and_steps(preset: Preset, text: Path | None, steps: int | None) -> Preset:
     """The same preset on a plain text, or with another number of steps in every stage."""
+    if text is None and preset.text is not None:
+        text = Path(preset.text)
     if text is not None:
         stages = tuple(stage for stage in preset.stages if stage.name == "pretrain")
         if not stages:

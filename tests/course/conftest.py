@@ -1,0 +1,149 @@
+"""A course in miniature: made-up poems, a preset of a few steps, and the command line in-process.
+
+Importing torch takes seconds, so commands run inside the test process. Only tests of signals
+start another one.
+"""
+
+import json
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from typer.testing import CliRunner
+
+from nanopoet import train as train_module
+from nanopoet.cli import app
+from nanopoet.runs import Run
+from nanopoet_ref.corpus import REGULATED
+
+AUTHORS = ["李白", "杜甫", "王维", "孟浩然", "苏轼"]
+TITLES = ["春望", "江雪", "静夜思", "秋夕", "送友人"]
+CHARACTERS = "春花秋月山水风云江南天地人心雪雨夜日白青红明清长高远归去来思望闻见落飞流照空寒"
+RHYMES = "光霜乡香长"  # one rhyme class
+STAGE = """
+batch_size = 8
+eval_interval = 2
+eval_iters = 1
+save_interval = 2
+optimizer = { lr = 0.02, muon_lr = 0.02 }
+"""
+PRESET = """
+[tiny]
+about = "both stages in a second"
+forms = "regulated"
+model = { style = "modern", n_layer = 1, n_head = 2, n_embd = 16, block_size = 80, dropout = 0.1 }
+
+[[tiny.stages]]
+name = "pretrain"
+max_steps = 3
+{stage}
+[[tiny.stages]]
+name = "midtrain"
+max_steps = 4
+schedule = { name = "warmup_warmdown", warmup_steps = 1 }
+{stage}
+""".replace("{stage}", STAGE)
+
+
+def made_up_poems(n: int, seed: int = 0) -> list[dict[str, str]]:
+    """Poems that have a form and rhyme, and mean nothing."""
+    draw = random.Random(seed)
+    poems = []
+    for i in range(n):
+        (n_lines, length), form = list(REGULATED.items())[i % 4]
+        lines = ["".join(draw.choices(CHARACTERS, k=length - 1)) for _ in range(n_lines)]
+        ends = [draw.choice(RHYMES if number % 2 else CHARACTERS) for number in range(n_lines)]
+        stops = "，。" * (n_lines // 2)
+        content = "".join(map("".join, zip(lines, ends, stops, strict=True)))
+        poem = {"author": draw.choice(AUTHORS), "form": form, "title": draw.choice(TITLES)}
+        poems.append(poem | {"content": content})
+    return poems
+
+
+def write_corpus(folder: Path, poems: list[dict[str, str]]) -> None:
+    """The poems as `nanopoet corpus` leaves them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = "".join(json.dumps(poem, ensure_ascii=False) + "\n" for poem in poems)
+    (folder / "poems.simplified.jsonl").write_text(lines, "utf-8")
+
+
+class Done(NamedTuple):
+    """What a command left behind: its exit code, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def error(self) -> str:
+        """The one line of a refusal. Anything else, a traceback above all, fails the test."""
+        assert self.code == 1, self
+        assert self.err.startswith("error: "), self.err
+        assert self.err.count("\n") == 1, self.err
+        return self.err.removeprefix("error: ").strip()
+
+
+Nanopoet = Callable[..., Done]
+
+
+def run_command(*args: object) -> Done:
+    """One command, in this process."""
+    result = CliRunner().invoke(app, [str(arg) for arg in args], prog_name="nanopoet")
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise AssertionError(f"nanopoet {args} ended in a traceback") from result.exception
+    return Done(result.exit_code, result.stdout, result.stderr)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with corpus, preset and a run that was trained to its end, for all to copy."""
+    home = tmp_path_factory.mktemp("trained")
+    write_corpus(home / "raw", made_up_poems(300))
+    (home / "tiny.toml").write_text(PRESET, "utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NANOPOET_RAW", str(home / "raw"))
+        patch.setenv("NANOPOET_RUNS", str(home / "runs"))
+        result = run_command("train", "--preset", home / "tiny.toml")
+    assert result.code == 0, result
+    (home / "printed.txt").write_text(result.out, "utf-8")
+    return home
+
+
+@pytest.fixture
+def nanopoet(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Nanopoet:
+    """The command line in an empty folder: made-up corpus, no runs, `tiny.toml` at hand."""
+    monkeypatch.setenv("NANOPOET_RAW", str(trained / "raw"))
+    monkeypatch.setenv("NANOPOET_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TERM", "dumb")
+    here = tmp_path / "here"
+    here.mkdir()
+    shutil.copy(trained / "tiny.toml", here)
+    monkeypatch.chdir(here)
+    # Both take longer than training here; `trained` has real pictures.
+    monkeypatch.setattr(train_module, "fast_precision", lambda device: "float32")
+    monkeypatch.setattr(train_module, "plot_curves", lambda logs, path, lines: path.touch())
+    return run_command
+
+
+@pytest.fixture
+def poet(nanopoet: Nanopoet, trained: Path, tmp_path: Path) -> Run:
+    """A copy of the trained run."""
+    shutil.copytree(trained / "runs", tmp_path / "runs")
+    return Run("tiny")
+
+
+@pytest.fixture
+def use_corpus(
+    nanopoet: Nanopoet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., None]:
+    """Put other poems in the place of the corpus: those given, or newly made up."""
+
+    def use(poems: list[dict[str, str]] | None = None) -> None:
+        write_corpus(tmp_path / "raw", poems or made_up_poems(300, seed=1))
+        monkeypatch.setenv("NANOPOET_RAW", str(tmp_path / "raw"))
+
+    return use

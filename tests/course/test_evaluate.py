@@ -1,0 +1,81 @@
+"""`nanopoet evaluate`: the numbers of a run."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from nanopoet.evaluate import pick
+from nanopoet_ref.corpus import Poem
+
+KEYS = [
+    "val_loss_per_token",
+    "val_loss_per_char",
+    "form_exact",
+    "novel_lines",
+    "rhyme",
+    "rhyme_corpus",
+    "samples",
+]
+
+
+def test_json_has_exactly_these_keys_and_repeats(nanopoet, poet):
+    done = nanopoet("evaluate", "tiny", "--json", "--samples", 5)
+    assert (done.code, done.err) == (0, "")
+    numbers = json.loads(done.out)
+    assert list(numbers) == KEYS
+    assert numbers["samples"] == 5
+    assert 0 < numbers["val_loss_per_token"] < numbers["val_loss_per_char"] < 10
+    assert all(0 <= numbers[key] <= 1 for key in KEYS[2:6])
+    assert numbers["rhyme_corpus"] == 1.0  # the made-up poems all rhyme
+    assert nanopoet("evaluate", "--json", "--samples", 5).out == done.out
+    assert nanopoet("evaluate", "--json", "--samples", 5, "--seed", 1).out != done.out
+
+
+def test_the_loss_is_that_of_the_last_evaluation(nanopoet, poet):
+    numbers = json.loads(nanopoet("evaluate", "--json", "--samples", 0).out)
+    last = poet.logs("midtrain")[-1].val_loss
+    assert numbers["val_loss_per_token"] == pytest.approx(last, abs=0.3)
+
+
+def test_without_samples_only_real_poems_are_counted(nanopoet, poet):
+    numbers = json.loads(nanopoet("evaluate", "--json", "--samples", 0).out)
+    assert list(numbers) == KEYS
+    assert (numbers["form_exact"], numbers["novel_lines"], numbers["rhyme"]) == (None, None, None)
+    assert numbers["samples"] == 0
+
+
+def test_samples_says_how_many_poems_were_written(nanopoet, poet):
+    assert json.loads(nanopoet("evaluate", "--json", "--samples", 999).out)["samples"] == 28
+
+
+def test_a_table_says_what_each_number_means(nanopoet, poet):
+    out = nanopoet("evaluate", "--samples", 3).out
+    assert "run tiny" in out
+    for key in KEYS:
+        assert key in out
+    assert "100.0%" in out
+    assert "nats per token" in out
+
+
+def test_other_poems_than_it_was_trained_on_are_refused(nanopoet, poet, use_corpus):
+    use_corpus()
+    assert "started on other data" in nanopoet("evaluate").error
+
+
+def test_a_text_has_losses_only(nanopoet):
+    Path("a.txt").write_text("one two three " * 100, "utf-8")
+    assert nanopoet("train", "--preset", "tiny.toml", "--text", "a.txt").code == 0
+    numbers = json.loads(nanopoet("evaluate", "a", "--json").out)
+    assert list(numbers) == KEYS
+    assert 0 < numbers["val_loss_per_token"] == numbers["val_loss_per_char"] < math.log(20)
+    assert [numbers[key] for key in KEYS[2:]] == [None, None, None, None, 0]
+    assert "nats per token" in nanopoet("evaluate", "a").out
+
+
+def test_picked_poems_are_spread_evenly_and_distinct():
+    poems = [Poem("", "", "", str(i)) for i in range(10)]
+    assert [poem.content for poem in pick(poems, 5, seed=1)] == ["1", "3", "5", "7", "9"]
+    assert len({poem.content for poem in pick(poems, 99, seed=7)}) == 10
+    assert pick(poems, 0, seed=0) == []

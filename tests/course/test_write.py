@@ -1,0 +1,159 @@
+"""`nanopoet write`: what may be asked for, and what comes out."""
+
+import json
+import re
+
+import pytest
+from rich.console import Console
+
+from nanopoet.write import print_poem, verses
+from nanopoet_ref.corpus import Poem
+
+ASK = ("write", "--author", "李白", "--form", "五言绝句", "--title", "春望")
+
+
+def heading(done) -> tuple[str, str]:
+    """Title, and author with form, of the first poem."""
+    assert (done.code, done.err) == (0, "")
+    title, author = [line.strip() for line in done.out.splitlines() if line.strip()][:2]
+    return title, author
+
+
+@pytest.mark.parametrize(
+    ("author", "form", "title"),
+    [
+        ("李白", "五言绝句", "春望"),
+        ("Li Bai", "jueju5", "spring view"),
+        ("libai", "wuyanjueju", "chunwang"),
+        ("LI BAI", "Five-character Quatrain", "Spring View"),
+        ("李白", "五言絕句", "春望"),
+    ],
+)
+def test_what_is_asked_for_stands_above_the_poem(nanopoet, poet, author, form, title):
+    done = nanopoet("write", "--author", author, "--form", form, "--title", title)
+    assert heading(done) == ("春望", "李白 · 五言绝句")
+
+
+def test_traditional_names_are_understood(nanopoet, poet):
+    done = nanopoet("write", "--author", "蘇軾", "--form", "七言律詩", "--title", "送友人")
+    assert heading(done) == ("送友人", "苏轼 · 七言律诗")
+
+
+def test_simplified_names_are_understood_by_a_run_on_the_original_script(nanopoet, poet):
+    config = poet.config()
+    config["preset"]["script"] = "original"
+    poet.config_path.write_text(json.dumps(config), "utf-8")
+    catalog = poet.catalog()
+    catalog["authors"] = {"蘇軾": 9, "杜甫": 9}
+    poet.catalog_path.write_text(json.dumps(catalog), "utf-8")
+    for typed in ("苏轼", "蘇軾", "Su Shi"):
+        assert nanopoet("write", "--author", typed).out.count("蘇軾 · 五言绝句") == 1
+    assert nanopoet("write", "--author", "杜甫", "--form", "五言絕句").code == 0
+
+
+def test_nothing_asked_is_an_answer_too(nanopoet, poet):
+    assert heading(nanopoet("write"))[1].endswith("· 五言绝句")
+
+
+def test_a_seed_decides_the_poems(nanopoet, poet):
+    first = nanopoet(*ASK, "-n", 3)
+    assert first.out.count("李白 · 五言绝句") == 3
+    assert nanopoet(*ASK, "-n", 3).out == first.out
+    assert nanopoet(*ASK, "-n", 3, "--seed", 1).out != first.out
+    assert nanopoet(*ASK, "--temperature", 0).out == nanopoet(*ASK, "--top-k", 1).out
+
+
+def test_an_unknown_author_is_told_the_nearest(nanopoet, poet):
+    assert "nearest: 李白 (libai)" in nanopoet("write", "--author", "李").error
+    assert "nearest: 孟浩然 (menghaoran)" in nanopoet("write", "--author", "Meng Hao").error
+
+
+@pytest.mark.parametrize("form", ["水调歌头", "水調歌頭", "shuidiaogetou", "sonnet"])
+def test_a_form_that_the_run_has_never_seen_is_refused(nanopoet, poet, form):
+    error = nanopoet("write", "--form", form).error
+    assert "unknown form" in error
+    assert "knows 4 forms" in error
+
+
+def test_unreadable_characters_are_named(nanopoet, poet):
+    error = nanopoet("write", "--title", " 春鑫 望🌙鑫春 ").error
+    assert "does not know 鑫、🌙" in error
+
+
+def test_an_unknown_title_in_english_is_refused(nanopoet, poet):
+    assert "unknown title 'quantum'" in nanopoet("write", "--title", "quantum").error
+
+
+@pytest.mark.parametrize("marker", ["<|end|>", "<|bos|>", "<|content|>", "<|unk|>", "春<|end|>"])
+def test_no_title_can_become_a_control_token(nanopoet, poet, marker):
+    assert re.search("does not know|unknown title", nanopoet("write", "--title", marker).error)
+
+
+def test_a_marker_that_can_be_read_is_characters(nanopoet, use_corpus):
+    title = "春<|end|>"
+    poem = {"author": "李白", "form": "五言绝句", "title": title}
+    use_corpus([poem | {"content": "春花秋月山，" * (2 + i)} for i in range(40)])
+    assert nanopoet("train", "--preset", "tiny.toml", "--steps", 0).code == 0
+    assert heading(nanopoet("write", "--author", "李白", "--title", title))[0] == title
+
+
+def test_a_title_leaves_room_for_the_poem(nanopoet, poet):
+    assert nanopoet("write", "--title", "春" * 20).code == 0
+    for length in (21, 75, 10_000):
+        error = nanopoet("write", "--title", "春" * length).error
+        assert f"{length:,} characters" in error
+        assert "20" in error
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--temperature", "-1"),
+        ("--temperature", "nan"),
+        ("--temperature", "inf"),
+        ("--top-p", "0"),
+        ("--top-p", "1.5"),
+        ("--top-p", "nan"),
+        ("--top-k", "0"),
+        ("-n", "0"),
+        ("-n", "101"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused(nanopoet, poet, option, value):
+    done = nanopoet(*ASK, option, value)
+    assert done.code in (1, 2)
+    assert option.strip("-").replace("-", "_") in done.err.replace("-", "_")
+    assert done.out == ""
+
+
+def test_a_run_that_cannot_take_orders_yet_says_so(nanopoet):
+    assert nanopoet("train", "--preset", "tiny.toml", "--stage", "pretrain").code == 0
+    error = nanopoet("write").error
+    assert "midtrain" in error
+    assert "nanopoet train --resume --name tiny" in error
+
+
+def test_pinyin_stands_under_each_verse(nanopoet, poet):
+    plain, spelled = nanopoet(*ASK).out, nanopoet(*ASK, "--pinyin").out
+    assert "chūn wàng" in spelled
+    assert "lǐ bái" in spelled
+    assert [line for line in spelled.splitlines() if line in plain.splitlines()] == (
+        plain.splitlines()
+    )
+
+
+def test_a_poem_is_set_one_sentence_a_row(capsys):
+    content = "床前明月光，疑是地上霜。举头望明月，低头思故乡。"
+    print_poem(Console(soft_wrap=True), Poem("李白", "五言绝句", "[b]静夜思[/b]", content), True)
+    out = capsys.readouterr().out
+    assert "[b]静夜思[/b]" in out
+    assert (
+        "    床前明月光，疑是地上霜。\n    chuáng qián míng yuè guāng yí shì dì shàng shuāng\n"
+        in out
+    )
+
+
+def test_verses_lose_nothing():
+    assert verses("") == []
+    assert verses("山中") == ["山中"]
+    assert "".join(verses("一，二。三！四")) == "一，二。三！四"
