@@ -6,8 +6,8 @@ Sources: Radford et al. 2019 (GPT-2: pre-norm, learned positions, GELU); Zhang &
 (RMSNorm); So et al. 2021 (ReLU²); Holtzman et al. 2020 (top-p sampling).
 """
 
-import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nanopoet_ref.attention import CausalSelfAttention, KVCache, causal_mask
+from nanopoet_ref.runtime import autocast
 
 STYLES = ("gpt2", "modern")
 
@@ -208,7 +209,7 @@ def next_token_probs(
         raise ValueError(f"top_k={top_k} keeps nothing")
     if top_p is not None and not 0 < top_p <= 1:
         raise ValueError(f"top_p={top_p} is not in (0, 1]")
-    if temperature == 0:
+    if temperature < 1e-6:  # dividing by less could overflow
         return F.one_hot(logits.argmax(dim=-1), logits.shape[-1]).to(logits.dtype)
     logits = logits / temperature
     if top_k is not None:
@@ -238,20 +239,36 @@ def pad_left(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Te
     return torch.tensor(rows, device=device), torch.tensor(fill, device=device)
 
 
-def writing_copy(model: GPT) -> GPT:
-    """A copy to write with: in evaluation mode, its matrices laid out for one character at a time.
+def place_rows(
+    fill: Tensor, seen: int, length: int, block_size: int
+) -> tuple[Tensor, Tensor | None]:
+    """Positions of the columns `seen` … `length`, and what they may look at.
 
-    A step multiplies one row by every matrix, so its time is that of reading them once. A CPU
-    reads them faster column by column. Shapes and values stay the same.
+    Rows without fillers share their positions and need no mask of their own. Others begin at
+    different columns, so each has its own positions (B, T) and mask (B, 1, T, length).
     """
-    model = copy.deepcopy(model).eval()
-    for layer in model.modules():
-        if isinstance(layer, nn.Linear):
-            layer.weight.data = layer.weight.data.t().contiguous().t()
-    return model
+    columns = torch.arange(length, device=fill.device)
+    if not fill.any():
+        return columns[seen:], None
+    positions = columns[seen:] - fill.unsqueeze(1)
+    positions = positions.clamp(0, block_size - 1)  # fillers, and rows that are done
+    # A filler column sees itself, or its softmax would be 0 / 0; nobody else sees it.
+    mask = (columns >= fill.view(-1, 1, 1, 1)) & causal_mask(length, fill.device)[seen:]
+    return positions, mask | (columns == columns[seen:].unsqueeze(1))
 
 
-@torch.inference_mode()
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode, and afterwards the mode there was, whatever happened in between."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
+@torch.no_grad()
 def generate(
     model: GPT,
     prompts: Sequence[Sequence[int]],
@@ -263,12 +280,14 @@ def generate(
     stop_token: int | None = None,
     banned: Sequence[int] = (),
     generator: torch.Generator | None = None,
+    precision: str = "float32",
 ) -> list[list[int]]:
     """Continue every prompt, one token at a time; returns prompts and what was written.
 
     A row ends at its own `stop_token` (which is kept), after `max_new_tokens`, or when the block
     is full. `banned` tokens are never drawn. Keys and values are cached, so each step computes
-    one new character. Draws come from `generator` alone.
+    one new character. Draws come from `generator` alone. A step's time is that of reading all
+    matrices once: `precision="float16"` halves what is read.
     """
     if not prompts or any(len(prompt) == 0 for prompt in prompts):
         raise ValueError("every prompt needs at least one token")
@@ -278,33 +297,24 @@ def generate(
     block_size = model.config.block_size
     if longest > block_size:
         raise ValueError(f"a prompt of {longest} tokens does not fit block_size={block_size}")
-    model = writing_copy(model)
     device = model.wte.weight.device
     idx, fill = pad_left(prompts, device)
     total = min(longest + max_new_tokens, block_size + int(fill.max()))  # columns
     caches = [KVCache(total) for _ in model.blocks]
     rows = [list(map(int, prompt)) for prompt in prompts]
     writing = [True] * len(rows)
-    for length in range(longest, total):
-        seen = length - idx.shape[1]  # what the caches hold already
-        positions, mask = None, None
-        if fill.any():  # rows start at different columns: each has its own positions and mask
-            columns = torch.arange(length, device=device)
-            positions = columns[seen:] - fill.unsqueeze(1)  # (B, T)
-            positions = positions.clamp(0, block_size - 1)  # fillers, and rows that are done
-            # A filler column sees itself, or its softmax would be 0 / 0; nobody sees it.
-            mask = (columns >= fill.view(-1, 1, 1, 1)) & causal_mask(length, device)[seen:]
-            mask = mask | (columns == columns[seen:].unsqueeze(1))
-        elif seen:
-            positions = torch.tensor([seen], device=device)
-        logits = model(idx, positions, caches, mask)[:, -1].float()  # (B, V)
-        logits[:, list(banned)] = float("-inf")
-        probs = next_token_probs(logits, temperature, top_k, top_p)
-        idx = torch.multinomial(probs, 1, generator=generator)  # (B, 1)
-        for i, token in enumerate(idx[:, 0].tolist()):
-            if writing[i]:
-                rows[i].append(token)
-                writing[i] = token != stop_token and len(rows[i]) < block_size
-        if not any(writing):
-            break
+    with evaluating(model), autocast(device, precision):
+        for length in range(longest, total):
+            seen = length - idx.shape[1]  # what the caches hold already
+            positions, mask = place_rows(fill, seen, length, block_size)
+            logits = model(idx, positions, caches, mask)[:, -1].float()  # (B, V)
+            logits[:, list(banned)] = float("-inf")
+            probs = next_token_probs(logits, temperature, top_k, top_p)
+            idx = torch.multinomial(probs, 1, generator=generator)  # (B, 1)
+            for i, token in enumerate(idx[:, 0].tolist()):
+                if writing[i]:
+                    rows[i].append(token)
+                    writing[i] = token != stop_token and len(rows[i]) < block_size
+            if not any(writing):
+                break
     return rows

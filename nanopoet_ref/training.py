@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from nanopoet_ref.runtime import PRECISIONS, autocast
+from nanopoet_ref.gpt import evaluating
+from nanopoet_ref.runtime import TRAINING_PRECISIONS, autocast
 
 SPLITS = ("train", "val")
 
@@ -97,7 +98,7 @@ class TrainConfig:
 
     >>> TrainConfig(max_steps=-1, precision="int8")
     Traceback (most recent call last):
-    ValueError: max_steps=-1 is negative; precision='int8' is not one of ['float32', 'bfloat16']
+    ValueError: max_steps=-1 is negative; precision='int8' is not one of ('float32', 'bfloat16')
     """
 
     max_steps: int = 100
@@ -113,8 +114,8 @@ class TrainConfig:
                 problems.append(f"{name}={getattr(self, name)} is not positive")
         if self.grad_clip is not None and self.grad_clip <= 0:
             problems.append(f"grad_clip={self.grad_clip} is not positive")
-        if self.precision not in PRECISIONS:
-            problems.append(f"precision={self.precision!r} is not one of {list(PRECISIONS)}")
+        if self.precision not in TRAINING_PRECISIONS:
+            problems.append(f"precision={self.precision!r} is not one of {TRAINING_PRECISIONS}")
         if problems:
             raise ValueError("; ".join(problems))
 
@@ -141,17 +142,15 @@ def estimate_loss(
 
     A batch with more tokens weighs more: a mean of means would let short batches shout.
     """
-    was_training = model.training
-    model.eval()
     device = next(model.parameters()).device
     nats, n_tokens = 0.0, 0
-    for batch in batches:
-        batch = batch.to(device)
-        with autocast(device, precision):
-            logits = model(batch.idx)
-        nats += loss_fn(logits, batch.targets, batch.mask).item() * batch.n_tokens
-        n_tokens += batch.n_tokens
-    model.train(was_training)
+    with evaluating(model):
+        for batch in batches:
+            batch = batch.to(device)
+            with autocast(device, precision):
+                logits = model(batch.idx)
+            nats += loss_fn(logits, batch.targets, batch.mask).item() * batch.n_tokens
+            n_tokens += batch.n_tokens
     if n_tokens == 0:
         raise ValueError("nothing to evaluate: no target counts")
     return nats / n_tokens
