@@ -25,8 +25,8 @@ corpus: $(INSTALLED) ## prepare the poems in raw/ (once)
 
 poet: corpus ## prepare, train a poet (about 4 minutes), let it write four poems
 	$(BIN)/nanopoet train --preset quick $(if $(wildcard $(RUNS)/quick/config.json),--resume --name quick)
-	$(BIN)/nanopoet write --run quick -n 4
-	@echo "The loss curve is $(RUNS)/quick/midtrain.png."
+	$(BIN)/nanopoet write --run quick -n 4 --picture $(RUNS)/quick/poet.png
+	@echo "More curves: $(RUNS)/quick/midtrain.png"
 	@echo "Next: read nanopoet_ref/tokenizer.py, the first chapter's code;"
 	@echo "      $(BIN)/nanopoet write --author 李白 --form jueju7 --title 'spring view' --pinyin"
 	@echo "      make test"

@@ -38,7 +38,7 @@ def torch_version() -> Finding:
 def threads() -> Finding:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     asked = os.environ.get("OMP_NUM_THREADS")
-    found = f"{asked or cores} on {cores} cores, waiting {os.environ.get('OMP_WAIT_POLICY')}"
+    found = f"{asked or cores} on {cores} cores, spinning {os.environ.get('GOMP_SPINCOUNT')} times"
     if asked and asked.isdigit() and int(asked) > (cores or 1):
         return Finding("threads", found, "unset OMP_NUM_THREADS", needed=False)
     return Finding("threads", found)

@@ -11,6 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+# Normalised queries and keys have length 1.5 √d. Scores then reach ±2.25 √d: enough for softmax to
+# single out one position in a block, not so much that it cannot change its mind.
+QK_LENGTH = 1.5
+
 
 def causal_mask(T: int, device: torch.device | str | None = None) -> Tensor:
     """Which positions a position may look at: (T, T), True at and below the diagonal.
@@ -112,10 +116,10 @@ def rotate(x: Tensor, positions: Tensor, base: float = 10_000.0) -> Tensor:
 class CausalSelfAttention(nn.Module):
     """All heads at once: one product makes q, k and v, each head attends, one product mixes.
 
-    `rope` turns queries and keys by their position; `qk_norm` gives them length √d before the
-    dot product, so that scores stay small whatever the weights do. `fused=False` uses `attention`
-    from above, step by step; `fused=True` the kernel of PyTorch, which never stores the (T, T)
-    weights.
+    `rope` turns queries and keys by their position; `qk_norm` gives them a fixed length before
+    the dot product, so that scores stay bounded whatever the weights do. `fused=False` uses
+    `attention` from above, step by step; `fused=True` the kernel of PyTorch, which never stores
+    the (T, T) weights.
 
     >>> CausalSelfAttention(n_embd=8, n_head=2)(torch.zeros(2, 5, 8)).shape
     torch.Size([2, 5, 8])
@@ -160,7 +164,7 @@ class CausalSelfAttention(nn.Module):
             qkv = qkv.float()
         qk, v = qkv[:2], qkv[2]  # queries and keys are treated alike, so both at once
         if self.qk_norm:
-            qk = F.rms_norm(qk, (d,))
+            qk = QK_LENGTH * F.rms_norm(qk, (d,))
         if self.rope:
             if positions is None:
                 positions = torch.arange(T, device=x.device)

@@ -14,6 +14,7 @@ def configure_optimizers(
     weight_decay: float = 0.0,
     betas: tuple[float, float] = (0.9, 0.95),
     muon_lr: float | None = None,
+    muon_momentum: float = 0.95,
     embedding_lr: float | None = None,
     head_lr: float | None = None,
 ) -> list[torch.optim.Optimizer]:
@@ -47,7 +48,9 @@ def configure_optimizers(
         groups.insert(0, {"params": matrices, "lr": lr, "weight_decay": weight_decay})
     else:
         optimizers.append(
-            torch.optim.Muon(matrices, lr=muon_lr, weight_decay=weight_decay, momentum=0.95)
+            torch.optim.Muon(
+                matrices, lr=muon_lr, weight_decay=weight_decay, momentum=muon_momentum
+            )
         )
     groups = [group for group in groups if group["params"]]
     fused = next(model.parameters()).device.type != "mps"
