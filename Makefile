@@ -23,7 +23,7 @@ install: $(INSTALLED) ## make .venv and install everything into it
 corpus: $(INSTALLED) ## prepare the poems in raw/ (once)
 	$(BIN)/nanopoet corpus
 
-poet: corpus ## prepare, train a poet (about 4 minutes), let it write four poems
+poet: corpus ## prepare, train a poet (about 5 minutes), let it write four poems
 	$(BIN)/nanopoet train --preset quick $(if $(wildcard $(RUNS)/quick/config.json),--resume --name quick)
 	$(BIN)/nanopoet write --run quick -n 4 --picture $(RUNS)/quick/poet.png
 	@echo "More curves: $(RUNS)/quick/midtrain.png"
