@@ -9,7 +9,7 @@ from nanopoet_ref.training import StepLog
 
 
 @pytest.mark.parametrize(
-    "name", ["../x", "..", ".", ".hidden", "a/b", "a\\b", "", "a b", "/tmp/x", "a\n", "-x"]
+    "name", ["../x", "..", ".", ".hidden", "a/b", "a\\b", "", "a b", "/x", "a\n", "-x"]
 )
 def test_a_name_that_is_a_path_is_refused(nanopoet, tmp_path, name):
     with pytest.raises(RunError, match="cannot name a run"):
