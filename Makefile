@@ -24,7 +24,7 @@ corpus: $(INSTALLED) ## prepare the poems in raw/ (once)
 	$(BIN)/nanopoet corpus
 
 poet: corpus ## prepare, train a poet (about 5 minutes), let it write four poems
-	$(BIN)/nanopoet train --preset quick $(if $(wildcard $(RUNS)/quick/config.json),--resume --name quick)
+	$(BIN)/nanopoet train $(if $(wildcard $(RUNS)/quick/config.json),--resume --name quick,--preset quick)
 	$(BIN)/nanopoet write --run quick -n 4 --picture $(RUNS)/quick/poet.png
 	@echo "More curves: $(RUNS)/quick/midtrain.png"
 	@echo "Next: read nanopoet_ref/tokenizer.py, the first chapter's code;"

@@ -12,6 +12,7 @@ from functools import partial
 from nanopoet.data import load_data
 from nanopoet.presets import LOSSES, Preset, make_optimizers
 from nanopoet_ref.gpt import GPT, GPTConfig
+from nanopoet_ref.loss import unigram_log_probs
 from nanopoet_ref.pretraining import window_batches
 from nanopoet_ref.runtime import fast_precision, pick_device, seed_everything
 from nanopoet_ref.schedule import SCHEDULES
@@ -59,8 +60,9 @@ def learn(
 ) -> Learned:
     """Train by RECIPE; measure on validation windows that are the same each time.
 
-    On the way these are as many tokens as one update has: after every update until UNIGRAM is
-    reached, then after every `eval_interval`. The last loss is taken on `eval_iters` times as many.
+    On the way these are as many tokens as one update has: before the first update and after each
+    until UNIGRAM is reached, then after every `eval_interval`. The last loss is taken on
+    `eval_iters` times as many.
     """
     preset = Preset.from_dict("budget", tomllib.loads(RECIPE))
     stage, data = preset.stages[0], load_data(preset)
@@ -68,9 +70,12 @@ def learn(
     seed_everything(seed)
     device = pick_device()
     tokenizer = CharTokenizer(build_vocab(data.texts(), preset.min_count))
-    model = GPT(GPTConfig(vocab_size=len(tokenizer), **preset.model)).to(device)
+    ids = data.stream(tokenizer, "train")
+    model = GPT(GPTConfig(vocab_size=len(tokenizer), **preset.model))
+    model.know_frequencies(unigram_log_probs(ids, len(tokenizer)))
+    model.to(device)
     sizes = model.config.block_size, stage.batch_size
-    batch_at = window_batches(data.stream(tokenizer, "train"), *sizes, seed)
+    batch_at = window_batches(ids, *sizes, seed)
     val_at = window_batches(data.stream(tokenizer, "val"), *sizes, seed + 1)
     few = [val_at(i) for i in range(stage.micro_steps)]
     many = [val_at(i) for i in range(stage.micro_steps * stage.eval_iters)]
@@ -79,7 +84,7 @@ def learn(
 
     def watch(log: StepLog) -> None:
         seeking = min(curve.values(), default=UNIGRAM + 1) > UNIGRAM
-        if log.step and (seeking or log.step % stage.eval_interval == 0):
+        if seeking or log.step % stage.eval_interval == 0:
             curve[log.step] = round(estimate_loss(model, few, loss_fn, precision), 3)
             report(f"step {log.step} of {stage.max_steps}, validation {curve[log.step]:.3f}")
 

@@ -26,6 +26,8 @@ def command(examples: str) -> Callable:
         def guarded(*args: Any, **kwargs: Any) -> None:
             try:
                 function(*args, **kwargs)
+            except BrokenPipeError:  # whoever read our output has seen enough: typer ends quietly
+                raise
             except (ValueError, OSError) as error:
                 typer.secho(f"error: {error}", fg="red", err=True)
                 raise typer.Exit(1) from error
@@ -84,8 +86,13 @@ def train(
         Path | None, typer.Option(help="Learn from this UTF-8 text, as a plain stream.")
     ] = None,
     steps: Annotated[int | None, typer.Option(min=0, help="Steps per stage.")] = None,
-    seed: Seed = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "cpu",
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, max=2**63 - 1, help="Same seed, same run.", show_default="0"),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="auto, cpu, cuda or mps.", show_default="cpu")
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads.", show_default="one per core")
     ] = None,
@@ -100,8 +107,10 @@ def train(
     from nanopoet.train import RunInterrupted, start_run, train_run, with_text_and_steps
 
     if resume:
-        if preset or text or overwrite or steps is not None:
-            raise PresetError("--resume goes on as the run was begun: give it --name at most")
+        if overwrite or any(v is not None for v in (preset, text, steps, seed, device, threads)):
+            raise PresetError(
+                "--resume goes on as the run was begun: give it --name and --stage at most"
+            )
         run = find_run(name)
         chosen = run.preset()
     else:
@@ -111,6 +120,11 @@ def train(
     if stage and stage not in chosen.stage_names:
         raise PresetError(f"preset {chosen.name!r} has no stage {stage!r}")
     if not overwrite and run.finished():
+        if not resume and (run.preset(), run.config()["seed"]) != (chosen, seed or 0):
+            raise RunError(
+                f"run {run.name!r} was trained with other settings: choose another --name, or "
+                "--overwrite it"
+            )
         typer.echo(f"run {run.name} is already trained (--overwrite trains it again)")
         return
     if not resume:
@@ -120,7 +134,7 @@ def train(
                 f"{run.name}. Start over: add --overwrite. Or choose another --name."
             )
         torch.set_num_threads(threads or torch.get_num_threads())
-        start_run(run, chosen, seed, device)
+        start_run(run, chosen, seed or 0, device or "cpu")
     try:
         train_run(run, until=stage)
     except RunInterrupted as stop:

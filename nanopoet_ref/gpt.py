@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from nanopoet_ref.attention import CausalSelfAttention, KVCache, causal_mask
@@ -25,7 +26,8 @@ class GPTConfig:
     """The shape of a model. All problems are reported at once.
 
     `style="gpt2"`: learned positions, LayerNorm, GELU, biases. `style="modern"`: rotary positions,
-    RMSNorm, normalised queries and keys, ReLU², no biases, projections that start at zero.
+    RMSNorm, normalised queries and keys, ReLU², no biases but the head's, projections that start
+    at zero.
 
     >>> GPTConfig(vocab_size=100, n_embd=30, n_head=4, dropout=1.5)
     Traceback (most recent call last):
@@ -134,7 +136,7 @@ class GPT(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layer))
         self.norm_f = make_norm(config)
-        self.head = nn.Linear(config.n_embd, config.vocab_size, bias=not config.modern)
+        self.head = nn.Linear(config.n_embd, config.vocab_size)
         self.init_weights()
 
     @torch.no_grad()
@@ -156,6 +158,14 @@ class GPT(nn.Module):
                 parameter.zero_()
             else:
                 parameter.normal_(std=self.config.n_embd**-0.5)
+
+    @torch.no_grad()
+    def know_frequencies(self, log_probs: ArrayLike) -> None:
+        """Begin with how often each token occurs, (V,), instead of learning it step by step.
+
+        While the rest of the model says nothing, the logits are the head's bias.
+        """
+        self.head.bias.copy_(torch.as_tensor(log_probs))
 
     def forward(
         self,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 
@@ -138,22 +138,33 @@ def uniform_loss(vocab_size: int) -> float:
     return math.log(vocab_size)
 
 
+def unigram_log_probs(ids: ArrayLike, vocab_size: int) -> NDArray[np.float64]:
+    """How often each token occurs, as log-probabilities (V,). The loss of knowing only that is
+    `unigram_loss`; as the bias of a head, they spare a model the steps of learning it.
+
+    One is added to every count: a token that has not been seen is not impossible.
+
+    >>> np.exp(unigram_log_probs([0, 0], vocab_size=2)).tolist()
+    [0.75, 0.25]
+    """
+    counts = np.bincount(np.asarray(ids), minlength=vocab_size) + 1.0
+    return np.log(counts / counts.sum())
+
+
 def unigram_loss(ids: ArrayLike, vocab_size: int, val_ids: ArrayLike | None = None) -> float:
     """The loss of knowing how often each token occurs, and nothing else.
 
-    Counts come from `ids`; the loss is measured on `val_ids`, or on `ids` themselves (it is then
-    the entropy). One is added to every count if `val_ids` are given: a new token is not impossible.
+    Counts come from `ids`; the loss is measured on `val_ids` by `unigram_log_probs`, or on `ids`
+    themselves: it is then their entropy.
 
     >>> unigram_loss([0, 1, 0, 1], vocab_size=2) == math.log(2)
     True
     """
-    counts = np.bincount(np.asarray(ids), minlength=vocab_size).astype(np.float64)
-    measured = counts if val_ids is None else np.bincount(np.asarray(val_ids), minlength=vocab_size)
     if val_ids is not None:
-        counts += 1
-    seen = measured > 0
-    log_probs = np.log(counts[seen] / counts.sum())
-    return float(-(measured[seen] * log_probs).sum() / measured.sum())
+        return float(-unigram_log_probs(ids, vocab_size)[np.asarray(val_ids)].mean())
+    counts = np.bincount(np.asarray(ids), minlength=vocab_size)
+    probs = counts[counts > 0] / counts.sum()
+    return float(-(probs * np.log(probs)).sum())
 
 
 def perplexity(loss: float) -> float:

@@ -183,6 +183,7 @@ def write_poems(
     top_k: int | None = None,
     top_p: float | None = None,
     generator: torch.Generator | None = None,
+    precision: str = "float32",
 ) -> list[Poem]:
     """Write a poem for each request; whatever a request leaves empty, the model makes up.
 
@@ -209,6 +210,7 @@ def write_poems(
             stop_token=stop,
             banned=[token for token in special.values() if token != stop],
             generator=generator,
+            precision=precision,
         )
         for row, longer in zip(open_rows, written, strict=True):
             row[:] = longer[:-1] if longer[-1] == stop else longer

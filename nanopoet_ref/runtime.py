@@ -3,6 +3,7 @@
 import contextlib
 import random
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -60,6 +61,17 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
     if precision == "float32":
         return contextlib.nullcontext()
     return torch.autocast(device.type, PRECISIONS[precision])
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """A single thread for work in steps too small to share, such as writing one character."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def fast_precision(device: torch.device) -> str:

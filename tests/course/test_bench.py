@@ -178,8 +178,8 @@ def test_an_update_that_hangs_is_ended(monkeypatch):
 def test_learning_looks_after_every_update_until_the_unigram_loss_is_reached(few_poems):
     told: list[str] = []
     learned = budget.learn(told.append)
-    assert list(learned.curve) == [1, 2, 3]
-    assert learned.unigram_step == 1  # 26 tokens: ln 26 is below it from the start
+    assert list(learned.curve) == [0, 1, 2, 3]
+    assert learned.unigram_step == 0  # 26 tokens: ln 26 is below it from the start
     assert 0 < learned.val_loss < 4
     assert told[-1].startswith("step 3 of 3, validation ")
 

@@ -1,4 +1,5 @@
 import shutil
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -33,11 +34,45 @@ def test_an_old_python_is_named(monkeypatch):
 
 
 def test_missing_torch_is_a_finding_not_a_traceback(monkeypatch):
-    def missing(name):
-        raise doctor.importlib.metadata.PackageNotFoundError(name)
+    monkeypatch.setitem(sys.modules, "torch", None)  # importing it raises ImportError
+    found = doctor.examine(doctor.torch_version)
+    assert "torch" in found.found
+    assert found.fix.startswith("pip install")
 
-    monkeypatch.setattr(doctor.importlib.metadata, "version", missing)
-    assert doctor.torch_version().fix.startswith("pip install")
+
+@pytest.mark.parametrize(("version", "good"), [("2.8.1", False), ("2.9.0+cpu", True)])
+def test_a_torch_without_muon_is_too_old(monkeypatch, version, good):
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(__version__=version))
+    assert bool(doctor.torch_version().fix) is not good
+
+
+def test_a_containers_limit_is_its_memory(monkeypatch, tmp_path):
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(doctor, "MEMORY_LIMIT", limit)
+    limit.write_text("max\n")
+    whole = doctor.memory()
+    limit.write_text(f"{2**30}\n")
+    assert doctor.memory().found == "1.0 GiB"
+    assert doctor.memory().fix
+    assert whole.found != "1.0 GiB"
+
+
+@pytest.mark.parametrize(("encoding", "good"), [("UTF-8", True), ("ISO-8859-1", False)])
+def test_the_locale_decides_not_what_the_program_prints_in(monkeypatch, encoding, good):
+    monkeypatch.setattr(doctor.sys, "flags", SimpleNamespace(utf8_mode=0))
+    monkeypatch.setattr(doctor.locale, "getencoding", lambda: encoding)
+    assert bool(doctor.utf8().fix) is not good
+
+
+def test_a_damaged_corpus_is_a_finding_not_a_traceback(capsys, monkeypatch):
+    def damaged():
+        raise ValueError("poems.simplified.json: line 3")
+
+    monkeypatch.setattr(doctor, "CHECKS", (damaged, doctor.disk))
+    assert doctor.doctor_command() == 1
+    printed = lines(capsys)
+    assert "line 3" in printed[0]
+    assert "disk" in printed[2]
 
 
 def test_a_check_that_cannot_import_says_what_is_missing():

@@ -49,6 +49,22 @@ def test_samples_says_how_many_poems_were_written(nanopoet, poet):
     assert json.loads(nanopoet("evaluate", "--json", "--samples", 999).out)["samples"] == 28
 
 
+def test_a_title_that_fills_the_block_is_not_asked_for(nanopoet, use_corpus):
+    poem = {"author": "李白", "form": "五言绝句"}
+    lines = ["".join("春花秋月山水风云江南"[int(digit)] for digit in f"{n:05}") for n in range(300)]
+    titles = ["春" * (2 if n < 250 else 70) for n in range(300)]
+    use_corpus(
+        [
+            poem | {"title": title, "content": f"{line}，" * 4}
+            for title, line in zip(titles, lines, strict=True)
+        ]
+    )
+    assert nanopoet("train", "--preset", "tiny.toml", "--steps", 0).code == 0
+    done = nanopoet("evaluate", "--json", "--samples", 30)
+    assert (done.code, done.err) == (0, "")
+    assert 20 < json.loads(done.out)["samples"] < 30
+
+
 def test_a_table_says_what_each_number_means(nanopoet, poet):
     out = nanopoet("evaluate", "--samples", 3).out
     assert "run tiny" in out

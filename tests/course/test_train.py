@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from nanopoet import train as train_module
 from nanopoet.runs import Run
 from nanopoet_ref.checkpoint import load_checkpoint
 
@@ -262,6 +263,32 @@ def test_a_finished_run_is_left_alone(nanopoet, poet):
     assert poet.checkpoint_path.stat().st_mtime_ns == before
 
 
+@pytest.mark.parametrize("more", [("--seed", 1), ("--steps", 9)])
+def test_a_finished_run_with_other_settings_is_not_taken_for_this_one(nanopoet, poet, more):
+    assert "trained with other settings" in nanopoet(*TINY, *more).error
+
+
+def test_a_text_is_not_taken_for_a_run_of_the_same_name(nanopoet, poet):
+    Path("tiny.txt").write_text("春花秋月" * 500, "utf-8")
+    assert "trained with other settings" in nanopoet("train", "--text", "tiny.txt").error
+
+
+def test_ctrl_c_while_poems_are_read_names_the_way_to_go_on(nanopoet, poet, monkeypatch):
+    load = train_module.load_run_data
+
+    def press_and_load(run: Run) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return load(run)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_module, "load_run_data", press_and_load)
+        done = nanopoet(*TINY, "--name", "early")
+    assert done.code == 130
+    assert "Go on with: nanopoet train --resume --name early" in done.out
+    assert nanopoet("train", "--resume", "--name", "early").code == 0
+    assert_same_run(Run("early"), poet)
+
+
 def test_overwrite_starts_over_and_leaves_nothing_behind(nanopoet, poet):
     (poet.path / "old.png").touch()
     assert nanopoet(*TINY, "--overwrite", "--seed", 1, "--stage", "pretrain").code == 0
@@ -279,7 +306,16 @@ def test_an_unfinished_run_is_refused_with_the_ways_out(nanopoet):
 
 
 @pytest.mark.parametrize(
-    "more", [("--preset", "tiny.toml"), ("--steps", 3), ("--overwrite",), ("--text", "tiny.toml")]
+    "more",
+    [
+        ("--preset", "tiny.toml"),
+        ("--steps", 3),
+        ("--overwrite",),
+        ("--text", "tiny.toml"),
+        ("--seed", 0),
+        ("--device", "cpu"),
+        ("--threads", 1),
+    ],
 )
 def test_resume_takes_no_new_settings(nanopoet, poet, more):
     assert "--resume goes on as the run was begun" in nanopoet("train", "--resume", *more).error
@@ -292,6 +328,13 @@ def test_a_stage_that_the_preset_does_not_have_is_refused(nanopoet):
 
 
 # --- What can be wrong
+
+
+def test_poems_too_few_to_hold_one_out_are_refused(nanopoet, use_corpus):
+    poem = {"author": "李白", "form": "五言绝句", "title": "春望"}
+    use_corpus([poem | {"content": "春花秋月山，" * n} for n in (1, 2, 3)])
+    assert "3 poems are too few" in nanopoet(*TINY).error
+    assert not Run("tiny").path.exists()
 
 
 def test_other_data_under_a_run_is_refused(nanopoet, use_corpus):

@@ -2,11 +2,13 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 from rich.console import Console
 
-from nanopoet.write import print_poem, verses
+from nanopoet.write import FEW, print_poem, verses
 from nanopoet_ref.corpus import Poem
 
 ASK = ("write", "--author", "李白", "--form", "五言绝句", "--title", "春望")
@@ -157,3 +159,22 @@ def test_verses_lose_nothing():
     assert verses("") == []
     assert verses("山中") == ["山中"]
     assert "".join(verses("一，二。三！四")) == "一，二。三！四"
+
+
+def test_a_poem_can_be_drawn(nanopoet, poet, tmp_path):
+    done = nanopoet(*ASK, "--picture", tmp_path / "poet.png")
+    assert (done.code, done.err) == (0, "")
+    assert (tmp_path / "poet.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_few_poems_and_many_are_written_alike(nanopoet, poet):
+    for n in (FEW, FEW + 1):
+        assert nanopoet(*ASK, "-n", n).out.count("李白 · 五言绝句") == n
+
+
+def test_a_reader_who_leaves_early_is_no_error(nanopoet, poet):
+    command = [sys.executable, "-m", "nanopoet.cli", "write", "-n", "9"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1

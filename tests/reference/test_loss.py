@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nanopoet_ref.gpt import GPT, GPTConfig
 from nanopoet_ref.loss import (
     bits_per_byte,
     cross_entropy,
@@ -20,6 +21,7 @@ from nanopoet_ref.loss import (
     perplexity,
     token_losses,
     uniform_loss,
+    unigram_log_probs,
     unigram_loss,
 )
 from nanopoet_ref.runtime import make_generator
@@ -178,6 +180,15 @@ def test_unigram_is_the_loss_of_the_frequencies():
     log_probs = torch.tensor([3 / 6, 2 / 6, 1 / 6], dtype=torch.float64).log()
     by_model = cross_entropy(log_probs.expand(6, 3), torch.from_numpy(ids)).item()
     assert unigram_loss(ids, 3) == pytest.approx(by_model)
+
+
+def test_a_model_that_knows_frequencies_begins_at_the_unigram_loss():
+    ids, val = [0, 1, 1, 3, 0, 1, 1], [1, 0, 2, 1]
+    model = GPT(GPTConfig(6, block_size=8, n_layer=1, n_head=2, n_embd=8, style="modern"))
+    model.know_frequencies(unigram_log_probs(ids, 6))
+    logits = model(torch.tensor([[5, 4, 3, 2]]))
+    loss = cross_entropy(logits[0], torch.tensor(val)).item()
+    assert loss == pytest.approx(unigram_loss(ids, 6, val))
 
 
 def test_unigram_on_other_ids_expects_new_tokens():

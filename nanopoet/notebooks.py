@@ -1,0 +1,127 @@
+"""`python -m nanopoet.notebooks`: run the chapters again and write down what they say now.
+
+Outputs are committed, and `pytest --nbval` compares them with a fresh run. After a change that is
+meant, this command rewrites them, and names every compared cell whose output is another.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+from nanopoet.quiz import load_quiz, quiz_markdown
+from nanopoet.runs import write_atomically
+
+CHAPTERS = Path(__file__).resolve().parents[1] / "chapters"
+UNCOMPARED = "nbval-ignore-output"
+QUIZ = "quiz"
+# What nbval does not compare, and what changes though nothing has changed.
+PIXELS = ("image/png", "image/jpeg")
+
+
+def chapter_paths(folder: Path = CHAPTERS) -> list[Path]:
+    """All chapters, in order."""
+    return sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+
+
+def tags(cell: NotebookNode) -> list[str]:
+    return cell.metadata.get("tags", [])
+
+
+def code_cells(notebook: NotebookNode) -> Iterator[NotebookNode]:
+    return (cell for cell in notebook.cells if cell.cell_type == "code")
+
+
+def compared_outputs(cell: NotebookNode) -> list[Any]:
+    """What nbval compares of a cell: texts and tables, not pixels, counts or tracebacks."""
+    if UNCOMPARED in tags(cell):
+        return []
+    outputs = []
+    for output in cell.outputs:
+        data = {kind: text for kind, text in output.get("data", {}).items() if kind not in PIXELS}
+        outputs.append((output.output_type, output.get("name"), output.get("text"), data))
+    return outputs
+
+
+def changes(before: NotebookNode, after: NotebookNode) -> list[str]:
+    """The compared cells of a fresh run that say something else, each with its first line."""
+    found = []
+    for number, (old, new) in enumerate(
+        zip(code_cells(before), code_cells(after), strict=True), start=1
+    ):
+        if compared_outputs(old) != compared_outputs(new):
+            found.append(f"In [{number}]: {new.source.splitlines()[0] if new.source else ''}")
+    return found
+
+
+def tidy(notebook: NotebookNode) -> None:
+    """Leave out what differs from run to run and from machine to machine."""
+    notebook.metadata = NotebookNode(
+        kernelspec={"display_name": "Python 3", "language": "python", "name": "python3"},
+        language_info={"name": "python"},
+    )
+    for number, cell in enumerate(notebook.cells, start=1):
+        cell.id = f"cell-{number}"
+        cell.metadata = NotebookNode({"tags": tags(cell)} if tags(cell) else {})
+    nbformat.validate(notebook)
+
+
+def fill_quiz(notebook: NotebookNode, chapter: str) -> None:
+    """The quiz as it stands in the data file."""
+    questions = load_quiz().get(chapter, [])
+    for cell in notebook.cells:
+        if QUIZ in tags(cell) and questions:
+            cell.source = quiz_markdown(questions)
+
+
+def refresh(path: Path) -> tuple[list[str], float]:
+    """Run a notebook top to bottom in its folder and write it; changed cells, and seconds.
+
+    Raises `CellExecutionError` if a cell fails: the file then stays as it was.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    before = nbformat.from_dict(nbformat.read(path, as_version=4))
+    fill_quiz(notebook, path.stem[3:])
+    began = time.perf_counter()
+    client = NotebookClient(
+        notebook,
+        timeout=600,
+        kernel_name="python3",
+        record_timing=False,
+        store_widget_state=False,
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(path.parent)}},
+    )
+    client.execute()
+    seconds = time.perf_counter() - began
+    tidy(notebook)
+    write_atomically(path, nbformat.writes(notebook) + "\n")
+    return changes(before, notebook), seconds
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m nanopoet.notebooks",
+        description="Run the chapters again and rewrite their outputs.",
+        epilog="example: python -m nanopoet.notebooks chapters/02_attention.ipynb",
+    )
+    parser.add_argument("notebooks", nargs="*", type=Path, help="all chapters if none is given")
+    paths = parser.parse_args().notebooks or chapter_paths()
+    if missing := [str(path) for path in paths if not path.is_file()]:
+        parser.error(f"no such notebook: {', '.join(missing)}")
+    for path in paths:
+        changed, seconds = refresh(path.resolve())
+        print(f"{path.name}: {seconds:.0f} s, {len(changed)} compared cells changed", flush=True)
+        for line in changed:
+            print(f"  {line}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""What every chapter's notebook begins with, and how it shows tables and figures.
+
+One thread and one seed, so that the numbers on the page are the numbers on the reader's machine;
+figures that can write Chinese, with a packaged font; and for each figure a sentence for those who
+cannot see it, which the regression tests compare in place of the pixels.
+"""
+
+import base64
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import torch
+from IPython.display import Markdown, display, publish_display_data
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from nanopoet_ref.runtime import seed_everything
+
+FONT = Path(__file__).with_name("fonts") / "NotoSansCJKsc-poems.otf"
+
+
+def use_chinese_font() -> None:
+    """Let matplotlib take Chinese characters from the packaged font, all others from its own."""
+    font_manager.fontManager.addfont(FONT)
+    plt.rcParams["font.family"] = ["DejaVu Sans", "Noto Sans CJK SC"]
+
+
+def begin(seed: int = 0) -> None:
+    """The same numbers on every run: one thread, one seed. And Chinese in figures."""
+    torch.set_num_threads(1)
+    seed_everything(seed)
+    use_chinese_font()
+    plt.rcParams["figure.figsize"] = (8, 3.5)
+    plt.rcParams["figure.constrained_layout.use"] = True
+
+
+def show(figure: Figure, alt: str) -> None:
+    """Show a figure as a PNG; `alt` says in a sentence what is to be seen."""
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=100)
+    plt.close(figure)
+    data = {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": f"[{alt}]"}
+    publish_display_data(data, {"image/png": {"alt": alt}})
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Show rows of a table; numbers are as wide as they are written, so format them first."""
+    lines = [headers, ["---"] * len(headers), *rows]
+    cells = ([str(cell).replace("|", "\\|") for cell in line] for line in lines)
+    display(Markdown("\n".join(f"| {' | '.join(line)} |" for line in cells)))
+
+
+def draw_matrix(
+    axes: Axes, matrix: Tensor, rows: Sequence[str], columns: Sequence[str], title: str = ""
+) -> None:
+    """A matrix as shades, darker for larger, with its rows and columns named."""
+    axes.imshow(matrix.detach().float(), cmap="Blues", vmin=0)
+    axes.set_xticks(range(len(columns)), columns)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set_title(title)
