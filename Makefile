@@ -7,7 +7,8 @@ INSTALLED := $(VENV)/.installed
 RUNS := $(or $(NANOPOET_RUNS),runs)
 
 .DEFAULT_GOAL := help
-.PHONY: help install corpus poet test lint types unit doctor bench datacard clean
+.PHONY: help install corpus poet learn book test lint types unit test-notebooks test-breaks \
+	test-notebooks-matrix notebooks doctor bench datacard clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -27,11 +28,17 @@ poet: corpus ## prepare, train a poet (about 5 minutes), let it write four poems
 	$(BIN)/nanopoet train $(if $(wildcard $(RUNS)/quick/config.json),--resume --name quick,--preset quick)
 	$(BIN)/nanopoet write --run quick -n 4 --picture $(RUNS)/quick/poet.png
 	@echo "More curves: $(RUNS)/quick/midtrain.png"
-	@echo "Next: read nanopoet_ref/tokenizer.py, the first chapter's code;"
+	@echo "Next: make learn, which opens chapter 01;"
 	@echo "      $(BIN)/nanopoet write --author 李白 --form jueju7 --title 'spring view' --pinyin"
 	@echo "      make test"
 
-test: corpus lint types unit ## everything that is checked: style, types, examples, tests
+learn: corpus ## open chapter 01 in Jupyter Lab
+	$(BIN)/jupyter lab chapters/01_tokenizer.ipynb
+
+book: $(INSTALLED) ## build the book: build/book/index.html
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/mdbook build
+
+test: corpus lint types unit test-notebooks test-breaks book ## everything that is checked
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check
@@ -41,7 +48,24 @@ types: $(INSTALLED)
 	$(BIN)/mypy
 
 unit: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --ignore tests/notebooks/test_breaks.py
+
+NBVAL := $(BIN)/python -m pytest -c tests/notebooks/pytest.ini --rootdir . chapters
+
+test-notebooks: corpus ## run every chapter, compare every output
+	$(NBVAL)
+
+test-breaks: corpus ## break the reference on purpose, see each chapter turn red
+	$(BIN)/python -m pytest tests/notebooks/test_breaks.py
+
+test-notebooks-matrix: corpus ## the chapters on three instruction sets, one and two threads
+	@set -e; for cpu in default avx2 avx512; do for threads in 1 2; do \
+		echo "ATEN_CPU_CAPABILITY=$$cpu, $$threads threads"; \
+		ATEN_CPU_CAPABILITY=$$cpu OMP_NUM_THREADS=$$threads $(NBVAL); done; done
+
+notebooks: corpus ## run the chapters again and rewrite their outputs
+	$(BIN)/python -m nanopoet.notebooks
+	$(BIN)/python -m nanopoet.glossary
 
 doctor: $(INSTALLED) ## look at this machine
 	$(BIN)/nanopoet doctor

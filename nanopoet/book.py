@@ -136,15 +136,16 @@ def extract_figures(notebook: Any, chapter: str) -> dict[str, bytes]:
         data = output.get("data", {})
         if "image/png" not in data or "text/markdown" in data:
             continue
-        name = f"{chapter}-{len(files) + 1}.png"
+        number = len(files) + 1
+        name = f"{chapter}-{number}.png"
         alt = " ".join(output.metadata.get("image/png", {}).get("alt", "").split())
         if not alt:
-            raise BookError(f"figure {len(files) + 1} has no alt text; draw it with lesson.show")
+            raise BookError(f"figure {number} has no alt text; draw it with lesson.show")
         try:
             files[name] = base64.b64decode("".join(data["image/png"]))
             width, height = struct.unpack(">II", files[name][16:24])
         except (binascii.Error, struct.error) as error:
-            raise BookError(f"figure {len(files) + 1} is no PNG: {error}") from error
+            raise BookError(f"figure {number} is no PNG: {error}") from error
         src = f"{FIGURES}/{name}"
         output.metadata["figure"] = {"src": src, "alt": alt, "width": width, "height": height}
     return files

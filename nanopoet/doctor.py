@@ -76,12 +76,10 @@ def corpus() -> Finding:
 
 
 def fonts() -> Finding:
-    from nanopoet.picture import chinese_font
+    from nanopoet_ref.lesson import FONT
 
-    if font := chinese_font():
-        return Finding("fonts", f"{font}, for Chinese in plots")
-    fix = "apt install fonts-wqy-microhei (Linux); until then plots use pinyin"
-    return Finding("fonts", "none with Chinese characters", fix, needed=False)
+    fix = "" if FONT.is_file() else "git checkout nanopoet_ref/fonts"
+    return Finding("fonts", "packaged, for Chinese in plots" if not fix else "missing", fix)
 
 
 def utf8() -> Finding:

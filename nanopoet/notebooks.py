@@ -13,6 +13,7 @@ from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
 from nanopoet.quiz import load_quiz, quiz_markdown
@@ -116,7 +117,11 @@ def main() -> int:
     if missing := [str(path) for path in paths if not path.is_file()]:
         parser.error(f"no such notebook: {', '.join(missing)}")
     for path in paths:
-        changed, seconds = refresh(path.resolve())
+        try:
+            changed, seconds = refresh(path.resolve())
+        except CellExecutionError as error:
+            print(f"error: {path.name} stays as it was. {error}", file=sys.stderr)
+            return 1
         print(f"{path.name}: {seconds:.0f} s, {len(changed)} compared cells changed", flush=True)
         for line in changed:
             print(f"  {line}")

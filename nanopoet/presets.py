@@ -100,6 +100,7 @@ class Preset:
     script: Script = "simplified"
     forms: str = "all"  # or regulated
     min_count: int = 1
+    know_frequencies: bool = False  # begin with how often each token occurs
     text: str | None = None  # a plain text file instead of poems
 
     def __post_init__(self) -> None:

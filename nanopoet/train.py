@@ -19,7 +19,7 @@ from nanopoet.runs import Run, RunError, write_atomically
 from nanopoet_ref.checkpoint import load_checkpoint, save_checkpoint, warm_start
 from nanopoet_ref.corpus import Poem
 from nanopoet_ref.gpt import GPT, GPTConfig, count_parameters, generate
-from nanopoet_ref.loss import uniform_loss, unigram_loss
+from nanopoet_ref.loss import uniform_loss, unigram_log_probs, unigram_loss
 from nanopoet_ref.midtraining import count_cut, midtrain, write_poems
 from nanopoet_ref.pretraining import pretrain
 from nanopoet_ref.runtime import fast_precision, make_generator, pick_device, seed_everything
@@ -147,9 +147,17 @@ def run_stage(
     device = pick_device(settings["device"])
     seed_everything(seed)
     model = GPT(GPTConfig(vocab_size=len(tokenizer), **preset.model))
+    pretraining = stage.name == "pretrain"
+    if pretraining:
+        ids, val_ids = (data.stream(tokenizer, split) for split in SPLITS)
+    else:
+        framed, val_framed = (render_poems(tokenizer, data.poems(split)) for split in SPLITS)
+        ids, val_ids = framed[0], val_framed[0]
     order = preset.stage_names
     if earlier := order[: order.index(stage.name)]:
         warm_start(model, tokenizer, run.weights_path(earlier[-1]))
+    elif preset.know_frequencies:
+        model.know_frequencies(unigram_log_probs(ids, len(tokenizer)))
     model.to(device)
     optimizers = make_optimizers(model, stage.optimizer)
     start_step = 0
@@ -175,19 +183,18 @@ def run_stage(
         "start_step": start_step,
         "progress": True,
     }
-    lines = {"uniform": uniform_loss(len(tokenizer))}
-    if stage.name == "pretrain":
-        ids, val_ids = data.stream(tokenizer, "train"), data.stream(tokenizer, "val")
-        lines["unigram"] = unigram_loss(ids, len(tokenizer), val_ids)
+    if pretraining:
         pretrain(model, ids, val_ids, lr_mult, config, **options)
     else:
-        framed, val_framed = (render_poems(tokenizer, data.poems(split)) for split in SPLITS)
-        lines["unigram"] = unigram_loss(framed[0], len(tokenizer), val_framed[0])
         cut = count_cut(framed[1], model.config.block_size)
         tqdm.write(f"{cut:,} of {len(framed[1]) - 1:,} poems are longer than the block and are cut")
         midtrain(model, framed, val_framed, lr_mult, config, mask=stage.mask, **options)
     notes = {"stage": stage.name}
     save_checkpoint(run.weights_path(stage.name), model, tokenizer, stage.max_steps, notes=notes)
+    lines = {
+        "uniform": uniform_loss(len(tokenizer)),
+        "unigram": unigram_loss(ids, len(tokenizer), val_ids),
+    }
     plot_curves(run.logs(stage.name), run.curve_path(stage.name), lines)
 
 

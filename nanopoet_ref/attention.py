@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Normalised queries and keys have length 1.5 √d. Scores then reach ±2.25 √d: enough for softmax to
-# single out one position in a block, not so much that it cannot change its mind.
-QK_LENGTH = 1.5
+# The largest score of normalised queries and keys: enough for softmax to single out one position
+# in a block, not so much that it cannot change its mind.
+MAX_SCORE = 16.0
 
 
 def causal_mask(T: int, device: torch.device | str | None = None) -> Tensor:
@@ -164,7 +164,8 @@ class CausalSelfAttention(nn.Module):
             qkv = qkv.float()
         qk, v = qkv[:2], qkv[2]  # queries and keys are treated alike, so both at once
         if self.qk_norm:
-            qk = QK_LENGTH * F.rms_norm(qk, (d,))
+            length = (MAX_SCORE * d**0.5) ** 0.5  # so that q · k / √d is at most MAX_SCORE
+            qk = length * F.normalize(qk, dim=-1)
         if self.rope:
             if positions is None:
                 positions = torch.arange(T, device=x.device)

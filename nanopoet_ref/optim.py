@@ -15,6 +15,7 @@ def configure_optimizers(
     betas: tuple[float, float] = (0.9, 0.95),
     muon_lr: float | None = None,
     muon_momentum: float = 0.95,
+    muon_ns_steps: int = 5,
     embedding_lr: float | None = None,
     head_lr: float | None = None,
 ) -> list[torch.optim.Optimizer]:
@@ -22,7 +23,8 @@ def configure_optimizers(
 
     Weight decay acts on matrices of the blocks and the head alone, never on biases, norms or
     embeddings. With `muon_lr` the block matrices go to Muon. `embedding_lr` and `head_lr` default
-    to `lr`. Every weight is in exactly one group.
+    to `lr`. Fewer Newton-Schulz steps (`muon_ns_steps`) make a move less orthogonal and cheaper.
+    Every weight is in exactly one group.
     """
     matrices, head, embeddings, vectors = [], [], [], []
     for name, parameter in model.named_parameters():
@@ -49,7 +51,11 @@ def configure_optimizers(
     else:
         optimizers.append(
             torch.optim.Muon(
-                matrices, lr=muon_lr, weight_decay=weight_decay, momentum=muon_momentum
+                matrices,
+                lr=muon_lr,
+                weight_decay=weight_decay,
+                momentum=muon_momentum,
+                ns_steps=muon_ns_steps,
             )
         )
     groups = [group for group in groups if group["params"]]

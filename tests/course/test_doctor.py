@@ -102,8 +102,6 @@ def test_npm_is_needed_only_until_the_poems_are_there(monkeypatch, prepared):
     assert doctor.npm().needed is not prepared
 
 
-def test_without_a_chinese_font_the_course_still_works(monkeypatch):
-    monkeypatch.setattr("nanopoet.picture.chinese_font", lambda: None)
-    found = doctor.fonts()
-    assert found.fix
-    assert not found.needed
+def test_a_missing_font_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr("nanopoet_ref.lesson.FONT", tmp_path / "none.otf")
+    assert doctor.fonts().fix.startswith("git checkout")

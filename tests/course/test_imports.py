@@ -15,6 +15,7 @@ ORDER = [
     "source",
     "corpus",
     "runtime",
+    "lesson",
     "tokenizer",
     "attention",
     "gpt",

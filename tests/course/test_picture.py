@@ -1,5 +1,3 @@
-import pytest
-
 from nanopoet import picture
 from nanopoet_ref.corpus import Poem
 from nanopoet_ref.training import StepLog
@@ -12,15 +10,7 @@ LOGS = [
 ]
 
 
-@pytest.mark.parametrize("font", ["as it is", None])
-def test_a_poet_is_drawn_with_or_without_a_chinese_font(tmp_path, monkeypatch, font):
-    if font is None:
-        monkeypatch.setattr(picture, "chinese_font", lambda: None)
+def test_a_poet_is_drawn_without_a_missing_character(tmp_path):
     path = tmp_path / "poet.png"
     picture.draw_poet(LOGS, POEM, path)  # a missing glyph would be a warning, and so an error
     assert path.read_bytes().startswith(b"\x89PNG")
-
-
-def test_a_font_is_named_only_if_it_is_there(monkeypatch):
-    monkeypatch.setattr(picture, "FONTS", ("No Such Font",))
-    assert picture.chinese_font() is None

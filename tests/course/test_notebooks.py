@@ -1,0 +1,114 @@
+"""The commands around the chapters: run them again, set their quiz, train what a table shows."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from nanopoet.experiment import run_experiment
+from nanopoet.quiz import Option, Question, load_quiz, quiz_markdown
+from nanopoet.runs import Run
+
+QUESTION = Question(
+    "Why?", "Because.", "It is so.", (Option("No.", "It is not."), Option("Yes.", "Of what?"))
+)
+
+
+def refresh(*paths: Path) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own: a kernel needs sockets, and here they are blocked."""
+    command = [sys.executable, "-m", "nanopoet.notebooks", *map(str, paths)]
+    return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120)
+
+
+@pytest.fixture
+def chapter(tmp_path: Path) -> Path:
+    uncompared = new_code_cell(
+        "import time; time.time()", metadata={"tags": ["nbval-ignore-output"]}
+    )
+    cells = [new_markdown_cell("# One"), new_code_cell("x = 6"), new_code_cell("x * 7"), uncompared]
+    path = tmp_path / "01_one.ipynb"
+    nbformat.write(new_notebook(cells=cells), path)
+    return path
+
+
+def test_a_chapter_is_run_and_says_which_cells_changed(chapter):
+    done = refresh(chapter)
+    assert done.returncode == 0, done.stderr
+    assert "1 compared cells changed" in done.stdout
+    assert "In [2]: x * 7" in done.stdout
+    cells = nbformat.read(chapter, as_version=4).cells
+    assert cells[2].outputs[0].data["text/plain"] == "42"
+    assert [cell.execution_count for cell in cells[1:]] == [1, 2, 3]
+    again = refresh(chapter)
+    assert "0 compared cells changed" in again.stdout
+
+
+def test_a_cell_that_fails_leaves_the_chapter_as_it_was(chapter):
+    notebook = nbformat.read(chapter, as_version=4)
+    notebook.cells[2].source = "x / 0"
+    nbformat.write(notebook, chapter)
+    before = chapter.read_bytes()
+    done = refresh(chapter)
+    assert done.returncode == 1
+    assert "01_one.ipynb" in done.stderr
+    assert "ZeroDivisionError" in done.stderr
+    assert chapter.read_bytes() == before
+
+
+def test_a_notebook_that_is_not_there_is_named(tmp_path):
+    done = refresh(tmp_path / "none.ipynb")
+    assert done.returncode == 2
+    assert "none.ipynb" in done.stderr
+
+
+# --- Quiz
+
+
+def test_a_quiz_says_of_every_option_whether_it_is_right():
+    text = quiz_markdown([QUESTION])
+    assert text.count("Right. ") == 1
+    assert "Right. It is so." in text
+    assert text.count("No. ") == 2
+    assert text.index("<details>") > text.index("Because.")
+
+
+def test_options_stand_in_the_same_order_wherever_the_right_one_was():
+    other = Question("Why?", "No.", "It is not.", (Option("Because.", "a"), Option("Yes.", "b")))
+    assert [o.option for o in QUESTION.options()] == [o.option for o in other.options()]
+
+
+def test_an_unknown_key_in_the_quiz_is_an_error(tmp_path):
+    path = tmp_path / "quiz.toml"
+    path.write_text('[[loss]]\nquestion = "?"\nright = "a"\nwhy = "b"\nwrng = []\n', "utf-8")
+    with pytest.raises((TypeError, KeyError)):
+        load_quiz(path)
+
+
+# --- Experiments
+
+
+def test_an_experiment_keeps_what_its_runs_logged(nanopoet, tmp_path):
+    path = Path("tiny.toml")
+    target = run_experiment(path)
+    result = json.loads(target.read_text("utf-8"))
+    assert result["seed"] == 0
+    row = result["rows"]["tiny"]
+    assert list(row["stages"]) == ["pretrain", "midtrain"]
+    assert list(row["stages"]["pretrain"]["val_loss"]) == ["0", "2", "3"]
+    assert row["evaluation"]["samples"] > 0
+    assert row["preset"]["stages"][0]["max_steps"] == 3
+    weights = Run("tiny-tiny").weights_path("midtrain").stat().st_mtime_ns
+    assert json.loads(run_experiment(path).read_text("utf-8"))["rows"] == result["rows"]
+    assert Run("tiny-tiny").weights_path("midtrain").stat().st_mtime_ns == weights
+
+
+def test_an_experiment_with_other_settings_trains_again(nanopoet):
+    path = Path("tiny.toml")
+    run_experiment(path)
+    path.write_text(path.read_text("utf-8").replace("max_steps = 3", "max_steps = 2"), "utf-8")
+    row = json.loads(run_experiment(path).read_text("utf-8"))["rows"]["tiny"]
+    assert list(row["stages"]["pretrain"]["val_loss"]) == ["0", "2"]

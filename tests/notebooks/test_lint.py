@@ -1,0 +1,222 @@
+"""The chapters as documents: run in order, comparable everywhere, true to the reference."""
+
+import ast
+import importlib
+import inspect
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from nanopoet.glossary import GLOSSARY, first_use, glossary_markdown, load_terms
+from nanopoet.notebooks import CHAPTERS, QUIZ, UNCOMPARED, chapter_paths, code_cells, tags
+from nanopoet.quiz import load_quiz, quiz_markdown
+
+NAMES = ("tokenizer", "attention", "gpt", "training", "loss", "pretraining", "midtraining")
+SHARED = {
+    1: {"corpus", "runtime", "lesson"},
+    4: {"schedule", "optim", "checkpoint"},
+    7: {"evaluation"},
+}
+# An absolute path, a drive of Windows, the address of an object.
+FROM_A_MACHINE = re.compile(r"(^|[\s'\"(])/\w+/\w|\b[A-Z]:\\|0x[0-9a-f]{6}")
+TAGS = {UNCOMPARED, QUIZ, "reference"}
+PATHS = chapter_paths()
+each_chapter = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+
+
+def read(path: Path) -> nbformat.NotebookNode:
+    return nbformat.read(path, as_version=4)
+
+
+def prose(notebook: nbformat.NotebookNode) -> str:
+    return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+
+
+def texts(cell: nbformat.NotebookNode) -> str:
+    """All that a cell has printed, pixels left out."""
+    found = []
+    for output in cell.outputs:
+        found.append(output.get("text", ""))
+        data = output.get("data", {})
+        found += [text for kind, text in data.items() if not kind.startswith("image/")]
+    return "\n".join(found)
+
+
+def test_all_chapters_are_there():
+    assert [path.stem for path in PATHS] == [f"{n:02}_{name}" for n, name in enumerate(NAMES, 1)]
+
+
+@each_chapter
+def test_cells_were_run_once_from_first_to_last(path):
+    counts = [cell.execution_count for cell in code_cells(read(path))]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+@each_chapter
+def test_tags_are_known(path):
+    notebook = read(path)
+    assert {tag for cell in notebook.cells for tag in tags(cell)} <= TAGS
+    assert not re.search(r"^# NBVAL", "\n".join(c.source for c in notebook.cells), re.MULTILINE)
+
+
+@each_chapter
+def test_outputs_hold_no_errors_warnings_paths_or_machines(path):
+    for cell in code_cells(read(path)):
+        for output in cell.outputs:
+            assert output.output_type != "error", cell.source
+            assert output.get("name") != "stderr", cell.source
+            assert len(str(output)) <= 200_000, cell.source
+        assert not FROM_A_MACHINE.search(texts(cell)), cell.source
+
+
+@each_chapter
+def test_figures_have_a_sentence_for_those_who_cannot_see_them(path):
+    figures = 0
+    for cell in code_cells(read(path)):
+        for output in cell.outputs:
+            if "image/png" in output.get("data", {}):
+                figures += 1
+                assert len(output.metadata["image/png"]["alt"]) > 15, cell.source
+    assert figures >= 2
+
+
+@each_chapter
+def test_few_cells_are_uncompared_and_each_is_followed_by_a_verdict(path):
+    cells = list(code_cells(read(path)))
+    uncompared = [i for i, cell in enumerate(cells) if UNCOMPARED in tags(cell)]
+    assert len(uncompared) <= 0.2 * len(cells)
+    for i in uncompared:
+        verdict = cells[i + 1]
+        assert UNCOMPARED not in tags(verdict)
+        assert "assert " in verdict.source
+        assert verdict.outputs
+
+
+@each_chapter
+def test_only_its_own_and_earlier_modules_are_imported(path):
+    number = int(path.stem[:2])
+    allowed = set(NAMES[:number]).union(*(found for n, found in SHARED.items() if n <= number))
+    for cell in code_cells(read(path)):
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.ImportFrom) and node.module == "nanopoet_ref":
+                assert {alias.name for alias in node.names} <= allowed
+            elif isinstance(node, ast.ImportFrom) and node.module.startswith("nanopoet"):
+                package, _, module = node.module.partition(".")
+                assert package == "nanopoet_ref"
+                assert module in allowed
+            elif isinstance(node, ast.Import):
+                for alias in node.names:
+                    if alias.name.startswith("nanopoet"):
+                        assert alias.name.removeprefix("nanopoet_ref.") in allowed
+
+
+def without_docstrings(node: ast.AST) -> str:
+    """Code as it runs: docstrings and layout left out."""
+    for inner in ast.walk(node):
+        body = getattr(inner, "body", None)
+        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
+            value = body[0].value
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                inner.body = body[1:]
+    return ast.dump(node)
+
+
+@each_chapter
+def test_the_final_form_of_a_function_is_the_reference(path):
+    module = importlib.import_module(f"nanopoet_ref.{path.stem[3:]}")
+    compared = 0
+    for cell in code_cells(read(path)):
+        if "reference" not in tags(cell):
+            continue
+        for node in ast.parse(cell.source).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                source = inspect.getsource(getattr(module, node.name))
+                assert without_docstrings(node) == without_docstrings(ast.parse(source).body[0]), (
+                    f"{path.stem}: {node.name} is not the code of {module.__name__}"
+                )
+                compared += 1
+    assert compared >= 1
+
+
+# --- Words
+
+
+@each_chapter
+def test_a_chapter_begins_with_what_it_is_about(path):
+    first = read(path).cells[0].source
+    assert re.match(rf"# {path.stem[:2]} · .+ \(.*[\u4e00-\u9fff].*\)", first)
+    opening = prose(read(path)).partition("\n## ")[0]
+    for words in ("After this chapter", "You need", "Reading", "Running", "→"):
+        assert words in opening
+
+
+@each_chapter
+def test_a_chapter_ends_with_what_was_found(path):
+    headings = re.findall(r"^## (.+)$", prose(read(path)), re.MULTILINE)
+    for wanted in ("Break", "Tasks", "Recap", "Quiz", "differently", "Sources", "Next"):
+        assert any(wanted in heading for heading in headings), wanted
+
+
+@each_chapter
+def test_no_word_that_only_fills(path):
+    banned = r"\b(simply|obviously|of course|as we all know|let's dive|needless to say)\b"
+    assert not re.findall(banned, prose(read(path)), re.IGNORECASE)
+
+
+# Code, formulas, tags, and years in brackets.
+NOT_PROSE = re.compile(r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$]*\$|<[^>]*>|\([^)]*\d{4}\)", re.DOTALL)
+NUMBER = re.compile(r"(?<![\w.,/-])\d[\d,]*\.\d+|(?<![\w.,/-])\d[\d,]{2,}(?![\w/-])")
+
+
+@each_chapter
+def test_every_number_in_the_prose_stands_in_a_cell(path):
+    """Decimals and numbers of three digits or more: printed by a cell, or written in its code."""
+    notebook = read(path)
+    shown = " ".join(cell.source + texts(cell) for cell in code_cells(notebook)).replace(",", "")
+    shown = shown.replace("_", "")
+    text = prose(notebook).partition("\n## Sources")[0]
+    text = NOT_PROSE.sub(" ", text)
+    missing = [n for n in NUMBER.findall(text) if n.rstrip(",").replace(",", "") not in shown]
+    assert not missing
+
+
+# --- Quiz and glossary
+
+
+@pytest.mark.parametrize("chapter", NAMES)
+def test_a_quiz_has_five_questions_with_every_option_explained(chapter):
+    questions = load_quiz()[chapter]
+    assert len(questions) == 5
+    for question in questions:
+        options = question.options()
+        assert len(question.wrong) == 3
+        assert sum(option.option == question.right for option in options) == 1
+        assert len({option.option for option in options}) == len(options)
+        assert len({option.why for option in options}) == len(options)
+        assert all(len(option.why) > 20 for option in options)
+
+
+@each_chapter
+def test_the_quiz_in_a_chapter_is_that_of_the_data(path):
+    cells = [cell for cell in read(path).cells if QUIZ in tags(cell)]
+    assert [cell.source for cell in cells] == [quiz_markdown(load_quiz()[path.stem[3:]])]
+
+
+def test_the_glossary_is_that_of_the_data():
+    assert GLOSSARY.read_text(encoding="utf-8") == glossary_markdown()
+
+
+def test_every_term_is_introduced_with_its_chinese_name_in_its_chapter():
+    for term in load_terms():
+        path, heading = first_use(term)  # raises where it is not
+        assert (int(path.stem[:2]), bool(heading)) == (term.chapter, True)
+
+
+def test_every_link_of_the_glossary_leads_to_a_heading():
+    links = re.findall(r"\((\d\d_\w+\.ipynb)#([^)]+)\)", GLOSSARY.read_text(encoding="utf-8"))
+    assert len(links) == len(load_terms())
+    for name, anchor in links:
+        headings = re.findall(r"^#+ (.+)$", prose(read(CHAPTERS / name)), re.MULTILINE)
+        assert anchor in [heading.replace(" ", "-") for heading in headings]
