@@ -1,16 +1,20 @@
 """The budget of text 001, 100 updates of 16,384 tokens each: how much can be learned from it?
 
 Same corpus in the same script, same shape, same number of tokens as the text, whose loss ends at
-about the entropy of single characters. Only the recipe is ours.
+about the entropy of single characters. Only the recipe is ours. `nanopoet bench --full` measures
+it; `python -m nanopoet.budget` writes it down for chapter 06.
 """
 
+import json
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from nanopoet.data import load_data
+from nanopoet.experiment import EXPERIMENTS, commit
 from nanopoet.presets import LOSSES, Preset, make_optimizers
+from nanopoet.runs import write_atomically
 from nanopoet_ref.gpt import GPT, GPTConfig
 from nanopoet_ref.loss import unigram_log_probs
 from nanopoet_ref.pretraining import window_batches
@@ -105,3 +109,23 @@ def learn(
     reached = [step for step, loss in curve.items() if loss <= UNIGRAM]
     val_loss = estimate_loss(model, many, loss_fn, precision)
     return Learned(val_loss, min(reached, default=stage.max_steps + 1), curve)
+
+
+def main() -> None:
+    """Learn, and write the curve with its recipe to chapters/experiments/budget.json."""
+    learned = learn()
+    found = {
+        "command": "python -m nanopoet.budget",
+        "commit": commit(),
+        "seed": 0,
+        "recipe": tomllib.loads(RECIPE),
+        "val_loss": round(learned.val_loss, 4),
+        "curve": learned.curve,
+    }
+    path = EXPERIMENTS / "budget.json"
+    write_atomically(path, json.dumps(found, ensure_ascii=False, indent=1) + "\n")
+    print(f"{path.name}: {learned.val_loss:.3f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,9 +1,9 @@
-"""`python -m nanopoet.experiment FILE.toml`: train each preset of a file, and keep what it logged.
+"""`python -m nanopoet.experiment`: train what stands behind a table, and keep what was logged.
 
-A table in a chapter rests on runs that are too long for its notebook. They are presets in
-chapters/experiments/NAME.toml; this command trains them one after another and writes NAME.json
-beside it: settings, seed, commit, versions, and every evaluation. The notebook reads that file.
-Stopped half-way, it goes on where it was.
+Some tables in the chapters rest on runs that are too long for a notebook. They are presets in
+chapters/experiments/NAME.toml, or one of the program's own by name; this command trains them one
+after another and writes chapters/experiments/NAME.json: settings, seed, commit, versions, and every
+evaluation. The notebook reads that file. Stopped half-way, the command goes on where it was.
 """
 
 import argparse
@@ -16,9 +16,12 @@ from typing import Any
 import torch
 
 from nanopoet.evaluate import evaluate_run
-from nanopoet.presets import Preset, load_presets, rehearse
+from nanopoet.notebooks import CHAPTERS
+from nanopoet.presets import Preset, find_preset, load_presets, rehearse
 from nanopoet.runs import Run, write_atomically
 from nanopoet.train import start_run, train_run
+
+EXPERIMENTS = CHAPTERS / "experiments"
 
 
 def commit() -> str:
@@ -52,14 +55,20 @@ def run_row(run: Run, preset: Preset, seed: int) -> dict[str, Any]:
     return row
 
 
-def run_experiment(path: Path, seed: int = 0) -> Path:
-    """Run all presets of a file; the JSON is written anew after each, so none is lost."""
-    presets = load_presets(path)
+def run_experiment(name: str, seed: int = 0) -> Path:
+    """Run all presets of a file; the JSON is written anew after each, so none is lost.
+
+    `name` is the path of the file, or the name of a preset of the program.
+    """
+    if name.endswith(".toml"):
+        path, presets = Path(name), load_presets(Path(name))
+    else:
+        path, presets = EXPERIMENTS / f"{name}.toml", {name: find_preset(name)}
     for preset in presets.values():
         rehearse(preset)
     rows: dict[str, Any] = {}
     result = {
-        "command": f"python -m nanopoet.experiment chapters/experiments/{path.name}",
+        "command": f"python -m nanopoet.experiment {name}",
         "commit": commit(),
         "seed": seed,
         "threads": torch.get_num_threads(),
@@ -67,8 +76,8 @@ def run_experiment(path: Path, seed: int = 0) -> Path:
         "rows": rows,
     }
     target = path.with_suffix(".json")
-    for name, preset in presets.items():
-        rows[name] = run_row(Run(f"{path.stem}-{name}"), preset, seed)
+    for row, preset in presets.items():
+        rows[row] = run_row(Run(f"{path.stem}-{row}"), preset, seed)
         write_atomically(target, json.dumps(result, ensure_ascii=False, indent=1) + "\n")
     return target
 
@@ -76,14 +85,15 @@ def run_experiment(path: Path, seed: int = 0) -> Path:
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m nanopoet.experiment",
-        description="Train every preset of a file and write what they logged beside it.",
-        epilog="example: python -m nanopoet.experiment chapters/experiments/pretraining.toml",
+        description="Train every preset of a file, and write what they logged to a JSON file.",
+        epilog="examples: python -m nanopoet.experiment chapters/experiments/pretraining.toml; "
+        "python -m nanopoet.experiment seed",
     )
-    parser.add_argument("file", type=Path)
+    parser.add_argument("name", help="a .toml file of presets, or the name of a preset")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     try:
-        print(run_experiment(arguments.file, arguments.seed))
+        print(run_experiment(arguments.name, arguments.seed))
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

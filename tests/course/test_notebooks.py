@@ -92,8 +92,7 @@ def test_an_unknown_key_in_the_quiz_is_an_error(tmp_path):
 
 
 def test_an_experiment_keeps_what_its_runs_logged(nanopoet, tmp_path):
-    path = Path("tiny.toml")
-    target = run_experiment(path)
+    target = run_experiment("tiny.toml")
     result = json.loads(target.read_text("utf-8"))
     assert result["seed"] == 0
     row = result["rows"]["tiny"]
@@ -102,13 +101,13 @@ def test_an_experiment_keeps_what_its_runs_logged(nanopoet, tmp_path):
     assert row["evaluation"]["samples"] > 0
     assert row["preset"]["stages"][0]["max_steps"] == 3
     weights = Run("tiny-tiny").weights_path("midtrain").stat().st_mtime_ns
-    assert json.loads(run_experiment(path).read_text("utf-8"))["rows"] == result["rows"]
+    assert json.loads(run_experiment("tiny.toml").read_text("utf-8"))["rows"] == result["rows"]
     assert Run("tiny-tiny").weights_path("midtrain").stat().st_mtime_ns == weights
 
 
 def test_an_experiment_with_other_settings_trains_again(nanopoet):
     path = Path("tiny.toml")
-    run_experiment(path)
+    run_experiment("tiny.toml")
     path.write_text(path.read_text("utf-8").replace("max_steps = 3", "max_steps = 2"), "utf-8")
-    row = json.loads(run_experiment(path).read_text("utf-8"))["rows"]["tiny"]
+    row = json.loads(run_experiment("tiny.toml").read_text("utf-8"))["rows"]["tiny"]
     assert list(row["stages"]["pretrain"]["val_loss"]) == ["0", "2"]
