@@ -74,6 +74,9 @@ class Recorder:
         self.model, self.tokenizer, self.optimizers = model, tokenizer, optimizers
         self.stopping, self.seed = stopping, seed
         beside = "  text " if stage.text_losses else ""
+        if beside:
+            tqdm.write("text: the losses that texts 001 and 000 print. Theirs at step 0 were taken")
+            tqdm.write("after one update, and in mid-training on poems they had trained on.")
         tqdm.write(f" step   train     val{beside}      lr   grad   tokens/s")
 
     def save(self, step: int) -> None:
