@@ -58,7 +58,7 @@ def draw_matrix(
     axes: Axes, matrix: Tensor, rows: Sequence[str], columns: Sequence[str], title: str = ""
 ) -> None:
     """A matrix as shades, darker for larger, with its rows and columns named."""
-    axes.imshow(matrix.detach().float(), cmap="Blues", vmin=0)
+    axes.imshow(matrix.detach().float().numpy(), cmap="Blues", vmin=0)
     axes.set_xticks(range(len(columns)), columns)
     axes.set_yticks(range(len(rows)), rows)
     axes.set_title(title)
