@@ -50,7 +50,7 @@ types: $(INSTALLED)
 unit: $(INSTALLED)
 	$(BIN)/python -m pytest --ignore tests/notebooks/test_breaks.py
 
-NBVAL := $(BIN)/python -m pytest -c tests/notebooks/pytest.ini --rootdir . chapters
+NBVAL := $(BIN)/python -m pytest -c tests/notebooks/nbval.ini --rootdir . chapters
 
 test-notebooks: corpus ## run every chapter, compare every output
 	$(NBVAL)

@@ -40,7 +40,7 @@ BREAKS = {
 
 def run_chapter(chapter: str, package: Path) -> subprocess.CompletedProcess[str]:
     """nbval on one chapter, to its first failure, with `package` in front of the installed one."""
-    command = [sys.executable, "-m", "pytest", "-c", "tests/notebooks/pytest.ini", "-x"]
+    command = [sys.executable, "-m", "pytest", "-c", "tests/notebooks/nbval.ini", "-x"]
     return subprocess.run(
         [*command, "--rootdir", str(ROOT), f"chapters/{chapter}.ipynb"],
         cwd=ROOT,
