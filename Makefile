@@ -7,11 +7,11 @@ INSTALLED := $(VENV)/.installed
 RUNS := $(or $(NANOPOET_RUNS),runs)
 
 .DEFAULT_GOAL := help
-.PHONY: help install corpus poet learn book test lint types unit test-notebooks test-breaks \
+.PHONY: help install corpus corpora poet learn book test lint types unit test-notebooks test-breaks \
 	test-notebooks-matrix notebooks doctor bench datacard clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-22s %s\n", $$1, $$2}'
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else f"Python {v[0]}.{v[1]} found; 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.12")'
@@ -24,6 +24,9 @@ install: $(INSTALLED) ## make .venv and install everything into it
 corpus: $(INSTALLED) ## prepare the poems in raw/ (once)
 	$(BIN)/nanopoet corpus
 
+corpora: corpus ## prepare them in both scripts, as the chapters need (once)
+	$(BIN)/nanopoet corpus --script original
+
 poet: corpus ## prepare, train a poet (about 5 minutes), let it write four poems
 	$(BIN)/nanopoet train $(if $(wildcard $(RUNS)/quick/config.json),--resume --name quick,--preset quick)
 	$(BIN)/nanopoet write --run quick -n 4 --picture $(RUNS)/quick/poet.png
@@ -32,7 +35,7 @@ poet: corpus ## prepare, train a poet (about 5 minutes), let it write four poems
 	@echo "      $(BIN)/nanopoet write --author 李白 --form jueju7 --title 'spring view' --pinyin"
 	@echo "      make test"
 
-learn: corpus ## open chapter 01 in Jupyter Lab
+learn: corpora ## open chapter 01 in Jupyter Lab
 	$(BIN)/jupyter lab chapters/01_tokenizer.ipynb
 
 book: $(INSTALLED) ## build the book: build/book/index.html
@@ -52,18 +55,18 @@ unit: $(INSTALLED)
 
 NBVAL := $(BIN)/python -m pytest -c tests/notebooks/nbval.ini --rootdir . chapters
 
-test-notebooks: corpus ## run every chapter, compare every output
+test-notebooks: corpora ## run every chapter, compare every output
 	$(NBVAL)
 
-test-breaks: corpus ## break the reference on purpose, see each chapter turn red
+test-breaks: corpora ## break the reference on purpose, see each chapter turn red
 	$(BIN)/python -m pytest tests/notebooks/test_breaks.py
 
-test-notebooks-matrix: corpus ## the chapters on three instruction sets, one and two threads
+test-notebooks-matrix: corpora ## the chapters on three instruction sets, one and two threads
 	@set -e; for cpu in default avx2 avx512; do for threads in 1 2; do \
 		echo "ATEN_CPU_CAPABILITY=$$cpu, $$threads threads"; \
 		ATEN_CPU_CAPABILITY=$$cpu OMP_NUM_THREADS=$$threads $(NBVAL); done; done
 
-notebooks: corpus ## run the chapters again and rewrite their outputs
+notebooks: corpora ## run the chapters again and rewrite their outputs
 	$(BIN)/python -m nanopoet.notebooks
 	$(BIN)/python -m nanopoet.glossary
 

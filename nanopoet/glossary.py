@@ -67,7 +67,8 @@ def glossary_markdown() -> str:
     ]
     for term in load_terms():
         path, heading = first_use(term)
-        link = f"[chapter {term.chapter:02}]({path.name}#{heading.replace(' ', '-')})"
+        anchor = heading.replace(" ", "-").replace("(", "%28").replace(")", "%29")
+        link = f"[chapter {term.chapter:02}]({path.name}#{anchor})"
         cells = (term.english, term.chinese, f"*{term.pinyin}*", term.meaning, link)
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines) + "\n"

@@ -252,7 +252,8 @@ def load_poems(out_dir: Path | None = None, script: Script = "simplified") -> li
     try:
         text = path.read_text("utf-8")
     except OSError as error:
-        raise CorpusError(f"no prepared poems in {path}. Run: nanopoet corpus") from error
+        option = "" if script == "simplified" else f" --script {script}"
+        raise CorpusError(f"no prepared poems in {path}. Run: nanopoet corpus{option}") from error
     records = json.loads("[" + text.rstrip("\n").replace("\n", ",") + "]")  # 1 call, not 250,000
     return [Poem(**record) for record in records]
 

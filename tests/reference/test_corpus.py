@@ -326,7 +326,9 @@ def test_unknown_script(tmp_path: Path) -> None:
 
 def test_corpus_not_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NANOPOET_RAW", str(tmp_path))
-    with pytest.raises(CorpusError, match="Run: nanopoet corpus"):
+    with pytest.raises(CorpusError, match=r"Run: nanopoet corpus --script original$"):
+        load_poems(tmp_path, "original")
+    with pytest.raises(CorpusError, match=r"Run: nanopoet corpus$"):
         load_poems()
 
 
