@@ -105,9 +105,9 @@ def bench_encode(text: str, pairs: int, bar: tqdm) -> dict[str, Any]:
 def bench_generation(sizes: Sizes, bar: tqdm) -> dict[str, dict[str, Any]]:
     """Speed beside the textbook's, and whether a late character costs more than an early one.
 
-    Ours runs as `nanopoet write` does, on one thread and in float16. A character's
-    time is that between two calls of the model, so reading the prompt, before the first, flatters
-    nothing; late and early times are medians, so a hiccup of the machine does not count.
+    Ours runs as `nanopoet write` does, on one thread and in float16. A character's time is that
+    between two calls of the model, so reading the prompt, before the first, flatters nothing; late
+    and early times are medians, so a hiccup of the machine does not count.
     """
     slow, model, prompt = sizes.model(fused=False), sizes.model(fused=True), [0] * sizes.prompt
     model.load_state_dict(slow.state_dict())
