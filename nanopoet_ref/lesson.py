@@ -1,8 +1,8 @@
 """What every chapter's notebook begins with, and how it shows tables and figures.
 
 One thread and one seed, so that a run can be repeated (on another processor the last digits
-differ); figures that can write Chinese, with a packaged font; and for each figure a sentence for those who
-cannot see it, which the regression tests compare in place of the pixels.
+differ); figures that can write Chinese, with a packaged font; and for each figure a sentence for
+those who cannot see it, which the regression tests compare in place of the pixels.
 """
 
 import base64
@@ -30,7 +30,7 @@ def use_chinese_font() -> None:
 
 
 def begin(seed: int = 0) -> None:
-    """The same numbers on every run on one machine: one thread, one seed. And Chinese in figures."""
+    """The same numbers on every run of a machine: one thread, one seed. Chinese in figures."""
     torch.set_num_threads(1)
     seed_everything(seed)
     use_chinese_font()
