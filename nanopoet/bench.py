@@ -150,7 +150,7 @@ def run_bench(full: bool, quick_test: bool = False) -> dict[str, Any]:
     with tqdm(total=4 + full, unit="figure", disable=None) as bar:
         results = {"train_memory_ratio": bench_memory(sizes, bar)}
         results["train_speedup"] = bench_training(sizes, bar)
-        results["encode_speedup"] = bench_encode(text, sizes.pairs + 2, bar)
+        results["encode_speedup"] = bench_encode(text, sizes.pairs, bar)
         results |= bench_generation(sizes, bar)
         if full:
             results |= bench_learning(bar)

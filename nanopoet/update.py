@@ -43,7 +43,7 @@ class Sizes:
     micro_batch: int = 4  # ours: few enough rows that their activations fit the cache
     prompt: int = 14  # 李白, 五言绝句, 静夜思, framed
     characters: int = 200
-    pairs: int = 3
+    pairs: int = 5
 
     def model(self, fused: bool) -> GPT:
         """GPT-2 style for both sides: same shape, same number of parameters."""

@@ -235,6 +235,20 @@ def next_token_probs(
     return probs
 
 
+def draw(probs: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """One token for each row of probabilities (B, V), as ids (B, 1).
+
+    Lay the probabilities end to end and see in whose stretch a random point falls. This is one
+    random number a row; `torch.multinomial` takes one for every token of the vocabulary.
+
+    >>> draw(torch.tensor([[0.0, 1.0, 0.0]])).tolist()
+    [[1]]
+    """
+    ends = probs.cumsum(dim=-1)
+    point = ends[:, -1:] * torch.rand(len(probs), 1, generator=generator, device=probs.device)
+    return torch.searchsorted(ends, point, right=True)
+
+
 def pad_left(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
     """Prompts of different lengths as one block that ends together.
 
@@ -320,7 +334,7 @@ def generate(
             logits = model(idx, positions, caches, mask)[:, -1].float()  # (B, V)
             logits[:, list(banned)] = float("-inf")
             probs = next_token_probs(logits, temperature, top_k, top_p)
-            idx = torch.multinomial(probs, 1, generator=generator)  # (B, 1)
+            idx = draw(probs, generator)  # (B, 1)
             for i, token in enumerate(idx[:, 0].tolist()):
                 if writing[i]:
                     rows[i].append(token)
