@@ -8,7 +8,7 @@ RUNS := $(or $(NANOPOET_RUNS),runs)
 
 .DEFAULT_GOAL := help
 .PHONY: help install corpus corpora poet learn book test lint types unit test-notebooks test-breaks \
-	test-notebooks-matrix notebooks doctor bench datacard clean
+	test-notebooks-matrix mutation notebooks doctor bench datacard clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-22s %s\n", $$1, $$2}'
@@ -65,6 +65,9 @@ test-notebooks-matrix: corpora ## the chapters on three instruction sets, one an
 	@set -e; for cpu in default avx2 avx512; do for threads in 1 2; do \
 		echo "ATEN_CPU_CAPABILITY=$$cpu, $$threads threads"; \
 		ATEN_CPU_CAPABILITY=$$cpu OMP_NUM_THREADS=$$threads $(NBVAL); done; done
+
+mutation: $(INSTALLED) ## change every solution a little: do the checks notice?
+	$(BIN)/python -m nanopoet.mutate
 
 notebooks: corpora ## run the chapters again and rewrite their outputs
 	$(BIN)/python -m nanopoet.notebooks

@@ -13,8 +13,8 @@ from functools import partial
 
 from nanopoet.data import load_data
 from nanopoet.experiment import EXPERIMENTS, commit
+from nanopoet.files import write_atomically
 from nanopoet.presets import LOSSES, Preset, make_optimizers
-from nanopoet.runs import write_atomically
 from nanopoet_ref.gpt import GPT, GPTConfig
 from nanopoet_ref.loss import unigram_log_probs
 from nanopoet_ref.pretraining import window_batches

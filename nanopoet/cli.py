@@ -69,7 +69,7 @@ def corpus(
 
 @command(
     "nanopoet train\nnanopoet train --preset seed --name seed-1 --seed 1\n"
-    "nanopoet train --text names.txt\nnanopoet train --resume"
+    "nanopoet train --text names.txt\nnanopoet train --mine\nnanopoet train --resume"
 )
 def train(
     preset: Annotated[
@@ -96,18 +96,28 @@ def train(
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads.", show_default="one per core")
     ] = None,
+    mine: Annotated[
+        bool, typer.Option("--mine", help="Train with your own code, where it passes.")
+    ] = False,
+    root: Annotated[
+        Path | None,
+        typer.Option(help="With --mine: a folder like exercises/.", show_default="exercises"),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start a run over.")] = False,
 ) -> None:
     """Train a poet in runs/NAME. Ctrl-C saves; --resume goes on to the same bits."""
     import torch
 
+    from nanopoet.mine import ask_who_writes
     from nanopoet.presets import PresetError, find_preset
     from nanopoet.runs import Run, RunError, find_run, run_name
+    from nanopoet.tasks import exercises_dir
     from nanopoet.train import RunInterrupted, start_run, train_run, with_text_and_steps
 
     if resume:
-        if overwrite or any(v is not None for v in (preset, text, steps, seed, device, threads)):
+        given = (preset, text, steps, seed, device, threads, root)
+        if overwrite or mine or any(value is not None for value in given):
             raise PresetError(
                 "--resume goes on as the run was begun: give it --name and --stage at most"
             )
@@ -116,7 +126,9 @@ def train(
     else:
         chosen = find_preset(preset or ("text" if text else "quick"))
         chosen = with_text_and_steps(chosen, text, steps)
-        run = Run(name or (run_name(text) if text else chosen.name))
+        run = Run(name or (run_name(text) if text else chosen.name) + ("-mine" if mine else ""))
+    if root and not mine:
+        raise PresetError("--root goes with --mine")
     if stage and stage not in chosen.stage_names:
         raise PresetError(f"preset {chosen.name!r} has no stage {stage!r}")
     if not overwrite and run.finished():
@@ -134,7 +146,8 @@ def train(
                 f"{run.name}. Start over: add --overwrite. Or choose another --name."
             )
         torch.set_num_threads(threads or torch.get_num_threads())
-        start_run(run, chosen, seed or 0, device or "cpu")
+        own = ask_who_writes(root or exercises_dir()) if mine else None
+        start_run(run, chosen, seed or 0, device or "cpu", own)
     try:
         train_run(run, until=stage)
     except RunInterrupted as stop:
@@ -167,6 +180,7 @@ def write(
     """Write poems. What is not given, the model makes up."""
     from rich.console import Console
 
+    from nanopoet.mine import mine_of
     from nanopoet.picture import draw_poet
     from nanopoet.runs import find_run
     from nanopoet.write import compose, print_poem
@@ -177,9 +191,90 @@ def write(
     poems = compose(found, author, form, title, n, seed, **options)
     for poem in poems:
         print_poem(console, poem, with_pinyin=pinyin)
+    if mine := mine_of(found.config()):
+        console.print(f"    {mine.signature}", style="dim", highlight=False)
     if picture:
         draw_poet(found.logs(found.preset().stages[-1].name), poems[0], picture)
         typer.echo(f"picture: {picture}")
+
+
+@command(
+    "nanopoet check\nnanopoet check attention.causal_mask\nnanopoet check 2\n"
+    "nanopoet check --all --junit report.xml\nnanopoet check --watch\n"
+    "nanopoet check loss --root solutions --json -"
+)
+def check(
+    tasks: Annotated[
+        list[str] | None,
+        typer.Argument(help="Tasks, files or chapters; the next unsolved task if none is given."),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every task.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Check again at every save.")] = False,
+    root: Annotated[
+        Path | None, typer.Option(help="A folder like exercises/.", show_default="exercises")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Inputs as in another check.", show_default="new")
+    ] = None,
+    as_json: Annotated[
+        str | None, typer.Option("--json", metavar="FILE", help="Rows as JSON; - prints them.")
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(help="A JUnit report for CI.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Where matrices differ, draw them as a PNG.")
+    ] = None,
+    verbose: Annotated[bool, typer.Option("-v", help="With the traceback of an error.")] = False,
+) -> None:
+    """Check your own code against the reference. Exit code 0 only if all asked for passes."""
+    from nanopoet.check import check_command, watch_command
+
+    if watch:
+        if everything or root or seed is not None or as_json or junit or picture:
+            raise ValueError("--watch goes with names of tasks only")
+        watch_command(tasks or [])
+        return
+    if tasks and everything:
+        raise ValueError("either names or --all, not both")
+    raise typer.Exit(
+        check_command(tasks or [], everything, root, seed, as_json, junit, picture, verbose)
+    )
+
+
+@command("nanopoet hint attention.attention\nnanopoet hint attention.attention --all")
+def hint(
+    task: Annotated[str, typer.Argument(help="A task, such as attention.causal_mask.")],
+    everything: Annotated[bool, typer.Option("--all", help="All three at once.")] = False,
+) -> None:
+    """Show a hint for a task: a nudge, then the idea, then nearly there."""
+    from rich.console import Console
+
+    from nanopoet.progress import show_hint
+    from nanopoet.tasks import find_tasks
+
+    for found in find_tasks([task])[:1]:
+        show_hint(found, everything, Console())
+
+
+@command("nanopoet progress")
+def progress() -> None:
+    """Show all tasks, and which of yours pass."""
+    from rich.console import Console
+
+    from nanopoet.progress import show_progress
+
+    show_progress(Console())
+
+
+@command("nanopoet reset attention.causal_mask\nnanopoet reset attention")
+def reset(
+    task: Annotated[str, typer.Argument(help="A task, or a file of exercises without .py.")],
+) -> None:
+    """Put a task, or a whole file, back to its stub; what was there is kept as a backup."""
+    from nanopoet.progress import reset_file, reset_task
+    from nanopoet.tasks import find_tasks, modules
+
+    kept = reset_file(task) if task in modules() else reset_task(find_tasks([task])[0])
+    typer.echo(f"{task} is back to its beginning; what was there: {kept}")
 
 
 @command("nanopoet evaluate\nnanopoet evaluate quick --json\nnanopoet evaluate quick --samples 500")

@@ -1,7 +1,7 @@
 """What a run learns from: poems, or one plain text, in two parts."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,10 +38,15 @@ class Data:
             return [self.train]
         return [getattr(poem, field) for poem in self.train for field in FIELDS]
 
-    def stream(self, tokenizer: CharTokenizer, split: str) -> Ids:
-        """One split as a stream of ids, for pre-training."""
+    def stream(
+        self,
+        tokenizer: CharTokenizer,
+        split: str,
+        lay: Callable[[CharTokenizer, Sequence[Poem]], Ids] = poem_stream,
+    ) -> Ids:
+        """One split as a stream of ids, for pre-training; `lay` lays poems end to end."""
         part = getattr(self, split)
-        return tokenizer.encode(part) if isinstance(part, str) else poem_stream(tokenizer, part)
+        return tokenizer.encode(part) if isinstance(part, str) else lay(tokenizer, part)
 
 
 def load_data(preset: Preset) -> Data:

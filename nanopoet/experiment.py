@@ -16,9 +16,10 @@ from typing import Any
 import torch
 
 from nanopoet.evaluate import evaluate_run
+from nanopoet.files import write_atomically
 from nanopoet.notebooks import CHAPTERS
 from nanopoet.presets import Preset, find_preset, load_presets, rehearse
-from nanopoet.runs import Run, write_atomically
+from nanopoet.runs import Run
 from nanopoet.train import start_run, train_run
 
 EXPERIMENTS = CHAPTERS / "experiments"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import nbformat
 
+from nanopoet.files import write_atomically
 from nanopoet.notebooks import CHAPTERS
-from nanopoet.runs import write_atomically
 
 FILE = CHAPTERS / "glossary.toml"
 GLOSSARY = CHAPTERS / "glossary.md"

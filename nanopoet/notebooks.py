@@ -5,6 +5,7 @@ meant, this command rewrites them, and names every compared cell whose output is
 """
 
 import argparse
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -15,13 +16,16 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell
 
+from nanopoet.files import write_atomically
 from nanopoet.quiz import load_quiz, quiz_markdown
-from nanopoet.runs import write_atomically
+from nanopoet.tasks import Task, TaskError, load_tasks, task_markdown
 
 CHAPTERS = Path(__file__).resolve().parents[1] / "chapters"
 UNCOMPARED = "nbval-ignore-output"
 QUIZ = "quiz"
+TASK = "task"
 # What nbval does not compare, and what changes though nothing has changed.
 PIXELS = ("image/png", "image/jpeg")
 
@@ -81,6 +85,40 @@ def fill_quiz(notebook: NotebookNode, chapter: str) -> None:
             cell.source = quiz_markdown(questions)
 
 
+HEADING = re.compile(r"\n(?=#{2,3} )")
+
+
+def place_tasks(notebook: NotebookNode, chapter: int) -> None:
+    """Each task of the manifest in a cell at the end of the section that teaches its idea.
+
+    Raises `TaskError` for a section that is not there.
+    """
+    cells: list[NotebookNode] = []
+    for cell in notebook.cells:
+        if TASK in tags(cell):
+            continue
+        pieces = HEADING.split(cell.source) if cell.cell_type == "markdown" else [cell.source]
+        if len(pieces) == 1:
+            cells.append(cell)
+        else:
+            cells += [new_markdown_cell(piece.strip(), metadata=cell.metadata) for piece in pieces]
+    waiting = [task for task in load_tasks().values() if task.chapter == chapter]
+    placed: list[NotebookNode] = []
+    section: list[Task] = []
+    for cell in [*cells, None]:
+        heading = re.match(r"#{2,3} (.*)", cell.source) if cell else None
+        if cell is None or (cell.cell_type == "markdown" and heading):
+            if section:
+                placed.append(new_markdown_cell(task_markdown(section), metadata={"tags": [TASK]}))
+            section = [task for task in waiting if heading and task.after == heading[1].strip()]
+            waiting = [task for task in waiting if task not in section]
+        if cell is not None:
+            placed.append(cell)
+    if waiting:
+        raise TaskError(f"chapter {chapter} has no section {waiting[0].after!r}")
+    notebook.cells = placed
+
+
 def refresh(path: Path) -> tuple[list[str], float]:
     """Run a notebook top to bottom in its folder and write it; changed cells, and seconds.
 
@@ -89,6 +127,7 @@ def refresh(path: Path) -> tuple[list[str], float]:
     notebook = nbformat.read(path, as_version=4)
     before = nbformat.from_dict(nbformat.read(path, as_version=4))
     fill_quiz(notebook, path.stem[3:])
+    place_tasks(notebook, int(path.stem[:2]))
     began = time.perf_counter()
     client = NotebookClient(
         notebook,

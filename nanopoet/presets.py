@@ -1,7 +1,7 @@
 """Presets: named ways of training, kept as data in presets.toml."""
 
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -83,10 +83,12 @@ class Stage:
             auto_precision if self.precision == "auto" else self.precision,
         )
 
-    def lr_mult(self) -> Callable[[int], float]:
+    def lr_mult(
+        self, schedules: Mapping[str, Callable[..., float]] = SCHEDULES
+    ) -> Callable[[int], float]:
         """The learning-rate multiplier of each step."""
         options = dict(self.schedule)
-        return partial(SCHEDULES[options.pop("name")], max_steps=self.max_steps, **options)
+        return partial(schedules[options.pop("name")], max_steps=self.max_steps, **options)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from nanopoet.files import write_atomically
 from nanopoet.presets import Preset
 from nanopoet_ref.checkpoint import Checkpoint, load_checkpoint
 from nanopoet_ref.tokenizer import CharTokenizer
@@ -42,13 +43,6 @@ def run_name(text: Path) -> str:
     'my-names'
     """
     return re.sub(r"[^\w.-]+", "-", text.stem).strip("-.") or "text"
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
 
 
 def all_configs() -> list[Path]:

@@ -14,8 +14,11 @@ import torch
 from tqdm import tqdm
 
 from nanopoet.data import Data, load_data
-from nanopoet.presets import LOSSES, Preset, PresetError, Stage, make_optimizers
-from nanopoet.runs import Run, RunError, write_atomically
+from nanopoet.files import write_atomically
+from nanopoet.mine import Mine, load_own, own_parts, parts_of
+from nanopoet.parts import REFERENCE, Parts
+from nanopoet.presets import Preset, PresetError, Stage, make_optimizers
+from nanopoet.runs import Run, RunError
 from nanopoet_ref.checkpoint import load_checkpoint, save_checkpoint, warm_start
 from nanopoet_ref.corpus import Poem
 from nanopoet_ref.gpt import GPT, GPTConfig, count_parameters, generate
@@ -27,8 +30,6 @@ from nanopoet_ref.tokenizer import (
     BOS,
     FIELDS,
     CharTokenizer,
-    build_vocab,
-    render_poems,
 )
 from nanopoet_ref.training import SPLITS, StepLog, plot_curves
 
@@ -144,24 +145,25 @@ def run_stage(
     tokenizer: CharTokenizer,
     settings: dict,
     stopping: list[int],
+    parts: Parts = REFERENCE,
 ) -> None:
     """Train one stage from where it stands: its beginning, or the run's checkpoint."""
     preset, seed = run.preset(), settings["seed"]
     device = pick_device(settings["device"])
     seed_everything(seed)
-    model = GPT(GPTConfig(vocab_size=len(tokenizer), **preset.model))
+    weights = GPT(GPTConfig(vocab_size=len(tokenizer), **preset.model))
     pretraining = stage.name == "pretrain"
     if pretraining:
-        ids, val_ids = (data.stream(tokenizer, split) for split in SPLITS)
+        ids, val_ids = (data.stream(tokenizer, split, parts.poem_stream) for split in SPLITS)
     else:
-        framed, val_framed = (render_poems(tokenizer, data.poems(split)) for split in SPLITS)
+        framed, val_framed = (parts.render_poems(tokenizer, data.poems(split)) for split in SPLITS)
         ids, val_ids = framed[0], val_framed[0]
     order = preset.stage_names
     if earlier := order[: order.index(stage.name)]:
-        warm_start(model, tokenizer, run.weights_path(earlier[-1]))
+        warm_start(weights, tokenizer, run.weights_path(earlier[-1]))
     elif preset.know_frequencies:
-        model.know_frequencies(unigram_log_probs(ids, len(tokenizer)))
-    model.to(device)
+        weights.know_frequencies(unigram_log_probs(ids, len(tokenizer)))
+    model = parts.model(weights).to(device)
     optimizers = make_optimizers(model, stage.optimizer)
     start_step = 0
     if run.checkpoint_path.is_file():
@@ -175,23 +177,26 @@ def run_stage(
     run.rewind(stage.name, start_step)
 
     # What "auto" came to was written down when the run began, so that resuming gives the same bits.
-    config, lr_mult = stage.train_config(settings["precision"]), stage.lr_mult()
+    config, lr_mult = stage.train_config(settings["precision"]), stage.lr_mult(parts.schedules)
     options: dict[str, Any] = {
         "batch_size": stage.batch_size,
         "eval_iters": stage.eval_iters,
         "seed": seed,
-        "loss_fn": LOSSES[stage.loss],
+        "loss_fn": parts.losses[stage.loss],
+        "loop": parts.loop,
         "optimizers": optimizers,
         "callback": Recorder(run, stage, model, tokenizer, optimizers, stopping, seed),
         "start_step": start_step,
         "progress": True,
     }
     if pretraining:
-        pretrain(model, ids, val_ids, lr_mult, config, **options)
+        windows = parts.random_windows
+        pretrain(model, ids, val_ids, lr_mult, config, windows=windows, **options)
     else:
         cut = count_cut(framed[1], model.config.block_size)
         tqdm.write(f"{cut:,} of {len(framed[1]) - 1:,} poems are longer than the block and are cut")
-        midtrain(model, framed, val_framed, lr_mult, config, mask=stage.mask, **options)
+        options |= {"mask": stage.mask, "pad": parts.pad_batch, "buckets": parts.length_buckets}
+        midtrain(model, framed, val_framed, lr_mult, config, **options)
     notes = {"stage": stage.name}
     save_checkpoint(run.weights_path(stage.name), model, tokenizer, stage.max_steps, notes=notes)
     lines = {
@@ -213,15 +218,16 @@ def write_catalog(run: Run, data: Data) -> None:
     write_atomically(run.catalog_path, json.dumps(catalog, ensure_ascii=False))
 
 
-def start_run(run: Run, preset: Preset, seed: int, device: str) -> None:
-    """Write down what is about to be trained, vocabulary included."""
+def start_run(run: Run, preset: Preset, seed: int, device: str, mine: Mine | None = None) -> None:
+    """Write down what is about to be trained, vocabulary included, and with whose parts."""
+    parts = own_parts(load_own(mine)) if mine else REFERENCE
     data = load_data(preset)
     if preset.text is None and not data.val:
         raise PresetError(
             f"{len(data.train)} poems are too few: every tenth of a form is held out for "
             "validation, and none is left"
         )
-    tokenizer = CharTokenizer(build_vocab(data.texts(), preset.min_count))
+    tokenizer = CharTokenizer(parts.build_vocab(data.texts(), preset.min_count))
     block_size = GPTConfig(vocab_size=len(tokenizer), **preset.model).block_size
     if preset.text and len(data.val) <= block_size:
         raise PresetError(
@@ -236,6 +242,7 @@ def start_run(run: Run, preset: Preset, seed: int, device: str) -> None:
         "precision": fast_precision(found) if auto else "float32",  # where a stage says "auto"
         "data": data.fingerprint,
         "threads": torch.get_num_threads(),
+        **({"mine": mine.as_dict()} if mine else {}),
         "versions": {"torch": torch.__version__, "python": platform.python_version()},
     }
     run.clear()
@@ -263,7 +270,8 @@ def train_run(run: Run, until: str | None = None) -> None:
     config, preset = run.config(), run.preset()
     torch.set_num_threads(config["threads"])
     with stop_signal() as stopping:
-        data, tokenizer = load_run_data(run), run.tokenizer()
+        parts, data = parts_of(config), load_run_data(run)
+        tokenizer = parts.tokenizer(run.tokenizer().vocab)
         model = GPT(GPTConfig(vocab_size=len(tokenizer), **preset.model))
         tqdm.write(
             f"run {run.name}: {count_parameters(model):,} parameters, {len(tokenizer):,} tokens, "
@@ -272,7 +280,7 @@ def train_run(run: Run, until: str | None = None) -> None:
         for number, stage in enumerate(preset.stages, 1):
             if not run.weights_path(stage.name).is_file():
                 tqdm.write(f"\nstage {number} of {len(preset.stages)}: {stage.name}")
-                run_stage(run, stage, data, tokenizer, config, stopping)
+                run_stage(run, stage, data, tokenizer, config, stopping, parts)
             if stage.name == until:
                 break
 

@@ -7,6 +7,8 @@ Sources: Vaswani et al. 2017 (scaled dot-product, heads); Su et al. 2021 (rotary
 Henry et al. 2020 (query-key normalisation).
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -118,8 +120,8 @@ class CausalSelfAttention(nn.Module):
 
     `rope` turns queries and keys by their position; `qk_norm` gives them a fixed length before
     the dot product, so that scores stay bounded whatever the weights do. `fused=False` uses
-    `attention` from above, step by step; `fused=True` the kernel of PyTorch, which never stores
-    the (T, T) weights.
+    `attend`, step by step; `fused=True` the kernel of PyTorch, which never stores the (T, T)
+    weights. `turn` is what `rope` turns with.
 
     >>> CausalSelfAttention(n_embd=8, n_head=2)(torch.zeros(2, 5, 8)).shape
     torch.Size([2, 5, 8])
@@ -135,12 +137,15 @@ class CausalSelfAttention(nn.Module):
         rope: bool = False,
         qk_norm: bool = False,
         fused: bool = True,
+        attend: Callable[..., tuple[Tensor, Tensor]] = attention,
+        turn: Callable[[Tensor, Tensor], Tensor] = rotate,
     ) -> None:
         super().__init__()
         if n_embd % n_head:
             raise ValueError(f"n_embd={n_embd} is not a multiple of n_head={n_head}")
         self.n_head = n_head
         self.rope, self.qk_norm, self.fused = rope, qk_norm, fused
+        self.attend, self.turn = attend, turn
         self.qkv = nn.Linear(n_embd, 3 * n_embd, bias=False)
         self.proj = nn.Linear(n_embd, n_embd, bias=bias)
         self.dropout = dropout
@@ -169,7 +174,7 @@ class CausalSelfAttention(nn.Module):
         if self.rope:
             if positions is None:
                 positions = torch.arange(T, device=x.device)
-            qk = rotate(qk, positions)
+            qk = self.turn(qk, positions)
         q, k = qk  # (B, H, T, d) each
         if cache is not None:
             k, v = cache.append(k, v)
@@ -183,7 +188,7 @@ class CausalSelfAttention(nn.Module):
             else:
                 if mask is None and T == 1:
                     mask = torch.ones(1, k.shape[2], dtype=torch.bool, device=x.device)
-                _, weights = attention(q, k, v, mask)
+                _, weights = self.attend(q, k, v, mask)
                 out = F.dropout(weights, dropout) @ v
         out = out.transpose(1, 2).reshape(B, T, C)  # heads side by side again
         return self.proj(out)

@@ -6,7 +6,7 @@ Sources: Radford et al. 2019 (GPT-2: pre-norm, learned positions, GELU); Zhang &
 (RMSNorm); So et al. 2021 (ReLU²); Holtzman et al. 2020 (top-p sampling).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -91,12 +91,20 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then MLP; each reads a normalised copy and adds its answer to the stream."""
+    """Attention, then MLP; each reads a normalised copy and adds its answer to the stream.
 
-    def __init__(self, config: GPTConfig) -> None:
+    Whoever has parts of their own passes them: `attention` and `mlp` are called to make them.
+    """
+
+    def __init__(
+        self,
+        config: GPTConfig,
+        attention: Callable[..., nn.Module] = CausalSelfAttention,
+        mlp: Callable[[GPTConfig], nn.Module] = MLP,
+    ) -> None:
         super().__init__()
         self.norm_1 = make_norm(config)
-        self.attn = CausalSelfAttention(
+        self.attn = attention(
             config.n_embd,
             config.n_head,
             config.dropout,
@@ -106,7 +114,7 @@ class Block(nn.Module):
             fused=config.fused,
         )
         self.norm_2 = make_norm(config)
-        self.mlp = MLP(config)
+        self.mlp = mlp(config)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(
@@ -128,13 +136,13 @@ class GPT(nn.Module):
     torch.Size([3, 5, 100])
     """
 
-    def __init__(self, config: GPTConfig) -> None:
+    def __init__(self, config: GPTConfig, block: Callable[[GPTConfig], nn.Module] = Block) -> None:
         super().__init__()
         self.config = config
         self.wte = nn.Embedding(config.vocab_size, config.n_embd)
         self.wpe = None if config.modern else nn.Embedding(config.block_size, config.n_embd)
         self.dropout = nn.Dropout(config.dropout)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layer))
+        self.blocks = nn.ModuleList(block(config) for _ in range(config.n_layer))
         self.norm_f = make_norm(config)
         self.head = nn.Linear(config.n_embd, config.vocab_size)
         self.init_weights()

@@ -117,6 +117,8 @@ def poem_batches(
     seed: int,
     mask: str = "not_padding",
     pool: int = 64,
+    pad: Callable[..., Batch] = pad_batch,
+    buckets: Callable[..., list[NDArray[np.int64]]] = length_buckets,
 ) -> Callable[[int], Batch]:
     """Batch i of padded poems, epoch after epoch, the same for the same seed.
 
@@ -130,9 +132,9 @@ def poem_batches(
         epoch, number = divmod(i, per_epoch)
         if epoch not in current:
             current.clear()
-            current[epoch] = length_buckets(lengths, batch_size, make_generator(seed, epoch), pool)
+            current[epoch] = buckets(lengths, batch_size, make_generator(seed, epoch), pool)
         rows = [ids[starts[poem] : starts[poem + 1]] for poem in current[epoch][number]]
-        return pad_batch(rows, block_size, mask)
+        return pad(rows, block_size, mask)
 
     return batch_at
 
@@ -149,21 +151,27 @@ def midtrain(
     mask: str = "not_padding",
     seed: int = 0,
     loss_fn: LossFn = masked_cross_entropy,
+    pad: Callable[..., Batch] = pad_batch,
+    buckets: Callable[..., list[NDArray[np.int64]]] = length_buckets,
+    loop: Callable[..., list[StepLog]] = train,
     **options: Any,
 ) -> list[StepLog]:
     """Train on framed poems as `render_poems` gives them; `mask` says which targets count.
 
-    Evaluation counts all targets but padding, whatever the mask, so runs can be compared.
-    `options` go to `train`: optimizers, callback, start_step, progress.
+    Evaluation counts all targets but padding, whatever the mask, so runs can be compared. `pad` and
+    `buckets` make the batches to train on. `options` go to the `loop`: optimizers, callback,
+    start_step, progress.
     """
     block_size = model.config.block_size
-    batches = poem_batches(*train_poems, block_size, batch_size, seed, mask)
+    batches = poem_batches(
+        *train_poems, block_size, batch_size, seed, mask, pad=pad, buckets=buckets
+    )
     fixed = {
         "train": poem_batches(*train_poems, block_size, batch_size, seed + 1, pool=1),
         "val": poem_batches(*val_poems, block_size, batch_size, seed + 1, pool=1),
     }
     start = options.get("start_step", 0) * config.micro_steps
-    return train(
+    return loop(
         model,
         BatchStream(batches, start),
         loss_fn,

@@ -49,9 +49,15 @@ def poem_stream(tokenizer: CharTokenizer, poems: Sequence[Poem]) -> Ids:
     return stream
 
 
-def window_batches(ids: Ids, block_size: int, batch_size: int, seed: int) -> Callable[[int], Batch]:
+def window_batches(
+    ids: Ids,
+    block_size: int,
+    batch_size: int,
+    seed: int,
+    windows: Callable[..., Batch] = random_windows,
+) -> Callable[[int], Batch]:
     """Batch i of random windows, the same for the same seed."""
-    return lambda i: random_windows(ids, block_size, batch_size, make_generator(seed, i))
+    return lambda i: windows(ids, block_size, batch_size, make_generator(seed, i))
 
 
 def pretrain(
@@ -65,20 +71,23 @@ def pretrain(
     eval_iters: int = 8,
     seed: int = 0,
     loss_fn: LossFn = masked_cross_entropy,
+    windows: Callable[..., Batch] = random_windows,
+    loop: Callable[..., list[StepLog]] = train,
     **options: Any,
 ) -> list[StepLog]:
     """Train on random windows of `train_ids`; evaluate on fixed windows of both streams.
 
-    `options` go to `train`: optimizers, callback, start_step, progress.
+    `windows` cuts the batches to train on. `options` go to the `loop`: optimizers, callback,
+    start_step, progress.
     """
     block_size = model.config.block_size
-    batches = window_batches(train_ids, block_size, batch_size, seed)
+    batches = window_batches(train_ids, block_size, batch_size, seed, windows)
     fixed = {
         "train": window_batches(train_ids, block_size, batch_size, seed + 1),
         "val": window_batches(val_ids, block_size, batch_size, seed + 1),
     }
     start = options.get("start_step", 0) * config.micro_steps
-    return train(
+    return loop(
         model,
         BatchStream(batches, start),
         loss_fn,

@@ -199,13 +199,16 @@ def train(
     callback: Callable[[StepLog], None] | None = None,
     start_step: int = 0,
     progress: bool = False,
+    update: Callable[..., tuple[float, float]] = training_step,
+    estimate: Callable[..., float] = estimate_loss,
 ) -> list[StepLog]:
     """Train until `config.max_steps` updates are done; returns a log for every step.
 
     The learning rate of update i is each group's `initial_lr` times `lr_mult(i)`. Evaluation uses
     the batches it is given ("train", "val") and draws nothing, so measuring more often changes no
     weight. Without `optimizers`, AdamW at 3e-4. `callback` gets each log when its step is done;
-    `start_step` is where an interrupted run goes on.
+    `start_step` is where an interrupted run goes on. `update` and `estimate` are the parts of the
+    loop that can be somebody else's.
     """
     optimizers = optimizers or [torch.optim.AdamW(model.parameters(), lr=3e-4)]
     eval_batches = eval_batches or {}
@@ -220,7 +223,7 @@ def train(
     def record(log: StepLog) -> None:
         if log.step % config.eval_interval == 0 or log.step == config.max_steps:
             losses = {
-                split: estimate_loss(model, batches, loss_fn, config.precision)
+                split: estimate(model, batches, loss_fn, config.precision)
                 for split, batches in eval_batches.items()
             }
             log = replace(log, train_loss=losses.get("train"), val_loss=losses.get("val"))
@@ -239,7 +242,7 @@ def train(
         for group in groups:
             group["lr"] = group["initial_lr"] * lr_mult(step)
         batches = [next_batch() for _ in range(config.micro_steps)]
-        loss, grad_norm = training_step(model, batches, loss_fn, optimizers, config)
+        loss, grad_norm = update(model, batches, loss_fn, optimizers, config)
         log = StepLog(
             step=step + 1,
             loss=loss,

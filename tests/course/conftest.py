@@ -7,16 +7,19 @@ start another one.
 import json
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from typer.testing import CliRunner
 
+from nanopoet import check as check_module
+from nanopoet import mine as mine_module
 from nanopoet import train as train_module
 from nanopoet.cli import app
 from nanopoet.runs import Run
+from nanopoet.sandbox import Sandbox
 from nanopoet_ref.corpus import REGULATED
 
 AUTHORS = ["李白", "杜甫", "王维", "孟浩然", "苏轼"]
@@ -110,6 +113,29 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert result.code == 0, result
     (home / "printed.txt").write_text(result.out, "utf-8")
     return home
+
+
+class Kept(Sandbox):
+    """A sandbox that stays open when a command is done with it."""
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def kept_sandbox() -> Iterator[Kept]:
+    """One judging process for all commands: starting one takes longer than most checks."""
+    sandbox = Kept()
+    yield sandbox
+    sandbox.close()
+
+
+@pytest.fixture
+def one_sandbox(kept_sandbox: Kept, monkeypatch: pytest.MonkeyPatch) -> Kept:
+    """`check` and `train --mine` use the process that is there."""
+    for module in (check_module, mine_module):
+        monkeypatch.setattr(module, "Sandbox", lambda **_: kept_sandbox)
+    return kept_sandbox
 
 
 @pytest.fixture

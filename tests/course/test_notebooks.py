@@ -10,8 +10,10 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from nanopoet.experiment import run_experiment
+from nanopoet.notebooks import place_tasks
 from nanopoet.quiz import Option, Question, load_quiz, quiz_markdown
 from nanopoet.runs import Run
+from nanopoet.tasks import TaskError
 
 QUESTION = Question(
     "Why?", "Because.", "It is so.", (Option("No.", "It is not."), Option("Yes.", "Of what?"))
@@ -30,7 +32,7 @@ def chapter(tmp_path: Path) -> Path:
         "import time; time.time()", metadata={"tags": ["nbval-ignore-output"]}
     )
     cells = [new_markdown_cell("# One"), new_code_cell("x = 6"), new_code_cell("x * 7"), uncompared]
-    path = tmp_path / "01_one.ipynb"
+    path = tmp_path / "10_one.ipynb"
     nbformat.write(new_notebook(cells=cells), path)
     return path
 
@@ -54,9 +56,17 @@ def test_a_cell_that_fails_leaves_the_chapter_as_it_was(chapter):
     before = chapter.read_bytes()
     done = refresh(chapter)
     assert done.returncode == 1
-    assert "01_one.ipynb" in done.stderr
+    assert "10_one.ipynb" in done.stderr
     assert "ZeroDivisionError" in done.stderr
     assert chapter.read_bytes() == before
+
+
+def test_a_task_without_its_section_is_an_error():
+    notebook = new_notebook(cells=[new_markdown_cell("# One\n\n## Why?\n\nBecause.")])
+    with pytest.raises(TaskError, match="chapter 1 has no section"):
+        place_tasks(notebook, 1)
+    place_tasks(notebook, 10)  # a chapter without tasks: only its sections are parted
+    assert [cell.source for cell in notebook.cells] == ["# One", "## Why?\n\nBecause."]
 
 
 def test_a_notebook_that_is_not_there_is_named(tmp_path):

@@ -11,8 +11,18 @@ import nbformat
 import pytest
 
 from nanopoet.glossary import GLOSSARY, first_use, glossary_markdown, load_terms
-from nanopoet.notebooks import CHAPTERS, QUIZ, UNCOMPARED, chapter_paths, code_cells, tags
+from nanopoet.notebooks import (
+    CHAPTERS,
+    QUIZ,
+    TASK,
+    UNCOMPARED,
+    chapter_paths,
+    code_cells,
+    place_tasks,
+    tags,
+)
 from nanopoet.quiz import load_quiz, quiz_markdown
+from nanopoet.tasks import load_tasks
 
 NAMES = ("tokenizer", "attention", "gpt", "training", "loss", "pretraining", "midtraining")
 SHARED = {
@@ -22,7 +32,7 @@ SHARED = {
 }
 # An absolute path, a drive of Windows, the address of an object.
 FROM_A_MACHINE = re.compile(r"(^|[\s'\"(])/\w+/\w|\b[A-Z]:\\|0x[0-9a-f]{6}")
-TAGS = {UNCOMPARED, QUIZ, "reference"}
+TAGS = {UNCOMPARED, QUIZ, TASK, "reference"}
 PATHS = chapter_paths()
 each_chapter = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 
@@ -184,7 +194,7 @@ def test_every_number_in_the_prose_stands_in_a_cell(path):
     notebook = read(path)
     shown = " ".join(cell.source + texts(cell) for cell in code_cells(notebook))
     shown = re.sub("[,_]", "", shown)
-    chapter = [cell for cell in notebook.cells if QUIZ not in tags(cell)]
+    chapter = [cell for cell in notebook.cells if not {QUIZ, TASK} & set(tags(cell))]
     text = re.sub(
         r"\n## Tasks.*?(?=\n## )", "", prose(nbformat.NotebookNode(cells=chapter)), flags=re.DOTALL
     )
@@ -213,6 +223,19 @@ def test_a_quiz_has_five_questions_with_every_option_explained(chapter):
 def test_the_quiz_in_a_chapter_is_that_of_the_data(path):
     cells = [cell for cell in read(path).cells if QUIZ in tags(cell)]
     assert [cell.source for cell in cells] == [quiz_markdown(load_quiz()[path.stem[3:]])]
+
+
+@each_chapter
+def test_each_task_is_named_where_its_idea_is_taught(path):
+    """After a change of the manifest: python -m nanopoet.notebooks."""
+    notebook, again = read(path), read(path)
+    place_tasks(again, int(path.stem[:2]))
+    assert [cell.source for cell in notebook.cells] == [cell.source for cell in again.cells]
+    text = "\n".join(cell.source for cell in notebook.cells if TASK in tags(cell))
+    tasks = [task for task in load_tasks().values() if task.chapter == int(path.stem[:2])]
+    assert tasks
+    for task in tasks:
+        assert f"`nanopoet check {task.name}`" in text
 
 
 def test_the_glossary_is_that_of_the_data():

@@ -1,0 +1,274 @@
+"""`nanopoet check`: judge a learner's tasks, say what is wrong, and why."""
+
+import contextlib
+import json
+import secrets
+import select
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+from rich.console import Console
+from rich.text import Text
+from tqdm import tqdm
+
+from nanopoet.files import write_atomically
+from nanopoet.progress import COLOURS, MARKS, Memory, as_row, next_tasks, show_hint, show_progress
+from nanopoet.sandbox import Sandbox
+from nanopoet.tasks import Task, TaskError, exercises_dir, find_tasks, load_tasks
+from nanopoet.verdict import Verdict
+
+
+def new_seed() -> int:
+    """Other inputs each time: an answer cannot be fitted to them."""
+    return secrets.randbelow(10**6)
+
+
+def print_verdict(verdict: Verdict, console: Console, root: Path, verbose: bool = False) -> None:
+    """At most twelve lines: what, where, expected and got, why, what it looks like, what next."""
+    colour = COLOURS[verdict.status]
+    head = Text(f"{MARKS[verdict.status]} {verdict.task}", style=f"bold {colour}")
+    if verdict.status == "pass":
+        console.print(head.append(f"  {verdict.seconds:.1f} s", style="not bold dim"))
+        return
+    head.append(f"  {verdict.symptom}", style="default not bold")
+    console.print(head, soft_wrap=True)
+    if verdict.file:
+        place = f"{verdict.file}:{verdict.line}" if verdict.line else verdict.file
+        link = f"dim link file://{verdict.file}"
+        console.print(Text("  in         ").append(place, style=link), soft_wrap=True)
+    for label, text in (
+        ("expected", verdict.expected),
+        ("got", verdict.got),
+        ("why", verdict.why),
+        (
+            "looks like",
+            f"{verdict.misconception}. {verdict.explanation}" if verdict.misconception else "",
+        ),
+    ):
+        if text:
+            console.print(Text(f"  {label:11}{text}"), soft_wrap=True)
+    if verbose and verdict.trace:
+        console.print(Text(verdict.trace.rstrip(), style="dim"), soft_wrap=True)
+    again = f"nanopoet check {verdict.task}"
+    if root != exercises_dir():
+        again += f" --root {root}"
+    if verdict.status in ("fail", "error"):
+        again += f" --seed {verdict.seed}"
+    more = " · -v shows the traceback" if verdict.trace and not verbose else ""
+    console.print(
+        Text(f"  next       nanopoet hint {verdict.task} · {again}{more}", style="dim"),
+        soft_wrap=True,
+    )
+
+
+def check_tasks(
+    tasks: Iterable[Task],
+    root: Path,
+    seed: int,
+    sandbox: Sandbox,
+    memory: Memory | None = None,
+) -> Iterator[Verdict]:
+    """Judge some tasks in order; their results are remembered."""
+    for task in tasks:
+        version = memory.version(task) if memory else ""
+        verdict = sandbox.judge(task.name, root, seed)
+        if memory:
+            memory.note(task, verdict, version)
+            memory.save()
+        yield verdict
+
+
+def draw_images(verdict: Verdict, path: Path) -> bool:
+    """Expected and got as heat maps side by side, if they are matrices."""
+    if not verdict.images:
+        return False
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(8, 4), layout="constrained")
+    low = min(min(map(min, image)) for image in verdict.images)
+    high = max(max(map(max, image)) for image in verdict.images)
+    for ax, title, image in zip(axes, ("expected", "got"), verdict.images, strict=True):
+        shown = ax.imshow(image, vmin=low, vmax=high, cmap="viridis")
+        ax.set_title(title)
+    figure.colorbar(shown, ax=axes, shrink=0.8)
+    figure.suptitle(f"{verdict.task}: {verdict.symptom}", fontsize=10)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
+    return True
+
+
+def write_json(verdicts: Sequence[Verdict], target: str) -> None:
+    """All rows as a JSON list, to a file or, for "-", to standard output."""
+    text = json.dumps([as_row(verdict) for verdict in verdicts], ensure_ascii=False, indent=1)
+    if target == "-":
+        print(text)
+    else:
+        write_atomically(Path(target), text + "\n")
+
+
+def write_junit(verdicts: Sequence[Verdict], path: Path) -> None:
+    """The same rows as a JUnit report, which CI systems show."""
+    failed = [verdict for verdict in verdicts if verdict.status in ("fail", "todo")]
+    errors = [verdict for verdict in verdicts if verdict.status in ("error", "timeout")]
+    suite = ElementTree.Element(
+        "testsuite",
+        name="nanopoet",
+        tests=str(len(verdicts)),
+        failures=str(len(failed)),
+        errors=str(len(errors)),
+        time=f"{sum(verdict.seconds for verdict in verdicts):.3f}",
+    )
+    for verdict in verdicts:
+        row = as_row(verdict)
+        module, _, function = verdict.task.partition(".")
+        case = ElementTree.SubElement(
+            suite, "testcase", classname=module, name=function, time=f"{verdict.seconds:.3f}"
+        )
+        if verdict.status != "pass":
+            kind = "error" if verdict in errors else "failure"
+            found = ElementTree.SubElement(case, kind, message=row["message"], type=verdict.status)
+            found.text = "\n".join(
+                filter(None, [verdict.why, verdict.misconception, verdict.explanation])
+            )
+    ElementTree.indent(suite)
+    text = ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
+    write_atomically(path, text + "\n")
+
+
+def check_command(
+    names: list[str],
+    everything: bool,
+    root: Path | None,
+    seed: int | None,
+    as_json: str | None,
+    junit: Path | None,
+    picture: Path | None,
+    verbose: bool,
+) -> int:
+    """Check what was asked for; returns the exit code, 0 only if all of it passes."""
+    folder = (root or exercises_dir()).resolve()
+    if not folder.is_dir():
+        raise TaskError(f"{root} is not a folder with exercises")
+    seed = new_seed() if seed is None else seed
+    # JSON on standard output stands alone.
+    console = Console(stderr=as_json == "-")
+    memory = Memory() if folder == exercises_dir() else None
+    one_by_one = not names and not everything
+    if one_by_one:
+        tasks = list(next_tasks(memory) if memory else load_tasks().values())
+    else:
+        tasks = find_tasks(names) if names else list(load_tasks().values())
+    verdicts: list[Verdict] = []
+    with (
+        Sandbox(warm=one_by_one or len(tasks) > 1) as sandbox,
+        tqdm(total=len(tasks), disable=True if one_by_one else None, leave=False) as bar,
+    ):
+        for verdict in check_tasks(tasks, folder, seed, sandbox, memory):
+            verdicts.append(verdict)
+            bar.update()
+            if everything and verdict.status == "todo":
+                continue  # listed in the last line
+            bar.clear()
+            print_verdict(verdict, console, folder, verbose)
+            if picture and draw_images(verdict, picture):
+                console.print(Text(f"  picture    {picture}"), soft_wrap=True)
+            if one_by_one and verdict.status != "pass":
+                break
+    if as_json:
+        write_json(verdicts, as_json)
+    if junit:
+        write_junit(verdicts, junit)
+    passed = sum(verdict.status == "pass" for verdict in verdicts)
+    if one_by_one and passed == len(tasks):
+        console.print("all tasks pass: nanopoet train --mine trains a poet with them")
+    elif len(verdicts) > 1 and not one_by_one:
+        todo = sum(verdict.status == "todo" for verdict in verdicts)
+        rest = len(verdicts) - passed - todo
+        console.print(
+            f"{passed} of {len(verdicts)} pass, {rest} fail, {todo} not written yet; seed {seed}",
+            highlight=False,
+        )
+    return 0 if passed == len(verdicts) else 1
+
+
+# --- Watching ----------------------------------------------------------------------------------
+
+
+KEYS = "h hint · n next · l list · q quit"
+
+
+@contextlib.contextmanager
+def single_keys() -> Iterator[Callable[[float], str]]:
+    """A function that waits so many seconds for a key, and gives it, or nothing."""
+    if not sys.stdin.isatty():
+
+        def only_wait(seconds: float) -> str:
+            time.sleep(seconds)
+            return ""
+
+        yield only_wait
+        return
+    import termios
+    import tty
+
+    before = termios.tcgetattr(sys.stdin)
+    tty.setcbreak(sys.stdin)
+
+    def read(seconds: float) -> str:
+        ready, _, _ = select.select([sys.stdin], [], [], seconds)
+        return sys.stdin.read(1) if ready else ""
+
+    try:
+        yield read
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+
+
+def watch(
+    names: list[str],
+    console: Console,
+    wait_for_key: Callable[[float], str],
+    sandbox: Sandbox,
+    seconds: float = 0.5,
+) -> None:
+    """Check the current task whenever its file changes, until q.
+
+    Files are looked at twice a second instead of waiting for a notice from the system, so it works
+    on network drives and in WSL.
+    """
+    memory = Memory()
+    wanted = find_tasks(names) if names else list(load_tasks().values())
+    skipped = 0
+    seen: tuple[str, str] | None = None
+    while True:
+        waiting = [task for task in wanted if memory.status(task) != "pass"]
+        if not waiting:
+            console.print("all of these pass")
+            return
+        task = waiting[skipped % len(waiting)]
+        if seen != (task.name, memory.version(task)):
+            seen = (task.name, memory.version(task))
+            (verdict,) = check_tasks([task], exercises_dir(), new_seed(), sandbox, memory)
+            print_verdict(verdict, console, exercises_dir())
+            console.print(f"  watching {task.file} · {KEYS}", style="dim", highlight=False)
+            if verdict.status == "pass":
+                continue
+        key = wait_for_key(seconds)
+        if key == "q":
+            return
+        if key == "h":
+            show_hint(task, False, console)
+        elif key == "n":
+            skipped += 1
+        elif key == "l":
+            show_progress(console)
+
+
+def watch_command(names: list[str]) -> None:
+    """`nanopoet check --watch`."""
+    with Sandbox() as sandbox, single_keys() as wait_for_key:
+        watch(names, Console(), wait_for_key, sandbox)

@@ -1,0 +1,231 @@
+"""Judge an answer in a fresh process, with limits, away from the reference.
+
+`python -m nanopoet.judging` reads one request per line and prints one verdict per line. PyTorch and
+the checks are loaded once; for each request the process forks, so each answer starts from the same
+clean state and can spoil nothing but its own. (Only Linux forks safely with PyTorch loaded;
+elsewhere each request takes a process of its own.)
+
+Around an answer: time, memory and output are limited; the reference, the solutions and the checks
+cannot be imported; what it prints is thrown away; what it changes in PyTorch, NumPy or Python is
+noticed. The verdict is written to a file that only the judging process knows.
+"""
+
+import builtins
+import contextlib
+import dataclasses
+import importlib
+import importlib.machinery
+import json
+import math
+import os
+import random
+import resource
+import secrets
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import types
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nanopoet.sandbox import conclude
+from nanopoet.tasks import Task, load_tasks, modules
+from nanopoet.trial import in_words, judge, load_checks
+from nanopoet.verdict import Verdict, line_of
+
+SECONDS = 10.0  # of wall time for one task
+MEMORY = 2 * 2**30  # bytes more than the process has at its start
+OUTPUT = 2**16  # bytes that may be printed
+
+OWN_ROOTS = ("nanopoet", "nanopoet_ref", "solutions", "tests")
+FORKS = sys.platform == "linux"
+
+
+# --- In the process that judges ----------------------------------------------------------------
+
+
+class AnswersOnly:
+    """An importer that keeps an answer from fetching somebody else's."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name.partition(".")[0] in OWN_ROOTS:
+            raise ImportError(f"{name} cannot be imported here: a check is about your own code")
+
+
+def hide_the_reference() -> None:
+    """Make the course's own modules unimportable. The check holds what it needs already."""
+    for name in list(sys.modules):
+        if name.partition(".")[0] in OWN_ROOTS:
+            del sys.modules[name]
+    sys.meta_path.insert(0, AnswersOnly())
+
+
+WATCHED = (
+    builtins,
+    math,
+    random,
+    np,
+    torch,
+    torch.nn,
+    torch.nn.functional,
+    torch.Tensor,
+    torch.nn.Module,
+    torch.autograd,
+    torch.optim,
+)
+
+
+def snapshot() -> list[dict[str, int]]:
+    """Which object stands behind each name of the libraries."""
+    return [{name: id(value) for name, value in vars(space).items()} for space in WATCHED]
+
+
+def tampering(before: list[dict[str, int]]) -> str:
+    """What an answer has changed that is not its own, in words, or nothing."""
+    if torch.get_default_dtype() != torch.float32:
+        return f"changes the default dtype to {torch.get_default_dtype()}"
+    if not torch.is_grad_enabled():
+        return "switches gradients off for everybody: use `with torch.no_grad():`"
+    for space, names in zip(WATCHED, before, strict=True):
+        now = {name: id(value) for name, value in vars(space).items()}
+        for name, identity in names.items():
+            # The first optimizer of a process loads torch._dynamo, which wraps torch.manual_seed.
+            known = name.startswith("__") or name == "manual_seed"
+            if now.get(name) != identity and not known:
+                return f"replaces {getattr(space, '__name__', space)}.{name}"
+    return ""
+
+
+def load_answer(root: Path, task: Task) -> Any:
+    """The learner's function or class, from `root` and nowhere else."""
+    package = types.ModuleType("exercises")
+    package.__path__ = [str(root)]
+    sys.modules["exercises"] = package
+    sys.pycache_prefix = tempfile.gettempdir() + "/nanopoet-no-cache"
+    sys.dont_write_bytecode = True  # nothing is ever written into the learner's folder
+    module = importlib.import_module(f"exercises.{task.module}")
+    if not hasattr(module, task.function):
+        raise AttributeError(
+            f"{task.file} has no {task.function}; `nanopoet reset {task.name}` brings it back"
+        )
+    return getattr(module, task.function)
+
+
+def judge_file(task: Task, root: Path, seed: int) -> Verdict:
+    """Load an answer and judge it, in this process, which is not to be used afterwards."""
+    file = root / task.file
+    failed = Verdict(task.name, "error", seed=seed, file=str(file), line=line_of(file, task))
+    if not file.is_file():
+        failed.symptom = f"there is no {file}"
+        return failed
+    load_checks(task.module)
+    hide_the_reference()
+    before = snapshot()
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    try:
+        answer = load_answer(root, task)
+        if not (changed := tampering(before)):
+            verdict = judge(task.name, answer, seed, str(file))
+            verdict.line = verdict.line or failed.line
+            changed = tampering(before)
+    except SyntaxError as error:
+        failed.symptom, failed.line = f"syntax error: {error.msg}", error.lineno or 0
+        return failed
+    except (Exception, SystemExit, KeyboardInterrupt) as error:
+        # Not judged: the file could not be loaded, or left while it was being checked.
+        failed.symptom = in_words(error)
+        failed.trace = traceback.format_exc(limit=-8)
+        return failed
+    if changed:
+        failed.symptom = f"{changed}, which other code relies on"
+        return failed
+    return verdict
+
+
+def limit_memory(more: int) -> None:
+    """Let this process take `more` bytes than it has. (macOS ignores such limits.)"""
+    if sys.platform == "linux":
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        limit = pages * resource.getpagesize() + more
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def judge_alone(request: dict[str, Any], verdict_file: Path, output_file: Path) -> None:
+    """Judge one request with limits, and leave the verdict in a file. Never returns."""
+    output = os.open(output_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for stream, target in ((0, nothing), (1, output), (2, output)):
+        os.dup2(target, stream)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a full file is an OSError, not a death
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit_memory(request["memory"])
+    torch.set_num_threads(1)
+    task = load_tasks()[request["task"]]
+    with tempfile.TemporaryDirectory() as scratch:
+        os.chdir(scratch)
+        verdict = judge_file(task, Path(request["root"]), request["seed"])
+        os.chdir("/")
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    printed = output_file.stat().st_size
+    if printed > OUTPUT:
+        verdict = Verdict(
+            task.name, "error", seed=request["seed"], file=verdict.file, line=verdict.line
+        )
+        verdict.symptom = f"prints {printed:,} bytes or more: remove what prints"
+    verdict_file.write_text(json.dumps(dataclasses.asdict(verdict)), encoding="utf-8")
+    os._exit(0)
+
+
+# --- In the process that serves ----------------------------------------------------------------
+
+
+def serve_one(request: dict[str, Any]) -> Verdict:
+    """Fork, judge, wait no longer than allowed."""
+    with tempfile.TemporaryDirectory() as folder:
+        # A name that the answer cannot guess: it may print, but it cannot write a verdict.
+        verdict_file = Path(folder) / secrets.token_hex(16)
+        end = time.perf_counter() + request["seconds"]
+        child = os.fork()
+        if child == 0:
+            try:
+                os.setpgid(0, 0)
+                judge_alone(request, verdict_file, Path(folder) / "output")
+            finally:
+                os._exit(70)
+        status = None
+        while status is None and time.perf_counter() < end:
+            finished, raw = os.waitpid(child, os.WNOHANG)
+            if finished:
+                status = os.waitstatus_to_exitcode(raw)
+            else:
+                time.sleep(0.005)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)  # and whatever it has left running
+        if status is None:
+            os.waitpid(child, 0)
+        return conclude(request, verdict_file, status)
+
+
+def serve(warm: bool) -> None:
+    """Answer requests until there are none."""
+    for module in modules():
+        load_checks(module)
+    if warm:
+        importlib.import_module("torch._dynamo")  # what optimizers load, once for all
+    for line in sys.stdin:
+        print(json.dumps(dataclasses.asdict(serve_one(json.loads(line)))), flush=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--one"]:
+        judge_alone(json.loads(sys.argv[2]), Path(sys.argv[3]), Path(sys.argv[4]))
+    serve(warm="--warm" in sys.argv)

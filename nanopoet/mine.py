@@ -1,0 +1,246 @@
+"""`nanopoet train --mine`: the learner's own functions train the poet.
+
+A part comes from the learner's file if its task passes its check, and from the reference if not.
+Nothing is replaced behind anybody's back: parts are passed as arguments.
+"""
+
+import importlib
+import sys
+import types
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from nanopoet.parts import REFERENCE, Parts
+from nanopoet.runs import RunError
+from nanopoet.sandbox import Sandbox
+from nanopoet.tasks import load_tasks
+from nanopoet.verdict import Verdict
+from nanopoet_ref.attention import CausalSelfAttention, attention, rotate
+from nanopoet_ref.corpus import Poem
+from nanopoet_ref.gpt import GPT, MLP, Block
+from nanopoet_ref.runtime import autocast
+from nanopoet_ref.tokenizer import SPECIAL_TOKENS, UNK, CharTokenizer, Ids
+from nanopoet_ref.training import Batch, estimate_loss, train, training_step
+
+# The tasks whose answers a training calls, and what each does in it.
+PARTS = {
+    "tokenizer.build_vocab": "chooses the characters",
+    "tokenizer.encode": "turns text into ids",
+    "tokenizer.render_poem": "frames each poem",
+    "attention.attention": "attends, in every layer",
+    "attention.rotate": "turns queries and keys by position",
+    "gpt.MLP": "computes at each position",
+    "gpt.Block": "is one layer",
+    "gpt.GPT": "is the model",
+    "training.random_windows": "cuts the batches of pre-training",
+    "training.estimate_loss": "measures",
+    "training.training_step": "makes each update",
+    "training.train": "is the loop",
+    "loss.masked_cross_entropy": "is what gets smaller",
+    "schedule.warmup_cosine": "sets the rate, where a preset says so",
+    "schedule.warmup_warmdown": "sets the rate, where a preset says so",
+    "pretraining.poem_stream": "lays poems end to end for pre-training",
+    "midtraining.pad_batch": "pads the batches of mid-training",
+    "midtraining.length_buckets": "sorts poems into batches",
+}
+
+
+@dataclass(frozen=True)
+class Mine:
+    """A learner's folder, and which of the parts in it are their own."""
+
+    root: Path
+    own: tuple[str, ...]
+
+    @property
+    def signature(self) -> str:
+        return f"{len(self.own)} of the {len(PARTS)} parts that trained this poet are your own"
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"root": str(self.root), "own": list(self.own)}
+
+
+def find_mine(root: Path) -> tuple[Mine, list[Verdict]]:
+    """Check every part in a folder; those that pass are the learner's own."""
+    if not root.is_dir():
+        raise RunError(f"{root} is not a folder with exercises")
+    with Sandbox() as sandbox:
+        verdicts = [sandbox.judge(task, root, seed=0) for task in PARTS]
+    own = tuple(verdict.task for verdict in verdicts if verdict.status == "pass")
+    return Mine(root.resolve(), own), verdicts
+
+
+def print_authors(verdicts: Sequence[Verdict], console: Console) -> None:
+    """Who wrote what."""
+    table = Table("part", "does", "written by", box=SIMPLE)
+    for verdict in verdicts:
+        by = "you" if verdict.status == "pass" else "the reference"
+        why = {"pass": "", "todo": " (yours is not written yet)"}
+        reason = why.get(verdict.status, f" (yours: {verdict.symptom})")
+        table.add_row(verdict.task, PARTS[verdict.task], by + reason)
+    console.print(table)
+
+
+def ask_who_writes(root: Path) -> Mine:
+    """Check every part, print the table, and say how many are the learner's own."""
+    mine, verdicts = find_mine(root)
+    print_authors(verdicts, Console())
+    return mine
+
+
+def load_own(mine: Mine) -> dict[str, Any]:
+    """The learner's functions and classes, by task, from their own folder."""
+    package = types.ModuleType("exercises")
+    package.__path__ = [str(mine.root)]
+    for name in [name for name in sys.modules if name.partition(".")[0] == "exercises"]:
+        del sys.modules[name]
+    sys.modules["exercises"] = package
+    tasks = load_tasks()
+    try:
+        return {
+            name: getattr(
+                importlib.import_module(f"exercises.{tasks[name].module}"), tasks[name].function
+            )
+            for name in mine.own
+        }
+    except (ImportError, AttributeError, SyntaxError) as error:
+        raise RunError(
+            f"{mine.root} has changed since this run began ({error}): train again with --overwrite"
+        ) from error
+
+
+class OwnTokenizer(CharTokenizer):
+    """The reference's vocabulary, with somebody else's way of looking characters up."""
+
+    def __init__(self, vocab: Sequence[str], encode: Callable[..., Sequence[int]]) -> None:
+        super().__init__(vocab)
+        characters = vocab[len(SPECIAL_TOKENS) :]
+        self.stoi = {token: i for i, token in enumerate(characters, len(SPECIAL_TOKENS))}
+        self.own_encode = encode
+
+    def encode(self, text: str) -> Ids:
+        ids = self.own_encode(text, self.stoi, self.special[UNK])
+        return np.asarray(ids, dtype=np.uint16)
+
+
+class InPrecision(nn.Module):
+    """A model whose products run in another precision, for a loop that knows of none."""
+
+    def __init__(self, model: nn.Module, precision: str) -> None:
+        super().__init__()
+        self.model, self.precision = model, precision
+
+    def forward(self, idx: Tensor) -> Tensor:
+        with autocast(idx.device, self.precision):
+            return self.model(idx)
+
+
+def own_parts(own: Mapping[str, Any]) -> Parts:
+    """The reference's parts, with those in `own` in their places."""
+    parts: dict[str, Any] = {}
+    if "tokenizer.build_vocab" in own:
+        parts["build_vocab"] = own["tokenizer.build_vocab"]
+    if "tokenizer.encode" in own:
+        parts["tokenizer"] = partial(OwnTokenizer, encode=own["tokenizer.encode"])
+    if "tokenizer.render_poem" in own:
+        parts["render_poems"] = partial(render_one_by_one, own["tokenizer.render_poem"])
+    if "pretraining.poem_stream" in own:
+        parts["poem_stream"] = lambda *args: np.asarray(
+            own["pretraining.poem_stream"](*args), dtype=np.uint16
+        )
+    if "training.random_windows" in own:
+        parts["random_windows"] = lambda *args: Batch(*own["training.random_windows"](*args))
+    if "midtraining.pad_batch" in own:
+        parts["pad_batch"] = lambda *args: Batch(*own["midtraining.pad_batch"](*args))
+    if "midtraining.length_buckets" in own:
+        parts["length_buckets"] = lambda *args: [
+            np.asarray(batch) for batch in own["midtraining.length_buckets"](*args)
+        ]
+    if "loss.masked_cross_entropy" in own:
+        parts["losses"] = dict.fromkeys(REFERENCE.losses, own["loss.masked_cross_entropy"])
+    schedules = {name: own.get(f"schedule.{name}", f) for name, f in REFERENCE.schedules.items()}
+    parts["schedules"] = schedules
+    parts["model"] = partial(own_model, own)
+    parts["loop"] = partial(own_loop, own)
+    return replace(REFERENCE, **parts)
+
+
+def render_one_by_one(
+    render_poem: Callable[..., Sequence[int]], tokenizer: CharTokenizer, poems: Sequence[Poem]
+) -> tuple[Ids, NDArray[np.int64]]:
+    """All poems as `render_poems` gives them, framed by a function for one poem."""
+    rows = [np.asarray(render_poem(tokenizer, poem), dtype=np.uint16) for poem in poems]
+    ends = list(accumulate(map(len, rows), initial=0))
+    return np.concatenate(rows) if rows else np.zeros(0, np.uint16), np.array(ends)
+
+
+def own_model(own: Mapping[str, Any], reference: GPT) -> nn.Module:
+    """A model of the learner's parts, with the weights of the reference's."""
+
+    def attention_layer(*args: Any, **options: Any) -> CausalSelfAttention:
+        attend = own.get("attention.attention", attention)
+        options["fused"] = options["fused"] and "attention.attention" not in own
+        turn = own.get("attention.rotate", rotate)
+        return CausalSelfAttention(*args, **options, attend=attend, turn=turn)
+
+    block = partial(
+        own.get("gpt.Block", Block), attention=attention_layer, mlp=own.get("gpt.MLP", MLP)
+    )
+    model = own.get("gpt.GPT", GPT)(reference.config, block=block)
+    model.load_state_dict(reference.state_dict())
+    return model
+
+
+def own_loop(own: Mapping[str, Any], model: nn.Module, *args: Any, **options: Any) -> list:
+    """The training loop: theirs as a whole, or the reference's with their update and measure."""
+    next_batch, loss_fn, lr_mult, config = args
+    if "training.train" in own:
+        inside = InPrecision(model, config.precision)
+        return own["training.train"](inside, next_batch, loss_fn, lr_mult, config, **options)
+    update, estimate = training_step, estimate_loss
+    if "training.training_step" in own:
+
+        def update(model: Any, batches: Any, loss_fn: Any, optimizers: Any, config: Any) -> Any:
+            inside = InPrecision(model, config.precision)
+            return own["training.training_step"](inside, batches, loss_fn, optimizers, config)
+
+    if "training.estimate_loss" in own:
+
+        def estimate(model: Any, batches: Any, loss_fn: Any, precision: str = "float32") -> Any:
+            return own["training.estimate_loss"](InPrecision(model, precision), batches, loss_fn)
+
+    return train(model, *args, **options, update=update, estimate=estimate)
+
+
+def mine_of(config: Mapping[str, Any]) -> Mine | None:
+    """Whose parts a run was trained with, from its config.json; None: the reference's."""
+    noted = config.get("mine")
+    return Mine(Path(noted["root"]), tuple(noted["own"])) if noted else None
+
+
+def parts_of(config: Mapping[str, Any]) -> Parts:
+    """The parts that a run goes on with: those that it was begun with.
+
+    Raises `RunError` when one of them does not pass its check any more.
+    """
+    mine = mine_of(config)
+    if mine is None:
+        return REFERENCE
+    now, _ = find_mine(mine.root)
+    if lost := set(mine.own) - set(now.own):
+        raise RunError(
+            f"this run was begun with your {', '.join(sorted(lost))} from {mine.root}, which does "
+            "not pass any more: mend it, or train again with --overwrite"
+        )
+    return own_parts(load_own(mine))

@@ -1,0 +1,439 @@
+"""Chapter 03 · GPT: worked answers."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from nanopoet_ref.attention import KVCache
+
+
+# --- Given, to try things with -----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class GPTConfig:
+    """The shape of a model; `style` is "gpt2" or "modern"."""
+
+    vocab_size: int
+    block_size: int = 256
+    n_layer: int = 8
+    n_head: int = 8
+    n_embd: int = 256
+    dropout: float = 0.0
+    style: str = "gpt2"
+    fused: bool = True
+
+    @property
+    def modern(self) -> bool:
+        return self.style == "modern"
+
+
+def make_norm(config: GPTConfig) -> nn.Module:
+    """LayerNorm, or RMSNorm without weights: both keep the residual stream at a steady size."""
+    if config.modern:
+        return nn.RMSNorm(config.n_embd, elementwise_affine=False)
+    return nn.LayerNorm(config.n_embd)
+
+
+class Silent(nn.Module):
+    """Stands for any part of a model, and has nothing to say: its answer is all zeros."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor, *others: object) -> Tensor:
+        return torch.zeros_like(x)
+
+
+class NextNumber(nn.Module):
+    """Stands for a whole model over ids 0 … 8: after i it is sure of i + 1, and after 8 of 0."""
+
+    def __init__(self, block_size: int = 16) -> None:
+        super().__init__()
+        self.config = GPTConfig(vocab_size=9, block_size=block_size)
+
+    def forward(self, idx: Tensor) -> Tensor:
+        return 10.0 * F.one_hot((idx + 1) % 9, 9)
+
+
+# --- The model ---------------------------------------------------------------------------------
+
+
+def count_parameters(model: nn.Module) -> int:
+    """How many numbers `model` learns: an int.
+
+    Matrices, biases and norms count, at any depth. A tensor that two parts share counts once. A
+    buffer is stored, but not learned: it does not count.
+
+    >>> count_parameters(nn.Linear(3, 2))  # a matrix of 6 numbers and a bias of 2
+    8
+    """
+    # numel is the product of all axes. parameters() leaves buffers out and lists a shared
+    # tensor once; state_dict() would do neither.
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+class MLP(nn.Module):
+    """Each position by itself: widen four times, bend, narrow again."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.fc = nn.Linear(config.n_embd, 4 * config.n_embd, bias=not config.modern)
+        self.proj = nn.Linear(4 * config.n_embd, config.n_embd, bias=not config.modern)
+        self.modern = config.modern
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` (B, T, C) → (B, T, C): `fc` widens, every number is bent, `proj` narrows.
+
+        The bend is GELU in the style of GPT-2: x·Φ(x) exactly, where Φ is the normal distribution
+        function, and not the approximation by tanh. It is ReLU² in the modern style: negative
+        numbers become 0, the others are squared. `x` itself is left as it is.
+
+        >>> MLP(GPTConfig(vocab_size=10, n_embd=8))(torch.zeros(2, 5, 8)).shape
+        torch.Size([2, 5, 8])
+        """
+        x = self.fc(x)  # (B, T, 4C)
+        # Without a bend, two matrices in a row would be one matrix.
+        x = F.relu(x).square() if self.modern else F.gelu(x)
+        return self.proj(x)
+
+
+class Block(nn.Module):
+    """Attention, then MLP; each reads a normalised copy and adds its answer to the stream."""
+
+    def __init__(
+        self,
+        config: GPTConfig,
+        attention: Callable[..., nn.Module],
+        mlp: Callable[[GPTConfig], nn.Module],
+    ) -> None:
+        super().__init__()
+        self.norm_1 = make_norm(config)
+        self.attn = attention(
+            config.n_embd,
+            config.n_head,
+            config.dropout,
+            bias=not config.modern,
+            rope=config.modern,
+            qk_norm=config.modern,
+            fused=config.fused,
+        )
+        self.norm_2 = make_norm(config)
+        self.mlp = mlp(config)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self,
+        x: Tensor,
+        positions: Tensor,
+        cache: "KVCache | None" = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """One turn of the residual stream `x` (B, T, C) → (B, T, C), in pre-norm order.
+
+        First attention, which reads through `norm_1`; then the MLP, which reads through `norm_2`
+        what attention has left. The answer of each passes through `dropout` and is added to the
+        stream; the stream itself is never normalised. Attention is called as
+        `attn(input, positions, cache, mask)`. The caller's `x` is not changed in place.
+
+        >>> block = Block(GPTConfig(vocab_size=10, n_embd=8), attention=Silent, mlp=Silent)
+        >>> x = torch.randn(2, 5, 8)
+        >>> torch.equal(block(x, torch.arange(5)), x)  # nobody had anything to add
+        True
+        """
+        x = x + self.dropout(self.attn(self.norm_1(x), positions, cache, mask))
+        # This x is the new one: the MLP works on what attention has just gathered.
+        return x + self.dropout(self.mlp(self.norm_2(x)))
+
+
+class GPT(nn.Module):
+    """Ids (B, T) in, logits (B, T, V) out: the logits at t say what may follow character t."""
+
+    def __init__(self, config: GPTConfig, block: Callable[[GPTConfig], nn.Module]) -> None:
+        super().__init__()
+        self.config = config
+        self.wte = nn.Embedding(config.vocab_size, config.n_embd)
+        self.wpe = None if config.modern else nn.Embedding(config.block_size, config.n_embd)
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(block(config) for _ in range(config.n_layer))
+        self.norm_f = make_norm(config)
+        self.head = nn.Linear(config.n_embd, config.vocab_size)
+
+    def forward(
+        self,
+        idx: Tensor,
+        positions: Tensor | None = None,
+        caches: "Sequence[KVCache] | None" = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """Logits (B, T, V) for ids `idx` (B, T): any numbers, not yet probabilities.
+
+        The stream begins with the embedding `wte`. The style of GPT-2 adds the row of `wpe` for
+        each position. The modern style has no `wpe` (it is None): there each vector is divided by
+        the root of its mean square, as RMSNorm does. Then come `dropout`, all `blocks` in order,
+        `norm_f` and `head`.
+
+        `positions` is (T,) or (B, T); None means 0, 1, …, T − 1, on the device of `idx`. `caches`
+        holds one cache per block, in their order, or is None. A block is called as
+        `block(x, positions, cache, mask)`; `mask` goes to each as it is.
+        Raises ValueError, in both styles, if T is larger than `config.block_size`.
+
+        >>> config = GPTConfig(vocab_size=100, block_size=8, n_layer=2, n_head=2, n_embd=16)
+        >>> GPT(config, block=Silent)(torch.zeros(3, 5, dtype=torch.long)).shape
+        torch.Size([3, 5, 100])
+        """
+        T, limit = idx.shape[1], self.config.block_size
+        if limit < T:
+            raise ValueError(f"{T} tokens do not fit block_size={limit}")
+        if positions is None:
+            positions = torch.arange(T, device=idx.device)
+        x = self.wte(idx)  # (B, T, C)
+        # Positions (T, C) have no B: they are added to every row.
+        x = x + self.wpe(positions) if self.wpe is not None else F.rms_norm(x, x.shape[-1:])
+        x = self.dropout(x)
+        for i, block in enumerate(self.blocks):
+            # Each block has keys and values of its own, so each has its own cache.
+            x = block(x, positions, caches[i] if caches else None, mask)
+        return self.head(self.norm_f(x))  # (B, T, V)
+
+
+# --- Choosing a token --------------------------------------------------------------------------
+
+
+def keep_top_k(logits: Tensor, k: int) -> Tensor:
+    """The `k` largest logits of each row; all others become −∞.
+
+    `logits` (B, V) floats, some may be −∞ already; no two finite ones in a row are equal. `k` is
+    at least 1; if it is larger than V, everything is kept. Returns a new tensor (B, V) of the same
+    dtype, every logit in its place; `logits` is left as it is.
+
+    >>> keep_top_k(torch.tensor([[1.0, 3.0, 2.0]]), 2).tolist()
+    [[-inf, 3.0, 2.0]]
+    """
+    _, V = logits.shape
+    best, index = logits.topk(min(k, V))  # (B, k), largest first
+    # Begin with −∞ everywhere, then put the best back where they came from. exp(−∞) is 0, so
+    # softmax will share the probability among those that are left.
+    return torch.full_like(logits, float("-inf")).scatter(1, index, best)
+
+
+def keep_top_p(probs: Tensor, p: float) -> Tensor:
+    """The fewest tokens, likeliest first, whose probabilities sum to `p` or more; the others 0.
+
+    `probs` (B, V): each row sums to 1, and no two positive ones in it are equal. 0 < p ≤ 1. What is
+    kept is scaled so that each row sums to 1 again. Returns a new tensor (B, V) of the same dtype,
+    every token in its place; `probs` is left as it is.
+
+    >>> keep_top_p(torch.tensor([[0.125, 0.5, 0.375]]), 0.5).tolist()
+    [[0.0, 1.0, 0.0]]
+    """
+    ordered, index = probs.sort(descending=True)  # each row by itself, likeliest first
+    # A token is needed if those before it do not reach p yet. Asking for the sum *before* it keeps
+    # the one that crosses the line, and always at least one.
+    before = ordered.cumsum(dim=1) - ordered
+    ordered = ordered.masked_fill(before >= p, 0.0)
+    kept = torch.zeros_like(probs).scatter(1, index, ordered)  # back to their places
+    return kept / kept.sum(dim=1, keepdim=True)
+
+
+def next_token_probs(
+    logits: Tensor, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
+) -> Tensor:
+    """From logits (B, V) to the probabilities (B, V) to draw from, of the same dtype.
+
+    In this order: the logits are divided by `temperature`; the `top_k` largest are kept; softmax;
+    of the resulting probabilities the fewest likeliest that sum to `top_p` are kept and scaled to
+    sum 1. None leaves a step out. Temperature 0 means greedy: probability 1 for the largest logit,
+    0 for all others. `logits` is left as it is; some may be −∞; no two finite ones are equal.
+
+    Raises ValueError if `temperature` is negative, `top_k` less than 1, or `top_p` not in (0, 1],
+    whatever the other arguments are.
+
+    >>> next_token_probs(torch.tensor([[2.0, 1.0, 0.0]]), top_k=1).tolist()
+    [[1.0, 0.0, 0.0]]
+    """
+    if temperature < 0:
+        raise ValueError(f"temperature={temperature} is negative")
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"top_k={top_k} keeps nothing")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top_p={top_p} is not in (0, 1]")
+    if temperature == 0:  # nothing can be divided by 0, so this is a rule of its own
+        return F.one_hot(logits.argmax(dim=1), logits.shape[1]).to(logits.dtype)
+    logits = logits / temperature
+    if top_k is not None:
+        logits = keep_top_k(logits, top_k)
+    probs = logits.softmax(dim=1)
+    if top_p is not None:
+        probs = keep_top_p(probs, top_p)
+    return probs
+
+
+def draw(probs: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """One token for each row, drawn with its probability: ids (B, 1), integers.
+
+    `probs` (B, V), not negative. A row need not sum to 1: only the ratios in it count; but it has
+    something to draw. A token of probability 0 is never drawn. Rows are drawn independently.
+    All randomness comes from `generator`, which moves on, so that the next call draws anew;
+    PyTorch's global generator then stays as it is. None means the global one.
+
+    >>> draw(torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 0.3]])).tolist()
+    [[1], [2]]
+    """
+    # Lay the probabilities end to end and see in whose stretch a random point falls. The whole
+    # length is the last end, so rows of any sum will do. torch.multinomial can do this, too.
+    ends = probs.cumsum(dim=1)
+    points = ends[:, -1:] * torch.rand(len(probs), 1, generator=generator)  # (B, 1)
+    return torch.searchsorted(ends, points, right=True)
+
+
+# --- Writing -----------------------------------------------------------------------------------
+
+
+def pad_left(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Prompts of different lengths as one block whose rows end together.
+
+    `prompts` holds at least one, each of at least one id. Returns two tensors of integers: ids
+    (B, T), where T is the longest length and fillers have the id 0, and the number of fillers of
+    each row (B,). An id 0 in a prompt is no filler. Both lie on `device`; here it is always the
+    CPU. The prompts are left as they are.
+
+    >>> [t.tolist() for t in pad_left([[5], [6, 7]], torch.device("cpu"))]
+    [[[0, 5], [6, 7]], [1, 0]]
+    """
+    T = max(len(prompt) for prompt in prompts)
+    fill = [T - len(prompt) for prompt in prompts]
+    rows = [[0] * (T - len(prompt)) + list(prompt) for prompt in prompts]
+    return torch.tensor(rows, device=device), torch.tensor(fill, device=device)
+
+
+def generate(
+    model: nn.Module,
+    prompts: Sequence[Sequence[int]],
+    max_new_tokens: int,
+    stop_token: int | None = None,
+) -> list[list[int]]:
+    """Continue every prompt greedily; returns new lists: each prompt and what was written.
+
+    `model(idx)` takes ids (B, T), at most `model.config.block_size` a row, and returns logits
+    (B, T, V) on the CPU; nothing else is known of it, and without fillers. Every step adds the
+    token with the largest last logit. A row ends after `max_new_tokens` new ones, or when it holds
+    `block_size` tokens, or with the first `stop_token` that is *written*, which is kept; one in
+    the prompt ends nothing. Every prompt holds 1 … block_size ids. Rows do not disturb each other.
+
+    The model is asked in evaluation mode and no gradients are prepared; afterwards it is in the
+    mode it was in. The prompts are left as they are.
+
+    >>> generate(NextNumber(), [[0], [2, 3]], max_new_tokens=3, stop_token=4)
+    [[0, 1, 2, 3], [2, 3, 4]]
+    """
+    was_training = model.training
+    model.eval()  # no dropout; says nothing about gradients
+    rows = [list(prompt) for prompt in prompts]  # copies: the caller keeps the prompts
+    with torch.no_grad():
+        for row in rows:
+            for _ in range(max_new_tokens):
+                if len(row) >= model.config.block_size:
+                    break
+                logits = model(torch.tensor([row]))  # (1, T, V)
+                row.append(int(logits[0, -1].argmax()))
+                if row[-1] == stop_token:
+                    break
+    model.train(was_training)
+    return rows
+
+
+def write_together(
+    model: nn.Module, idx: Tensor, max_new_tokens: int, stop_token: int
+) -> list[list[int]]:
+    """Continue a batch of prompts of equal length `idx` (B, T), all in one call a step, greedily.
+
+    Returns a list for each row: its prompt and what was written. A row ends with the first
+    `stop_token` that is written, which is kept, or after `max_new_tokens`; one in the prompt ends
+    nothing. Once all rows have ended, the model is not asked again. It is in evaluation mode,
+    gradients are off, and its block is long enough: none of this is your business here.
+
+    The symptom: with one prompt all is well. With a hundred, most poems break off in the middle
+    of a line, and some go on after their end as if nothing had happened.
+
+    >>> write_together(NextNumber(), torch.tensor([[0], [2]]), max_new_tokens=3, stop_token=3)
+    [[0, 1, 2, 3], [2, 3]]
+    """
+    rows = idx.tolist()
+    writing = [True] * len(rows)
+    for _ in range(max_new_tokens):
+        token = model(idx)[:, -1].argmax(dim=-1, keepdim=True)  # (B, 1)
+        # The block stays a rectangle: rows that have ended still get a token, but do not keep it.
+        idx = torch.cat((idx, token), dim=1)
+        for i, written in enumerate(token[:, 0].tolist()):
+            if writing[i]:
+                rows[i].append(written)
+                writing[i] = written != stop_token
+        if not any(writing):
+            break
+    return rows
+
+
+# --- Looking into it ---------------------------------------------------------------------------
+
+
+def sees_the_future(model: Callable[[Tensor], Tensor], vocab_size: int) -> bool:
+    """Whether any logit of `model` depends on a token that comes after it.
+
+    `model(ids)` takes ids (1, T), integers from 0 to `vocab_size` − 1 (at least 2 tokens), T from 1
+    to 16, and returns logits (1, T, vocab_size); the same ids always give the same logits. The
+    logits at t may depend on tokens 0 … t only. A leak may start at a single place and reach a
+    single place, both among the first 8, and it may show only if one certain token stands there:
+    look everywhere. A logit that moves by less than 1e-6 has been rounded; a leak is larger than
+    1e-3.
+
+    >>> sees_the_future(NextNumber(), 9)  # it looks at the last token only
+    False
+    >>> sees_the_future(lambda ids: NextNumber()(ids.flip(1)), 9)  # it reads backwards
+    True
+    """
+    ids = torch.zeros(1, 8, dtype=torch.long)
+    before = model(ids)
+    for t in range(1, 8):
+        for token in range(vocab_size):
+            other = ids.clone()
+            other[0, t] = token
+            # From t on, logits should move. Those before t must not.
+            if (model(other) - before)[0, :t].abs().max() > 1e-6:
+                return True
+    return False
+
+
+def parameter_budget() -> dict[str, int]:
+    """How many parameters each part of a model has, worked out on paper.
+
+    The model: GPTConfig(vocab_size=2_000, block_size=64, n_layer=6, n_head=4, n_embd=96), in the
+    style of GPT-2. No matrix is shared. Attention has `qkv`, without a bias, and `proj`, with one.
+    Every norm has a scale and a shift. Return a dictionary of ints with the keys
+
+    - "embedding", "positions", "attention", "mlp", "norms", "head": the part's parameters, those
+      of all layers together, biases included;
+    - "more_heads": how many more the model has with n_head=8 (negative if it has fewer);
+    - "modern": how many the whole model has with style="modern".
+
+    Write numbers or formulas, but build no model: this is a prediction.
+
+    >>> len(parameter_budget())
+    8
+    """
+    V, T, L, C = 2_000, 64, 6, 96
+    return {
+        "embedding": V * C,
+        "positions": T * C,
+        "attention": L * (C * 3 * C + C * C + C),  # qkv; proj and its bias
+        "mlp": L * (C * 4 * C + 4 * C + 4 * C * C + C),  # fc and proj, each with its bias
+        "norms": (2 * L + 1) * 2 * C,  # two in a block and one before the head
+        "head": C * V + V,  # a matrix and a bias
+        "more_heads": 0,  # twice as many, each half as wide: qkv stays (C, 3C)
+        "modern": V * C + L * 12 * C * C + C * V + V,  # no biases but the head's, no wpe
+    }

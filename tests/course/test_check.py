@@ -1,0 +1,262 @@
+"""`nanopoet check`, `hint`, `progress`, `reset`: a learner's day."""
+
+import io
+import json
+from xml.etree import ElementTree
+
+import pytest
+from rich.console import Console
+
+from nanopoet.check import draw_images, watch
+from nanopoet.progress import Memory
+from nanopoet.stubs import SOLUTIONS, stub_file
+from nanopoet.tasks import find_tasks, load_tasks, modules
+from nanopoet.verdict import Verdict
+
+RIGHT = "import torch\n\n\ndef causal_mask(T):\n    return torch.ones(T, T).tril().bool()\n"
+WRONG = RIGHT.replace("tril", "triu")
+
+
+@pytest.fixture
+def exercises(tmp_path, monkeypatch):
+    """A learner's folder with two files, and a memory of its own."""
+    folder = tmp_path / "exercises"
+    folder.mkdir()
+    for module in ("welcome", "attention"):
+        (folder / f"{module}.py").write_text(stub_file(module), encoding="utf-8")
+    monkeypatch.setenv("NANOPOET_EXERCISES", str(folder))
+    monkeypatch.setenv("NANOPOET_MEMORY", str(tmp_path / "memory"))
+    return folder
+
+
+pytestmark = pytest.mark.usefixtures("one_sandbox")
+
+
+def answer(exercises, text):
+    """Put an answer in the place of a stub, as an editor would: the last definition counts."""
+    path = exercises / "attention.py"
+    path.write_text(stub_file("attention") + "\n\n" + text, encoding="utf-8")
+
+
+def test_a_stub_is_todo_and_says_what_to_do(nanopoet, exercises):
+    done = nanopoet("check", "attention.causal_mask")
+    assert done.code == 1
+    assert "attention.causal_mask  is not written yet" in done.out
+    assert "nanopoet hint attention.causal_mask" in done.out
+    assert "attention.py:" in done.out
+
+
+def test_a_wrong_answer_gets_at_most_twelve_lines_with_all_that_matters(nanopoet, exercises):
+    answer(exercises, WRONG)
+    done = nanopoet("check", "causal_mask", "--seed", 5)
+    assert done.code == 1
+    assert len(done.out.splitlines()) <= 12
+    for part in ("expected", "got", "why", "looks like", "next", "--seed 5"):
+        assert part in done.out
+    assert "\x1b" not in done.out  # plain when it is no terminal
+    assert (
+        nanopoet("check", "causal_mask", "--seed", 5).out.splitlines()[:5]
+        == (done.out.splitlines()[:5])
+    )
+
+
+def test_a_right_answer_passes_whatever_the_seed(nanopoet, exercises):
+    answer(exercises, RIGHT)
+    for seed in range(3):
+        done = nanopoet("check", "attention.causal_mask", "--seed", seed)
+        assert (done.code, "✓ attention.causal_mask" in done.out) == (0, True)
+
+
+def test_without_a_name_it_is_the_next_unsolved_task(nanopoet, exercises):
+    first = nanopoet("check")
+    names = list(load_tasks())
+    assert f"✓ {names[0]}" in first.out
+    assert f"· {names[1]}" in first.out or f"✗ {names[1]}" in first.out
+    second = nanopoet("check")
+    assert names[0] not in second.out
+
+
+def test_an_edited_file_is_checked_again(nanopoet, exercises):
+    answer(exercises, RIGHT)
+    nanopoet("check", "attention.causal_mask")
+    (task,) = find_tasks(["attention.causal_mask"])
+    assert Memory().status(task) == "pass"
+    answer(exercises, WRONG)
+    assert Memory().status(task) == ""
+    assert "edited since it was checked" in nanopoet("progress").out
+
+
+def test_names_modules_and_chapters(nanopoet, exercises):
+    done = nanopoet("check", "attention")
+    tasks = [task.name for task in find_tasks(["attention"])]
+    assert all(name in done.out for name in tasks)
+    assert f"of {len(tasks)} pass" in done.out
+    assert find_tasks(["2"]) == find_tasks(["02"]) == find_tasks(["attention"])
+    wrong = nanopoet("check", "atention.causal_mask")
+    assert wrong.code == 1
+    assert "'atention.causal_mask'" in wrong.err
+    assert "attention.causal_mask" in wrong.err
+
+
+def test_json_and_junit(nanopoet, exercises, tmp_path):
+    answer(exercises, WRONG)
+    report, junit = tmp_path / "rows.json", tmp_path / "rows.xml"
+    names = ("welcome.first_line", "attention.causal_mask")
+    nanopoet("check", *names, "--json", report, "--junit", junit, "--seed", 7)
+    passed, failed = json.loads(report.read_text("utf-8"))
+    assert list(failed) == [
+        "task",
+        "chapter",
+        "status",
+        "message",
+        "misconception",
+        "seconds",
+        "seed",
+    ]
+    assert (passed["status"], failed["status"], failed["seed"]) == ("pass", "fail", 7)
+    assert failed["misconception"]
+    suite = ElementTree.parse(junit).getroot()
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("2", "1", "0")
+    assert len(suite.findall("testcase")) == 2
+    assert suite.find("testcase/failure") is not None
+    done = nanopoet("check", *names, "--json", "-", "--seed", 7)
+    assert [row["status"] for row in json.loads(done.out)] == ["pass", "fail"]
+
+
+def test_another_folder_leaves_the_memory_alone(nanopoet, exercises, tmp_path):
+    done = nanopoet("check", "attention.causal_mask", "--root", SOLUTIONS)
+    assert done.code == 0
+    assert not (tmp_path / "memory").exists()
+    missing = nanopoet("check", "attention", "--root", tmp_path / "nobody")
+    assert (missing.code, "is not a folder" in missing.err) == (1, True)
+
+
+def test_a_picture_of_expected_and_got(nanopoet, exercises, tmp_path):
+    answer(exercises, WRONG)
+    path = tmp_path / "mask.png"
+    done = nanopoet("check", "attention.causal_mask", "--picture", path)
+    assert str(path) in done.out.replace("\n", "")
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert not draw_images(Verdict("attention.causal_mask", "fail"), tmp_path / "none.png")
+
+
+def test_v_shows_the_traceback_of_an_error(nanopoet, exercises):
+    answer(exercises, "def causal_mask(T):\n    return unknown_name\n")
+    short = nanopoet("check", "causal_mask")
+    assert "NameError" in short.out
+    assert "Traceback" not in short.out
+    long = nanopoet("check", "causal_mask", "-v")
+    assert "Traceback" in long.out
+    assert "return unknown_name" in long.out
+
+
+def test_hints_come_one_at_a_time(nanopoet, exercises):
+    (task,) = find_tasks(["attention.attention"])
+    for shown in (1, 2, 3, 3):
+        text = " ".join(nanopoet("hint", task.name).out.split())
+        for number, words in enumerate(task.hints, 1):
+            assert (" ".join(words.split()) in text) == (number <= shown)
+    assert "3 " in nanopoet("hint", "causal_mask", "--all").out
+
+
+def test_progress_lists_every_task_and_the_next_one(nanopoet, exercises):
+    nanopoet("check", "welcome")
+    out = nanopoet("progress").out
+    assert all(name in out for name in load_tasks())
+    assert f"1 of {len(load_tasks())} tasks pass" in out
+    assert "✓ welcome.first_line" in out
+    assert f"next: nanopoet check {list(load_tasks())[1]}" in out
+
+
+@pytest.mark.parametrize("damage", ["", "[]", '{"results": 3}', "{"])
+def test_a_lost_or_damaged_memory_harms_nothing(nanopoet, exercises, tmp_path, damage):
+    nanopoet("check", "welcome")
+    (tmp_path / "memory" / "progress.json").write_text(damage)
+    assert nanopoet("progress").code == 0
+    assert nanopoet("check", "welcome").code == 0
+    assert "✓ welcome.first_line" in nanopoet("progress").out
+
+
+def test_reset_restores_the_stub_and_keeps_a_backup(nanopoet, exercises, tmp_path):
+    path = exercises / "attention.py"
+    before = path.read_text("utf-8")
+    path.write_text(
+        before.replace('raise NotImplementedError("attention.causal_mask")', "return 1")
+    )
+    assert path.read_text("utf-8") != before
+    edited = path.read_text("utf-8")
+    done = nanopoet("reset", "attention.causal_mask")
+    assert done.code == 0
+    assert path.read_text("utf-8") == before
+    (backup,) = (tmp_path / "memory" / "backup").iterdir()
+    assert backup.read_text("utf-8") == edited
+    assert str(backup) in done.out.replace("\n", "")
+
+
+def test_reset_leaves_the_other_answers_alone(nanopoet, exercises):
+    answer(exercises, RIGHT + "\n\nHELPER = 1\n")
+    nanopoet("reset", "attention.attention")
+    text = (exercises / "attention.py").read_text("utf-8")
+    assert RIGHT in text
+    assert "HELPER = 1" in text
+    nanopoet("reset", "attention.causal_mask")
+    assert RIGHT not in (exercises / "attention.py").read_text("utf-8")
+
+
+def test_reset_of_a_file_that_is_not_python_names_the_line_and_a_way_out(nanopoet, exercises):
+    path = exercises / "attention.py"
+    path.write_text("def causal_mask(:\n")
+    done = nanopoet("reset", "attention.causal_mask")
+    assert done.code == 1
+    assert "attention.py:1" in done.err
+    assert path.read_text() == "def causal_mask(:\n"
+    assert nanopoet("reset", "attention").code == 0
+    assert path.read_text("utf-8") == stub_file("attention")
+    path.unlink()
+    assert nanopoet("reset", "attention.causal_mask").code == 0
+    assert path.read_text("utf-8") == stub_file("attention")
+
+
+def test_checking_writes_nothing_into_the_exercises(nanopoet, exercises):
+    before = {p: p.stat().st_mtime_ns for p in exercises.rglob("*")}
+    nanopoet("check", "attention")
+    assert {p: p.stat().st_mtime_ns for p in exercises.rglob("*")} == before
+
+
+def test_watch_checks_again_at_every_save_and_obeys_its_keys(exercises, one_sandbox):
+    console = Console(width=120, file=io.StringIO())
+    asked = []
+
+    def press(seconds):
+        """Nothing, a save, h, l, n, a save that solves it."""
+        asked.append(seconds)
+        step = len(asked)
+        if step == 2:
+            answer(exercises, WRONG)
+        if step == 6:
+            answer(exercises, RIGHT)
+        return {3: "h", 4: "l", 5: "n"}.get(step, "")
+
+    watch(["attention.causal_mask"], console, press, one_sandbox, seconds=0)
+    text = console.file.getvalue()
+    assert text.count("attention.causal_mask  is not written yet") == 1
+    assert "✗ attention.causal_mask" in text
+    assert "looks like" in text
+    assert "Who may look at whom" in text  # the hint, and the list
+    assert "tasks pass" in text
+    assert "✓ attention.causal_mask" in text
+    assert "all of these pass" in text
+    assert text.index("is not written yet") < text.index("✗ ") < text.index("✓ attention")
+
+
+def test_q_ends_watching(exercises, one_sandbox):
+    watch([], Console(file=io.StringIO()), lambda seconds: "q", one_sandbox)
+
+
+def test_watch_takes_no_other_options(nanopoet, exercises):
+    assert nanopoet("check", "--watch", "--all").code == 1
+    assert nanopoet("check", "attention", "--all").code == 1
+
+
+def test_every_module_has_its_files():
+    assert {f"{module}.py" for module in modules()} == {p.name for p in SOLUTIONS.glob("*.py")}
