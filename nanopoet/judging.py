@@ -14,7 +14,6 @@ import builtins
 import contextlib
 import dataclasses
 import importlib
-import importlib.machinery
 import json
 import math
 import os
@@ -38,12 +37,9 @@ from nanopoet.tasks import Task, load_tasks, modules
 from nanopoet.trial import in_words, judge, load_checks
 from nanopoet.verdict import Verdict, line_of
 
-SECONDS = 10.0  # of wall time for one task
-MEMORY = 2 * 2**30  # bytes more than the process has at its start
 OUTPUT = 2**16  # bytes that may be printed
 
 OWN_ROOTS = ("nanopoet", "nanopoet_ref", "solutions", "tests")
-FORKS = sys.platform == "linux"
 
 
 # --- In the process that judges ----------------------------------------------------------------
@@ -216,7 +212,8 @@ def serve_one(request: dict[str, Any]) -> Verdict:
 
 
 def serve(warm: bool) -> None:
-    """Answer requests until there are none."""
+    """Answer requests until there are none. Ctrl-C is for the process that asks."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     for module in modules():
         load_checks(module)
     if warm:

@@ -18,10 +18,14 @@ from typing import Any
 from nanopoet.tasks import load_tasks
 from nanopoet.verdict import ROOT, Verdict, line_of
 
-SECONDS = 10.0  # of wall time for one task
+SECONDS = 15.0  # of wall time for one task; most need a tenth of one
 MEMORY = 2 * 2**30  # bytes more than the judging process has at its start
 LOADING = 30.0  # seconds more for a process that has PyTorch to load
 FORKS = sys.platform == "linux"
+
+
+class SandboxError(ValueError):
+    """There is nobody to judge."""
 
 
 def died(status: int) -> str:
@@ -120,9 +124,10 @@ class Sandbox:
             )
         assert self.process.stdin
         assert self.process.stdout
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # then it has nothing to say either
+            self.process.stdin.write(json.dumps(request) + "\n")
+            self.process.stdin.flush()
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError("the process that judges has died; what it said stands above")
+            raise SandboxError("the process that judges has died; what it said stands above")
         return Verdict(**json.loads(line))

@@ -9,13 +9,13 @@ verdict names it.
 
 import copy
 import importlib.util
-import math
 import random
 import sys
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nanopoet.compare import Difference, compare_values, shorten
 from nanopoet.tasks import load_tasks
 from nanopoet.verdict import ROOT, Verdict
 
@@ -91,170 +92,6 @@ def load_checks(module: str) -> None:
         assert spec.loader
         sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules[name])
-
-
-# --- Comparing --------------------------------------------------------------------------------
-
-
-@dataclass(eq=False)
-class Difference(Exception):  # noqa: N818 (not an error of the program)
-    """The first thing that is not as expected."""
-
-    symptom: str
-    expected: str = ""
-    got: str = ""
-    why: str = ""
-    images: tuple[list, list] | None = None  # expected and got, when they are matrices
-
-
-def shorten(value: object, limit: int = 70) -> str:
-    """A value on one short line."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    text = f"{value:.6g}" if isinstance(value, float) else repr(value)
-    text = " ".join(text.split())
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def numbers(row: np.ndarray) -> str:
-    """A few numbers in a row, as in 0.61 0.27 0.12."""
-    if row.dtype.kind in "biu":
-        cells = [str(int(value)) for value in row[:12]]
-    else:
-        cells = [f"{value:.4g}" for value in row[:8]]
-    return " ".join(cells) + (" …" if len(row) > len(cells) else "")
-
-
-def kind_of(dtype: np.dtype) -> str:
-    return {"b": "booleans", "i": "integers", "u": "integers", "f": "floats"}.get(
-        dtype.kind, str(dtype)
-    )
-
-
-def as_array(value: Any) -> np.ndarray:
-    if isinstance(value, Tensor):
-        value = value.detach()
-        return (value.double() if value.is_floating_point() else value).cpu().numpy()
-    return np.asarray(value)
-
-
-def compare_arrays(where: str, expected: Any, got: Any, rtol: float, atol: float) -> None:
-    """Raise the first `Difference` of two arrays: type, shape, dtype, NaN, then values."""
-    if isinstance(expected, Tensor) and not isinstance(got, Tensor):
-        raise Difference(f"{where} is of type {type(got).__name__}", "a torch.Tensor", shorten(got))
-    try:
-        want, have = as_array(expected), as_array(got)
-    except (ValueError, TypeError) as error:
-        raise Difference(f"{where} is not an array", shorten(expected), shorten(got)) from error
-    if have.shape != want.shape:
-        raise Difference(f"{where} has the wrong shape", str(want.shape), str(have.shape))
-    if kind_of(want.dtype) != kind_of(have.dtype) and want.size:
-        raise Difference(
-            f"{where} holds {kind_of(have.dtype)}", kind_of(want.dtype), kind_of(have.dtype)
-        )
-    if isinstance(expected, Tensor) and expected.is_floating_point():
-        if expected.dtype != got.dtype:
-            raise Difference(f"{where} has another precision", str(expected.dtype), str(got.dtype))
-        if expected.requires_grad and not got.requires_grad:
-            raise Difference(
-                f"{where} is cut off from the gradient",
-                "a tensor that remembers how it was computed",
-                "requires_grad=False",
-            )
-    if want.dtype.kind == "f":
-        if np.isnan(have).any() and not np.isnan(want).any():
-            raise Difference(f"{where} contains NaN", numbers(want.ravel()), numbers(have.ravel()))
-        wrong = ~np.isclose(have, want, rtol=rtol, atol=atol, equal_nan=True)
-    else:
-        wrong = have != want
-    if wrong.any():
-        index: tuple[Any, ...] = tuple(int(i) for i in np.argwhere(wrong)[0])
-        images = None
-        if want.ndim >= 2 and 1 < want.shape[-1] <= 64 and 1 < want.shape[-2] <= 64:
-            matrix = (*index[:-2], slice(None), slice(None))
-            images = (want[matrix].astype(float).tolist(), have[matrix].astype(float).tolist())
-        if want.ndim == 0:
-            row_name, want_row, have_row = "", want.reshape(1), have.reshape(1)
-        else:
-            row_name = f", row {', '.join(map(str, index[:-1]))}" if want.ndim > 1 else ""
-            start = max(index[-1] - 3, 0) if want.shape[-1] > 8 else 0
-            row_name += f", from place {start} on" if start else ""
-            want_row, have_row = want[index[:-1]][start:], have[index[:-1]][start:]
-        raise Difference(
-            f"{where} differs{row_name}", numbers(want_row), numbers(have_row), images=images
-        )
-
-
-def compare_values(where: str, expected: Any, got: Any, rtol: float, atol: float) -> None:
-    """Raise the first `Difference` between two results of any kind."""
-    if got is None and expected is not None:
-        raise Difference(f"{where} is None: is a `return` missing?", shorten(expected), "None")
-    if isinstance(expected, Tensor | np.ndarray):
-        compare_arrays(where, expected, got, rtol, atol)
-    elif isinstance(expected, bool | np.bool_ | str | bytes | None):
-        if isinstance(expected, bool | np.bool_):
-            if isinstance(got, np.bool_) or (isinstance(got, Tensor) and got.numel() == 1):
-                got = got.item()
-            if not isinstance(got, bool):
-                raise Difference(
-                    f"{where} is of type {type(got).__name__}", str(expected), shorten(got)
-                )
-        if got != expected:
-            raise Difference(f"{where} differs", shorten(expected), shorten(got))
-    elif isinstance(expected, int | float | np.number):
-        if isinstance(got, Tensor) and got.numel() == 1:
-            got = got.item()
-        if isinstance(got, bool) or not isinstance(got, int | float | np.number):
-            raise Difference(
-                f"{where} is of type {type(got).__name__}", shorten(expected), shorten(got)
-            )
-        if math.isnan(got) and not math.isnan(expected):
-            raise Difference(f"{where} is NaN", shorten(expected), shorten(got))
-        if not np.isclose(float(got), float(expected), rtol=rtol, atol=atol, equal_nan=True):
-            raise Difference(f"{where} differs", shorten(expected), shorten(got))
-    elif isinstance(expected, Mapping):
-        if not isinstance(got, Mapping):
-            raise Difference(
-                f"{where} is of type {type(got).__name__}", "a dictionary", shorten(got)
-            )
-        for key in expected:
-            if key not in got:
-                raise Difference(f"{where} lacks {shorten(key)}", shorten(expected), shorten(got))
-            compare_values(f"{where}[{shorten(key)}]", expected[key], got[key], rtol, atol)
-        if more := [key for key in got if key not in expected]:
-            raise Difference(
-                f"{where} has {shorten(more[0])} too much", shorten(expected), shorten(got)
-            )
-    elif isinstance(expected, set | frozenset):
-        if not isinstance(got, set | frozenset) or got != expected:
-            raise Difference(f"{where} differs", shorten(sorted(expected)), shorten(got))
-    elif isinstance(expected, list | tuple):
-        numbers_only = all(isinstance(item, int | float) for item in expected)
-        if isinstance(got, np.ndarray | Tensor) and numbers_only:
-            got = got.tolist()
-        if not isinstance(got, list | tuple):
-            raise Difference(
-                f"{where} is of type {type(got).__name__}",
-                f"a {type(expected).__name__} of {len(expected)}",
-                shorten(got),
-            )
-        if len(got) != len(expected):
-            raise Difference(
-                f"{where} has {len(got)} items, not {len(expected)}",
-                shorten(expected),
-                shorten(got),
-            )
-        names = getattr(expected, "_fields", None)
-        for i, (want, have) in enumerate(zip(expected, got, strict=True)):
-            place = f"{where}.{names[i]}" if names else f"{where}[{i}]"
-            try:
-                compare_values(place, want, have, rtol, atol)
-            except Difference as difference:
-                if len(difference.expected) < 12 and isinstance(want, int | str):
-                    difference.expected, difference.got = shorten(expected), shorten(got)
-                raise
-    elif got != expected:
-        raise Difference(f"{where} differs", shorten(expected), shorten(got))
 
 
 def equal_outcomes(a: Any, b: Any) -> bool:
@@ -489,8 +326,8 @@ def recognize(task: str, answer: Answer, seed: int) -> Misconception | None:
     for known in MISCONCEPTIONS.get(task, []):
         theirs = collect_known(task, known.name, seed)
         pairs = list(zip(ours, theirs, strict=False))
-        wrong = [(a.result, b.result) for a, b in pairs if not (a.right and b.right)]
-        alike = sum(equal_outcomes(a, b) for a, b in wrong)
+        wrong = [(a, b) for a, b in pairs if not (a.right and b.right)]
+        alike = sum(a.right == b.right and equal_outcomes(a.result, b.result) for a, b in wrong)
         share = alike / max(len(wrong) + abs(len(ours) - len(theirs)), 1)
         if alike and (share > best_share or (share == best_share and best is None)):
             best, best_share = known, share
@@ -527,8 +364,13 @@ def judge(task: str, answer: Answer, seed: int, file: str = "", named: bool = Tr
             return verdict
         verdict.status, verdict.symptom = "error", in_words(error)
         verdict.trace = traceback.format_exc(limit=-8)
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
-        verdict.line = (frames[-1].lineno or 0) if frames else 0
+        frames = traceback.extract_tb(error.__traceback__)
+        if Path(frames[-1].filename).parent == ROOT / "tests" / "exercises":
+            # The answer was done; the check could do nothing with what it got.
+            verdict.status = "fail"
+            verdict.symptom = f"gives something that is not what its contract says ({error})"
+        own = [frame for frame in frames if frame.filename == file]
+        verdict.line = (own[-1].lineno or 0) if own else 0
         found = recognize(task, answer, seed) if named else None
     else:
         return verdict

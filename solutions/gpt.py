@@ -367,7 +367,7 @@ def write_together(
     rows = idx.tolist()
     writing = [True] * len(rows)
     for _ in range(max_new_tokens):
-        token = model(idx)[:, -1].argmax(dim=-1, keepdim=True)  # (B, 1)
+        token = model(idx)[:, -1].argmax(dim=1, keepdim=True)  # (B, 1)
         # The block stays a rectangle: rows that have ended still get a token, but do not keep it.
         idx = torch.cat((idx, token), dim=1)
         for i, written in enumerate(token[:, 0].tolist()):

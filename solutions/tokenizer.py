@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 UNK, PAD, BOS, END = "<|unk|>", "<|pad|>", "<|bos|>", "<|end|>"
 SPECIAL_TOKENS = (UNK, PAD, BOS, "<|author|>", "<|form|>", "<|title|>", "<|content|>", END)
 
-# A chunk is a run without stops, commas, spaces and line breaks, or a single one of those.
+# A chunk is a run without 。 ， spaces and line breaks, or a single one of those.
 SPLIT_PATTERN = r"[^ \n，。]+|[ \n，。]"
 
 

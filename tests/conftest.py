@@ -70,3 +70,7 @@ def make_gpt():
         return model
 
     return build
+
+
+# What learners' answers are checked with; tests/course/test_tasks.py sees to it.
+collect_ignore = ["exercises", "misconceptions"]

@@ -7,6 +7,7 @@ import os
 import types
 from pathlib import Path
 
+import matplotlib.pyplot  # noqa: F401 (a library may read its own files, once)
 import pytest
 
 import nanopoet_ref

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from nanopoet.sandbox import Sandbox
-from nanopoet.verdict import ROOT
+from nanopoet.sandbox import Sandbox, SandboxError
+from nanopoet.stubs import SOLUTIONS
 
 TASK = "welcome.first_line"
 RIGHT = 'return "床前明月光"'
@@ -77,6 +77,14 @@ def test_misbehaviour_gets_a_message_and_never_a_pass(judge, status, said, body)
     assert verdict.status == status
 
 
+def test_a_result_of_another_kind_is_a_failure_that_says_so(sandbox, tmp_path):
+    text = "def random_windows(*_):\n    return 1, 2\n"
+    (tmp_path / "training.py").write_text(text, encoding="utf-8")
+    verdict = sandbox.judge("training.random_windows", tmp_path, 0)
+    assert verdict.status == "fail"
+    assert "not what its contract says" in verdict.symptom
+
+
 @pytest.mark.parametrize(
     ("said", "before"),
     [
@@ -115,6 +123,15 @@ def test_inside_a_call_the_solution_cannot_be_imported_either(judge):
     assert "your own code" in verdict.symptom
 
 
+def test_a_judge_that_has_died_is_an_error_and_not_a_pass(tmp_path):
+    with Sandbox() as sandbox:
+        assert sandbox.judge(TASK, SOLUTIONS, 0).status == "pass"
+        sandbox.process.kill()
+        sandbox.process.wait()
+        with pytest.raises(SandboxError, match="has died"):
+            sandbox.judge(TASK, SOLUTIONS, 0)
+
+
 def test_an_answer_leaves_nothing_behind(judge, tmp_path):
     left = tmp_path / "left"
     assert judge(f'open("left", "w").write("x")\n{RIGHT}').status == "pass"
@@ -133,7 +150,7 @@ def test_modules_of_the_same_folder_may_be_imported(judge, tmp_path):
 def test_a_process_of_its_own_where_forking_is_not_safe(tmp_path):
     (tmp_path / "welcome.py").write_text("def first_line():\n    raise SystemExit\n")
     with Sandbox(seconds=5, forks=False) as alone:
-        assert alone.judge(TASK, ROOT / "solutions", 1).status == "pass"
+        assert alone.judge(TASK, SOLUTIONS, 1).status == "pass"
         assert "SystemExit" in alone.judge(TASK, tmp_path, 1).symptom
         assert alone.process is None
 

@@ -1,6 +1,7 @@
 """Checks of chapter 03."""
 
 import copy
+from collections.abc import Callable
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
@@ -225,6 +226,8 @@ def gpt(t: Trial) -> None:
     shifted = torch.arange(T) + 3
     mask = padding_mask(torch.tensor([3, 1]), T)
     weights = {s: random_weights(t, reference.GPT(shape(s))) for s in reference.STYLES}
+    for style in reference.STYLES:
+        weights[style]["wte.weight"] *= 4  # far from size 1, and from the eps of a norm
 
     @cache
     def build(cls: Answer, style: str, dropout: float = 0.0) -> nn.Module:
@@ -235,8 +238,8 @@ def gpt(t: Trial) -> None:
             lambda cls: build(cls, style)(ids, **arguments),
             why=why,
             name=f"the result in {style} style{name}",
-            rtol=1e-4,
-            atol=1e-6,
+            rtol=1e-3,
+            atol=1e-4,
         )
 
     compare("gpt2", "", "embedding + position, all blocks, the last norm, the head")
@@ -264,8 +267,8 @@ def gpt(t: Trial) -> None:
                 cached,
                 why="each block finds its own keys and values in its own cache",
                 name=f"the result in {style} style, read in two steps with caches,",
-                rtol=1e-4,
-                atol=1e-6,
+                rtol=1e-3,
+                atol=1e-4,
             )
 
         def too_long(cls: Answer, style=style) -> str:
@@ -301,8 +304,8 @@ def gpt(t: Trial) -> None:
         backward,
         why="every weight must learn from the logits",
         name="the list of gradients",
-        rtol=1e-4,
-        atol=1e-6,
+        rtol=1e-3,
+        atol=1e-4,
     )
 
 
@@ -645,7 +648,7 @@ def generate(t: Trial) -> None:
     def compare(name: str, why: str, model: type, *arguments: object, block_size: int = 12) -> None:
         def use(function: Answer) -> object:
             try:
-                return function(model(9, block_size), *copy.deepcopy(arguments))
+                return function(model(9, block_size).eval(), *copy.deepcopy(arguments))
             finally:
                 torch.set_grad_enabled(True)
 
@@ -677,8 +680,8 @@ def generate(t: Trial) -> None:
                 torch.set_grad_enabled(True)
             return {
                 "rows": rows,
-                "training mode afterwards": model.training,
-                "gradients possible afterwards": gradients_on,
+                "model.training": model.training,
+                "torch.is_grad_enabled()": gradients_on,
             }
 
         return use
@@ -686,7 +689,7 @@ def generate(t: Trial) -> None:
     why = "writing needs evaluation mode; afterwards the model is in the mode it was in"
     for train in (True, False):
         mode = "training" if train else "evaluation"
-        t.compare(state(train, 99), why=why, name=f"the record of a model in {mode} mode")
+        t.compare(state(train, 99), why=why, name=f"the state after writing in {mode} mode")
 
     def asked(function: Answer) -> list[tuple[bool, bool]]:
         model = Remembering(9)
@@ -799,26 +802,28 @@ def write_together(t: Trial) -> None:
 # --- Looking into it ----------------------------------------------------------------------------
 
 
-def leaks(model: Answer, vocab_size: int) -> bool:
-    """Every token at every place of 8."""
-    ids = torch.arange(8)[None] % vocab_size
-    before = model(ids)
-    for t in range(1, 8):
-        for token in range(vocab_size):
-            other = ids.clone()
-            other[0, t] = token
-            if (model(other) - before)[0, :t].abs().max() > 1e-5:
-                return True
-    return False
+class Suspect:
+    """A model of which we know whether it sees the future."""
+
+    def __init__(self, forward: Callable[[Tensor], Tensor], leaks: bool) -> None:
+        self.forward, self.leaks = forward, leaks
+
+    def __call__(self, ids: Tensor) -> Tensor:
+        if ids.dim() != 2 or len(ids) != 1 or not 1 <= ids.shape[1] <= 16:
+            raise ValueError(f"the model takes ids (1, T) with T ≤ 16, not {tuple(ids.shape)}")
+        with torch.no_grad():
+            return self.forward(ids)
 
 
-@check("gpt.sees_the_future", reference=leaks)
+@check("gpt.sees_the_future", reference=lambda model, vocab_size: model.leaks)
 def sees_the_future(t: Trial) -> None:
-    V = 7
+    V = 5
     table = t.randn(V, V) + 2 * torch.eye(V, dtype=torch.float64)
+    constant = torch.zeros(1, 1, V, dtype=torch.float64)
 
     def gpt(style: str) -> nn.Module:
-        model = reference.GPT(shape(style, vocab_size=V, block_size=16, n_layer=1))
+        sizes = {"vocab_size": V, "block_size": 16, "n_layer": 1, "n_head": 1, "n_embd": 8}
+        model = reference.GPT(shape(style, **sizes))
         return with_weights(model, {n: 2 * w for n, w in random_weights(t, model).items()})
 
     old, modern = gpt("gpt2"), gpt("modern")
@@ -827,67 +832,88 @@ def sees_the_future(t: Trial) -> None:
         """The mean of what has been read: (1, T, V)."""
         return table[ids].cumsum(1) / torch.arange(1, ids.shape[1] + 1)[:, None]
 
-    def under(mask_of: Answer) -> Answer:
+    def late(ids: Tensor) -> Tensor:
+        """The mean of what has been read before the token itself."""
+        return F.pad(past(ids), (0, 0, 1, 0))[:, :-1]
+
+    def under(mask_of: Callable[[int], Tensor]) -> Callable[[Tensor], Tensor]:
         return lambda ids: modern(ids, mask=mask_of(ids.shape[1])[None, None])
 
-    def from_afar(ids: Tensor) -> Tensor:
+    def third(ids: Tensor) -> Tensor:
         """Each place hears the one three places later."""
         return past(ids) + 0.1 * F.pad(table[ids], (0, 0, 0, 3))[:, 3:]
 
-    def from_to(source: int, goal: int, token: int | None = None, size: float = 0.5) -> Answer:
+    def one_way(
+        goal: int, source: int, token: int | None, size: float
+    ) -> Callable[[Tensor], Tensor]:
         """One place hears one later place, or hears whether a certain token stands there."""
 
-        def model(ids: Tensor) -> Tensor:
+        def forward(ids: Tensor) -> Tensor:
             logits = past(ids)
             if ids.shape[1] > source:
-                heard = ids[0, source] + 1 if token is None else (ids[0, source] == token) + 0
-                logits[0, goal, 0] += size * heard
+                at = int(ids[0, source])
+                logits[0, goal, 0] += size * (at + 1 if token is None else at == token)
             return logits
 
-        return model
+        return forward
 
     def rounded(ids: Tensor) -> Tensor:
         """Sums in another order: differences that are no leak."""
         return past(ids) + 1e-10 * table[ids].mean() + 1e-9 * ids.shape[1]
 
-    def compare(kind: str, name: str, model: Answer, why: str, vocab_size: int = V) -> None:
+    def compare(
+        name: str, leaks: bool, forward: Callable[[Tensor], Tensor], why: str, V: int = V
+    ) -> None:
         def use(function: Answer) -> bool:
-            # Everything that an answer draws at random is the same in each run.
+            # Whatever an answer draws at random is the same in each run.
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(t.seed)
-                return function(model, vocab_size)
+                return function(Suspect(forward, leaks), V)
 
-        t.compare(use, why=why, name=f"the verdict on {kind} model ({name})")
+        kind = "leaky" if leaks else "right"
+        t.compare(use, why=why, name=f"the verdict on a {kind} model ({name})")
 
-    def right(name: str, model: Answer, why: str, vocab_size: int = V) -> None:
-        compare("a right", name, model, why, vocab_size)
+    causal = "a model is right if only logits from t on move when token t changes"
+    compare("a GPT", False, old, causal)
+    everywhere = under(lambda T: torch.ones(T, T, dtype=torch.bool))
+    compare("a GPT without a mask", True, everywhere, "every logit moves with every token")
+    why = "its mask is shifted by one: position t sees t + 1, the very token it is asked for"
+    shifted = under(lambda T: torch.ones(T, T, dtype=torch.bool).tril(1))
+    compare("a GPT whose mask is shifted", True, shifted, why)
+    compare("a modern GPT", False, modern, causal)
+    compare("the mean of the past", False, past, causal)
+    compare("the past without the present", False, late, causal)
+    compare("a table", False, lambda ids: table[ids], "its logits at t come from token t alone")
+    same = "nothing moves at all, so nothing leaks"
+    compare("always the same", False, lambda ids: constant.expand(1, ids.shape[1], V), same)
+    compare("rounded", False, rounded, "differences below 1e-6 are rounding, not knowledge")
+    compare("two tokens", False, lambda ids: table[:2, :2][ids], "two tokens are enough", 2)
+    whole = "it takes the mean of the whole text away, the future included"
+    compare("centred", True, lambda ids: past(ids) - past(ids).mean(1, keepdim=True), whole)
+    compare("every place hears the third after it", True, third, "a leak may skip the next token")
+    single = "a leak may come from a single place, and reach a single place"
+    for goal, source, size in ((0, 1, 0.5), (0, 7, -0.5), (1, 2, -0.5), (6, 7, 0.5)):
+        name = f"place {goal} hears place {source}"
+        compare(name, True, one_way(goal, source, None, size), single)
+    for goal, source, token, size in ((3, 5, 2, -0.5), (2, 4, 4, 0.5)):
+        name = f"place {goal} hears token {token} at place {source}"
+        why = "a leak may show only if one certain token stands there"
+        compare(name, True, one_way(goal, source, token, size), why)
+    why = "one logit gains what another loses: each of them has moved"
 
-    def leaky(name: str, model: Answer, why: str, vocab_size: int = V) -> None:
-        compare("a leaky", name, model, why, vocab_size)
+    def balanced(ids: Tensor) -> Tensor:
+        logits = past(ids)
+        if ids.shape[1] > 6:
+            logits[0, 4] += torch.tensor([0.5, -0.5, 0, 0, 0]) * ids[0, 6]
+        return logits
 
-    why = "a model is right if only logits from t on move when token t changes"
-    right("a GPT", old, why)
-    leaky("a GPT without a mask", under(lambda T: causal_mask(T) | True), "everything leaks")
-    shifted = "the mask is shifted by one: position t sees t + 1"
-    leaky("shifted by one", under(lambda T: torch.ones(T, T, dtype=torch.bool).tril(1)), shifted)
-    right("a modern GPT", modern, why)
-    right("a mean of the past", past, why)
-    right("a table of what follows", lambda ids: table[ids], "logits at t come from token t alone")
-    same = torch.zeros(V, dtype=torch.float64)
-    right("always the same", lambda ids: same.expand(1, ids.shape[1], V), "nothing moves at all")
-    right("rounded", rounded, "differences below 1e-6 are rounding, not knowledge")
-    right("two tokens", lambda ids: table[:2, :2][ids], "a vocabulary may be that small", 2)
-    leaky("the mean of all", lambda ids: past(ids) - table[ids].mean(1, keepdim=True), "all leaks")
-    leaky("it hears the third after it", from_afar, "a leak may skip the next token")
-    leaky("place 0 hears place 1", from_to(1, 0), "the first place of all can hear, too")
-    leaky("place 0 hears place 7", from_to(7, 0), "a leak may reach from the end to the beginning")
-    leaky("place 1 hears place 2", from_to(2, 1), "a leak may come from a single place")
-    leaky("place 6 hears place 7", from_to(7, 6), "a leak may reach a single place")
-    leaky("place 3 hears token 3 at place 5", from_to(5, 3, 3), "a leak may need a certain token")
-    leaky("place 2 hears token 6 at place 4", from_to(4, 2, 6), "a leak may need a certain token")
-    why = "0.002 is small, and more than rounding: training finds it"
-    leaky("place 1 hears a little of place 6", from_to(6, 1, None, 0.002), why)
-    leaky("two tokens without a mask", lambda ids: table[:2, :2][ids.flip(1)], "all leaks", 2)
+    compare("place 4 hears place 6, in balance", True, balanced, why)
+    why = "a logit that falls has moved, too"
+    compare("place 2 hears place 3 and falls", True, one_way(2, 3, None, -0.5), why)
+    why = "0.002 is small, but no rounding: training finds it"
+    compare("place 1 hears a little of place 6", True, one_way(1, 6, None, 0.002), why)
+    two = "two tokens are enough to leak"
+    compare("two tokens, backwards", True, lambda ids: table[:2, :2][ids.flip(1)], two, 2)
 
 
 @cache
@@ -923,5 +949,6 @@ def parameter_budget(t: Trial) -> None:
         "modern": "no position table, no norm weights, no biases but the head's",
     }
     for part, why in whys.items():
-        t.compare(lambda f, part=part: f()[part], why=why, name=f'your count for "{part}"')
+        name = f'your count for "{part}"'
+        t.compare(lambda f, part=part: f()[part], why=why, name=name, rtol=0, atol=0)
     t.compare(lambda f: sorted(f()), why="these parts and no others", name="the list of keys")

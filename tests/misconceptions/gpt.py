@@ -781,6 +781,17 @@ def lower_limit(probs, p):
 
 @misconception(
     "gpt.keep_top_p",
+    "1 − p as a lower limit",
+    "You remove the tokens less likely than 1 − p, each by itself. It is the sum of those that you "
+    "keep that must reach p.",
+)
+def one_minus_p(probs, p):
+    kept = probs.masked_fill(probs < 1 - p, 0.0)
+    return kept / kept.sum(-1, keepdim=True)
+
+
+@misconception(
+    "gpt.keep_top_p",
     "softmax again",
     "You take a softmax of what is left. It changes the ratios, and gives every removed token a "
     "probability again, since e⁰ = 1. Divide by the sum.",
@@ -1277,6 +1288,25 @@ def prompt_stops(model, prompts, max_new_tokens, stop_token=None):
 
 @misconception(
     "gpt.generate",
+    "look for the stop token in the whole row",
+    "After each step you ask whether the stop token is in the row. If the prompt holds one, that "
+    "is true after the first step: look at the newest token only.",
+)
+def in_the_whole_row(model, prompts, max_new_tokens, stop_token=None):
+    rows = [list(prompt) for prompt in prompts]
+    with ready(model):
+        for row in rows:
+            for _ in range(max_new_tokens):
+                if len(row) >= model.config.block_size:
+                    break
+                row.append(int(model(torch.tensor([row]))[0, -1].argmax()))
+                if stop_token in row:
+                    break
+    return rows
+
+
+@misconception(
+    "gpt.generate",
     "stays in evaluation mode",
     "You leave the model in evaluation mode. If a sample is written during training, dropout is "
     "off from then on.",
@@ -1591,6 +1621,22 @@ def never_early(model, idx, max_new_tokens, stop_token):
     return [cut_after(row, T, stop_token) for row in idx.tolist()]
 
 
+@misconception(
+    "gpt.write_together",
+    "every row by itself",
+    "Your rows are right, but you ask for each of them alone. A batch of a hundred rows then costs "
+    "a hundred calls a step instead of one.",
+)
+def by_itself(model, idx, max_new_tokens, stop_token):
+    rows = idx.tolist()
+    for row in rows:
+        for _ in range(max_new_tokens):
+            row.append(int(model(torch.tensor([row]))[0, -1].argmax()))
+            if row[-1] == stop_token:
+                break
+    return rows
+
+
 # --- sees_the_future ----------------------------------------------------------------------------
 
 
@@ -1674,6 +1720,16 @@ def middle_only(model, vocab_size):
 
 @misconception(
     "gpt.sees_the_future",
+    "a text of two tokens",
+    "You ask with texts of two tokens. A leak may start or arrive further behind: take 8 or more.",
+)
+def two_tokens(model, vocab_size):
+    ids = torch.zeros(1, 2, dtype=torch.long)
+    return any(bool(moved(model, ids, 1, v)[0].max() > 1e-6) for v in range(vocab_size))
+
+
+@misconception(
+    "gpt.sees_the_future",
     "one other token for each place",
     "You try one other token at each place. A leak may show only if one certain token stands "
     "there: try them all.",
@@ -1722,9 +1778,9 @@ def other_way_round(model, vocab_size):
 
 @misconception(
     "gpt.sees_the_future",
-    "change a copy that is none",
-    "You change the ids in place, and never ask the model about the ids as they were: both answers "
-    "come from the same ids, so nothing ever moves.",
+    "nothing ever moves",
+    "Your test finds no leak in any model. Does it compare two different inputs? If you change the "
+    "ids in place, without a copy, both answers come from the same ids.",
 )
 def same_ids(model, vocab_size):
     ids = torch.zeros(1, 8, dtype=torch.long)
@@ -1744,6 +1800,38 @@ def same_ids(model, vocab_size):
 def too_tolerant(model, vocab_size):
     ids = torch.zeros(1, 8, dtype=torch.long)
     return any(bool(moved(model, ids, t, v)[:t].max() > 0.01) for t, v in every_change(vocab_size))
+
+
+@misconception(
+    "gpt.sees_the_future",
+    "without the absolute value",
+    "You look for the largest difference with its sign. A logit that falls has moved, too: take "
+    "the absolute value first.",
+)
+def without_abs(model, vocab_size):
+    ids = torch.zeros(1, 8, dtype=torch.long)
+    for t, v in every_change(vocab_size):
+        other = ids.clone()
+        other[0, t] = v
+        if (model(other) - model(ids))[0, :t].max() > 1e-6:
+            return True
+    return False
+
+
+@misconception(
+    "gpt.sees_the_future",
+    "the sum of the differences",
+    "You add up the differences with their signs. If one logit gains what another loses, the sum "
+    "is 0: take absolute values first.",
+)
+def signed_sum(model, vocab_size):
+    ids = torch.zeros(1, 8, dtype=torch.long)
+    for t, v in every_change(vocab_size):
+        other = ids.clone()
+        other[0, t] = v
+        if (model(other) - model(ids))[0, :t].sum().abs() > 1e-6:
+            return True
+    return False
 
 
 # --- parameter_budget ---------------------------------------------------------------------------

@@ -184,6 +184,19 @@ def no_guard(step, max_steps, warmup_steps=0, final_frac=0.1):
 
 
 @misconception(
+    "schedule.warmup_cosine",
+    "a first update at 0",
+    "Your warmup gives update 0 a multiplier of 0: nothing is learned from its batch. Update 0 is "
+    "the first that is made: it gets 1/n.",
+)
+def cosine_after_a_warmup_from_zero(step, max_steps, warmup_steps=0, final_frac=0.1):
+    if step < warmup_steps:
+        return step / warmup_steps
+    done = (step - warmup_steps) / max(max_steps - warmup_steps, 1)
+    return final_frac + (1 - final_frac) * 0.5 * (1 + math.cos(math.pi * done))
+
+
+@misconception(
     "schedule.warmdown",
     "progress read as what is left",
     "You take `progress` for the share that is left. It is the share that is done: your run begins "

@@ -93,6 +93,18 @@ def last_window_left_out(ids, block_size, batch_size, generator):
 
 @misconception(
     "training.random_windows",
+    "a window past the end",
+    "Your last start leaves no id for the last target: a window of T inputs takes T + 1 ids. Most "
+    "batches do not hit it, so the error would come in the middle of a run.",
+)
+def past_the_end(ids, block_size, batch_size, generator):
+    require_window(ids, block_size)
+    starts = torch.randint(len(ids) - block_size + 1, (batch_size,), generator=generator)
+    return cut(ids, starts, block_size)
+
+
+@misconception(
+    "training.random_windows",
     "targets equal to the inputs",
     "Your targets are not shifted. The answer is in the question, so the loss falls to 0 and "
     "nothing is learned.",
