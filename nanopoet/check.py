@@ -86,13 +86,16 @@ def draw_images(verdict: Verdict, path: Path) -> bool:
     if not verdict.images:
         return False
     import matplotlib.pyplot as plt
+    import numpy as np
 
+    images = np.array(verdict.images)
+    images[~np.isfinite(images)] = np.nan  # drawn white
     figure, axes = plt.subplots(1, 2, figsize=(8, 4), layout="constrained")
-    low = min(min(map(min, image)) for image in verdict.images)
-    high = max(max(map(max, image)) for image in verdict.images)
-    for ax, title, image in zip(axes, ("expected", "got"), verdict.images, strict=True):
-        shown = ax.imshow(image, vmin=low, vmax=high, cmap="viridis")
+    for ax, title, image in zip(axes, ("expected", "got"), images, strict=True):
+        shown = ax.imshow(image, vmin=np.nanmin(images), vmax=np.nanmax(images))
         ax.set_title(title)
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.yaxis.get_major_locator().set_params(integer=True)
     figure.colorbar(shown, ax=axes, shrink=0.8)
     figure.suptitle(f"{verdict.task}: {verdict.symptom}", fontsize=10)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -84,9 +84,8 @@ WHAT_TO_DO = {
 def task_markdown(tasks: list[Task]) -> str:
     """Some tasks as a cell of a notebook: what to do, where, and how to check it."""
     lines = [
-        f"- {WHAT_TO_DO[task.kind]}: `{task.function}` in `exercises/{task.file}`, "
-        f"{task.title[0].lower()}{task.title[1:]}, about {task.minutes} min. "
-        f"`nanopoet check {task.name}`"
+        f"- {WHAT_TO_DO[task.kind]}: `{task.function}` in `exercises/{task.file}` "
+        f"({task.title}; about {task.minutes} min). Then `nanopoet check {task.name}`."
         for task in tasks
     ]
     return "**Your own code.**\n\n" + "\n".join(lines)
