@@ -280,10 +280,11 @@ def generate(
     """Continue every prompt greedily; returns new lists: each prompt and what was written.
 
     `model(idx)` takes ids (B, T), at most `model.config.block_size` a row, and returns logits
-    (B, T, V) on the CPU; nothing else is known of it, and without fillers. Every step adds the
-    token with the largest last logit. A row ends after `max_new_tokens` new ones, or when it holds
-    `block_size` tokens, or with the first `stop_token` that is *written*, which is kept; one in
-    the prompt ends nothing. Every prompt holds 1 … block_size ids. Rows do not disturb each other.
+    (B, T, V), all on the CPU. It takes nothing else, and would read fillers as if they were text.
+    Every step adds the token with the largest last logit. A row ends after `max_new_tokens` new
+    ones, or when it holds `block_size` tokens, or with the first `stop_token` that is *written*,
+    which is kept; one in the prompt ends nothing. Every prompt holds 1 … block_size ids. Rows do
+    not disturb each other.
 
     The model is asked in evaluation mode and no gradients are prepared; afterwards it is in the
     mode it was in. The prompts are left as they are.

@@ -31,7 +31,7 @@ from nanopoet_ref.corpus import Poem
 from nanopoet_ref.gpt import GPT, MLP, Block
 from nanopoet_ref.runtime import autocast
 from nanopoet_ref.tokenizer import SPECIAL_TOKENS, UNK, CharTokenizer, Ids
-from nanopoet_ref.training import Batch, estimate_loss, train, training_step
+from nanopoet_ref.training import Batch, train
 
 # The tasks whose answers a training calls, and what each does in it.
 PARTS = {
@@ -205,22 +205,28 @@ def own_model(own: Mapping[str, Any], reference: GPT) -> nn.Module:
 def own_loop(own: Mapping[str, Any], model: nn.Module, *args: Any, **options: Any) -> list:
     """The training loop: theirs as a whole, or the reference's with their update and measure."""
     next_batch, loss_fn, lr_mult, config = args
+    device = next(model.parameters()).device  # of which their loop need not know
+    options["eval_batches"] = {
+        split: [batch.to(device) for batch in batches]
+        for split, batches in options["eval_batches"].items()
+    }
     if "training.train" in own:
+        loop, model = own["training.train"], InPrecision(model, config.precision)
+        return loop(model, lambda: next_batch().to(device), loss_fn, lr_mult, config, **options)
+
+    def update(model: Any, batches: Any, loss_fn: Any, optimizers: Any, config: Any) -> Any:
         inside = InPrecision(model, config.precision)
-        return own["training.train"](inside, next_batch, loss_fn, lr_mult, config, **options)
-    update, estimate = training_step, estimate_loss
+        there = [batch.to(device) for batch in batches]
+        return own["training.training_step"](inside, there, loss_fn, optimizers, config)
+
+    def estimate(model: Any, batches: Any, loss_fn: Any, precision: str = "float32") -> Any:
+        return own["training.estimate_loss"](InPrecision(model, precision), batches, loss_fn)
+
     if "training.training_step" in own:
-
-        def update(model: Any, batches: Any, loss_fn: Any, optimizers: Any, config: Any) -> Any:
-            inside = InPrecision(model, config.precision)
-            return own["training.training_step"](inside, batches, loss_fn, optimizers, config)
-
+        options["update"] = update
     if "training.estimate_loss" in own:
-
-        def estimate(model: Any, batches: Any, loss_fn: Any, precision: str = "float32") -> Any:
-            return own["training.estimate_loss"](InPrecision(model, precision), batches, loss_fn)
-
-    return train(model, *args, **options, update=update, estimate=estimate)
+        options["estimate"] = estimate
+    return train(model, *args, **options)
 
 
 def mine_of(config: Mapping[str, Any]) -> Mine | None:

@@ -71,6 +71,20 @@ def test_a_wrong_answer_is_not_used_and_the_table_says_why(nanopoet, learner):
     assert "the reference (yours:" in row
 
 
+def test_an_update_and_a_measure_fit_into_the_loop_of_the_reference(nanopoet, learner):
+    solved = (SOLUTIONS / "training.py").read_text("utf-8")
+    (learner / "training.py").write_text(
+        solved.replace("def train(", "def their_own_loop("), "utf-8"
+    )
+    done = nanopoet("train", "--preset", "tiny.toml", "--mine", "--root", learner, "--name", "half")
+    assert done.code == 0
+    own = json.loads(Run("half").config_path.read_text("utf-8"))["mine"]["own"]
+    assert {"training.training_step", "training.estimate_loss"} < set(own)
+    assert "training.train" not in own
+    nanopoet("train", "--preset", "tiny.toml", "--name", "theirs")
+    assert final_loss("half") == pytest.approx(final_loss("theirs"), abs=0.2)
+
+
 def test_a_run_goes_on_with_the_parts_it_was_begun_with(nanopoet, learner):
     train = ("train", "--preset", "tiny.toml", "--mine", "--root", learner, "--name", "half")
     nanopoet(*train, "--stage", "pretrain")
