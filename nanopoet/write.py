@@ -11,11 +11,11 @@ from nanopoet.runs import Run, RunError
 from nanopoet_ref.checkpoint import Checkpoint
 from nanopoet_ref.corpus import Poem, to_simplified
 from nanopoet_ref.midtraining import write_poems
-from nanopoet_ref.runtime import make_generator, one_thread
+from nanopoet_ref.runtime import at_most, make_generator
 from nanopoet_ref.tokenizer import UNK
 
 # A step for so few poems does little but read the weights once: half as many bytes take half as
-# long, and a second thread only waits.
+# long, and two threads read them faster than one.
 FEW = 4
 
 
@@ -84,7 +84,7 @@ def compose(
         return write_poems(
             poet.model, poet.tokenizer, [request] * n, generator=generator, **options
         )
-    with one_thread():
+    with at_most(2):
         return write_poems(
             poet.model,
             poet.tokenizer,

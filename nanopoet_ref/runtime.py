@@ -64,10 +64,15 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
 
 
 @contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """A single thread for work in steps too small to share, such as writing one character."""
+def at_most(n: int) -> Iterator[None]:
+    """No more than `n` threads, for work in steps too small for many, such as one character.
+
+    >>> with at_most(1):
+    ...     torch.get_num_threads()
+    1
+    """
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(min(n, threads))
     try:
         yield
     finally:
