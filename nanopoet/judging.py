@@ -102,9 +102,10 @@ def load_answer(root: Path, task: Task) -> Any:
     package = types.ModuleType("exercises")
     package.__path__ = [str(root)]
     sys.modules["exercises"] = package
-    sys.pycache_prefix = tempfile.gettempdir() + "/nanopoet-no-cache"
     sys.dont_write_bytecode = True  # nothing is ever written into the learner's folder
+    sys.pycache_prefix = os.devnull  # and what stands there compiled may be an older answer
     module = importlib.import_module(f"exercises.{task.module}")
+    sys.pycache_prefix = None
     if not hasattr(module, task.function):
         raise AttributeError(
             f"{task.file} has no {task.function}; `nanopoet reset {task.name}` brings it back"
@@ -212,12 +213,15 @@ def serve_one(request: dict[str, Any]) -> Verdict:
 
 
 def serve(warm: bool) -> None:
-    """Answer requests until there are none. Ctrl-C is for the process that asks."""
+    """Answer requests until there are none. Ctrl-C is for the process that asks.
+
+    With `warm`, what any task may need is loaded once for all; without, one task begins sooner.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for module in modules():
-        load_checks(module)
     if warm:
-        importlib.import_module("torch._dynamo")  # what optimizers load, once for all
+        importlib.import_module("torch._dynamo")  # the first optimizer of a process asks for it
+        for module in modules():
+            load_checks(module)
     for line in sys.stdin:
         print(json.dumps(dataclasses.asdict(serve_one(json.loads(line)))), flush=True)
 
