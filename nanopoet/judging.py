@@ -90,7 +90,7 @@ def tampering(before: list[dict[str, int]]) -> str:
     for space, names in zip(WATCHED, before, strict=True):
         now = {name: id(value) for name, value in vars(space).items()}
         for name, identity in names.items():
-            # The first optimizer of a process loads torch._dynamo, which wraps torch.manual_seed.
+            # torch._dynamo, which torch.vmap loads, wraps torch.manual_seed.
             known = name.startswith("__") or name == "manual_seed"
             if now.get(name) != identity and not known:
                 return f"replaces {getattr(space, '__name__', space)}.{name}"
@@ -185,6 +185,26 @@ def judge_alone(request: dict[str, Any], verdict_file: Path, output_file: Path) 
 # --- In the process that serves ----------------------------------------------------------------
 
 
+class CompilerOnDemand(types.ModuleType):
+    """Stands in for torch._dynamo, which takes longer to load than most checks take.
+
+    Every torch optimizer loads it, only to ask that a function be left as it is. Whoever asks for
+    more gets the real one.
+    """
+
+    def disable(self, function: Any, *_: object, **__: object) -> Any:
+        return function
+
+    def graph_break(self) -> None:
+        """Nothing is being compiled, so there is nothing to break off."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name != "__path__":  # __path__: one of its parts is imported
+            raise AttributeError(name)
+        sys.modules.pop(self.__name__, None)
+        return getattr(importlib.import_module(self.__name__), name)
+
+
 def serve_one(request: dict[str, Any]) -> Verdict:
     """Fork, judge, wait no longer than allowed."""
     with tempfile.TemporaryDirectory() as folder:
@@ -219,7 +239,6 @@ def serve(warm: bool) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if warm:
-        importlib.import_module("torch._dynamo")  # the first optimizer of a process asks for it
         for module in modules():
             load_checks(module)
     for line in sys.stdin:
@@ -227,6 +246,7 @@ def serve(warm: bool) -> None:
 
 
 if __name__ == "__main__":
+    sys.modules["torch._dynamo"] = CompilerOnDemand("torch._dynamo")
     if sys.argv[1:2] == ["--one"]:
         judge_alone(json.loads(sys.argv[2]), Path(sys.argv[3]), Path(sys.argv[4]))
     serve(warm="--warm" in sys.argv)

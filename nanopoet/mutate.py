@@ -105,10 +105,9 @@ def mutants(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
                     if not isinstance(item, ast.AST):
                         continue
 
-                    def put_item(new: ast.AST | None, i: int = i, n: str = name) -> ast.AST:
+                    def put_item(new: ast.AST, i: int = i, n: str = name) -> ast.AST:
                         items = getattr(current, n)
-                        rest = [] if new is None else [new]
-                        return put(_with(current, **{n: [*items[:i], *rest, *items[i + 1 :]]}))
+                        return put(_with(current, **{n: [*items[:i], new, *items[i + 1 :]]}))
 
                     deletable = ast.Expr | ast.AugAssign
                     is_text = isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant)

@@ -7,7 +7,13 @@ from functools import cache
 from pathlib import Path
 
 MANIFEST = Path(__file__).with_name("tasks.toml")
-KINDS = ("write", "bug", "test", "predict", "given")
+WHAT_TO_DO = {  # by the kind of a task
+    "write": "Write it yourself",
+    "bug": "Find the bug",
+    "test": "Write a test",
+    "predict": "Predict",
+    "given": "Try it",
+}
 
 
 class TaskError(ValueError):
@@ -36,8 +42,8 @@ class Task:
         problems = []
         if self.name.count(".") != 1:
             problems.append("a task is named module.name")
-        if self.kind not in KINDS:
-            problems.append(f"kind {self.kind!r} is not one of {KINDS}")
+        if self.kind not in WHAT_TO_DO:
+            problems.append(f"kind {self.kind!r} is not one of {', '.join(WHAT_TO_DO)}")
         if len(self.hints) != 3 or not all(self.hints):
             problems.append("three hints, please")
         if problems:
@@ -70,15 +76,6 @@ def load_tasks() -> dict[str, Task]:
         if unknown := set(task.needs) - set(tasks):
             raise TaskError(f"{task.name} needs {sorted(unknown)}, which are no tasks")
     return dict(sorted(tasks.items(), key=lambda item: item[1].chapter))
-
-
-WHAT_TO_DO = {
-    "write": "Write it yourself",
-    "bug": "Find the bug",
-    "test": "Write a test",
-    "predict": "Predict",
-    "given": "Try it",
-}
 
 
 def task_markdown(tasks: list[Task]) -> str:

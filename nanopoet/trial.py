@@ -164,7 +164,8 @@ class Outcome:
 class Trial:
     """One answer on one set of inputs, all drawn from `seed`.
 
-    `collecting` goes on after a difference, to see what else the answer does.
+    `collecting` goes on after a difference, to see what else the answer does; for that, a few
+    examples of each property are enough.
     """
 
     answer: Answer
@@ -285,7 +286,7 @@ class Trial:
 
         def run(held: Callable[..., None]) -> None:
             settings = hypothesis.settings(
-                max_examples=examples,
+                max_examples=min(examples, 6) if self.collecting else examples,
                 deadline=None,
                 database=None,
                 phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink],
@@ -331,6 +332,8 @@ def recognize(task: str, answer: Answer, seed: int) -> Misconception | None:
         share = alike / max(len(wrong) + abs(len(ours) - len(theirs)), 1)
         if alike and (share > best_share or (share == best_share and best is None)):
             best, best_share = known, share
+        if best_share == 1:
+            break
     return best
 
 
@@ -338,7 +341,7 @@ def recognize(task: str, answer: Answer, seed: int) -> Misconception | None:
 
 
 def judge(task: str, answer: Answer, seed: int, file: str = "", named: bool = True) -> Verdict:
-    """Run a task's check on an answer, here and now; `nanopoet.sandbox` does it in safety.
+    """Run a task's check on an answer, here and now; `nanopoet.judging` does it with limits.
 
     With `named`, a wrong answer is compared with the known misconceptions.
     """

@@ -155,6 +155,28 @@ def test_a_process_of_its_own_where_forking_is_not_safe(tmp_path):
         assert alone.process is None
 
 
+@pytest.mark.parametrize("forks", [True, False])
+def test_an_optimizer_does_not_wait_for_the_compiler_and_who_needs_it_gets_it(tmp_path, forks):
+    body = f"""
+    import sys, torch
+    weight = torch.nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.AdamW([weight], lr=0.5, weight_decay=0.0)
+    weight.sum().backward()
+    optimizer.step()
+    assert torch.allclose(weight, torch.full((2,), 0.5)), weight
+    assert "torch._dynamo.config" not in sys.modules
+    assert torch.vmap(torch.neg)(weight).tolist() == (-weight).tolist()
+    import torch._dynamo.config
+    assert torch._dynamo.config.cache_size_limit > 0
+    {RIGHT}
+    """
+    text = "def first_line():\n" + textwrap.indent(textwrap.dedent(body), "    ")
+    (tmp_path / "welcome.py").write_text(text, encoding="utf-8")
+    with Sandbox(forks=forks, warm=False) as sandbox:
+        verdict = sandbox.judge(TASK, tmp_path, 0)
+    assert (verdict.status, verdict.symptom) == ("pass", "")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_children_of_an_answer_do_not_outlive_it(judge, tmp_path):
     body = f"""
