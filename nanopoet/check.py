@@ -77,7 +77,6 @@ def check_tasks(
         verdict = sandbox.judge(task.name, root, seed)
         if memory:
             memory.note(task, verdict, version)
-            memory.save()
         yield verdict
 
 
@@ -155,7 +154,7 @@ def check_command(
     """Check what was asked for; returns the exit code, 0 only if all of it passes."""
     folder = (root or exercises_dir()).resolve()
     if not folder.is_dir():
-        raise TaskError(f"{root} is not a folder with exercises")
+        raise TaskError(f"{folder} is not a folder with exercises")
     seed = new_seed() if seed is None else seed
     # JSON on standard output stands alone.
     console = Console(stderr=as_json == "-")

@@ -214,7 +214,8 @@ def check(
         Path | None, typer.Option(help="A folder like exercises/.", show_default="exercises")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Inputs as in another check.", show_default="new")
+        int | None,
+        typer.Option(min=0, max=2**32 - 1, help="Inputs as in another check.", show_default="new"),
     ] = None,
     as_json: Annotated[
         str | None, typer.Option("--json", metavar="FILE", help="Rows as JSON; - prints them.")
@@ -240,19 +241,26 @@ def check(
     )
 
 
-@command("nanopoet hint attention.attention\nnanopoet hint attention.attention --all")
+@command(
+    "nanopoet hint\nnanopoet hint attention.attention\nnanopoet hint attention.attention --all"
+)
 def hint(
-    task: Annotated[str, typer.Argument(help="A task, such as attention.causal_mask.")],
+    task: Annotated[
+        str | None, typer.Argument(help="A task; the next unsolved one if none is given.")
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All three at once.")] = False,
 ) -> None:
     """Show a hint for a task: a nudge, then the idea, then nearly there."""
     from rich.console import Console
 
-    from nanopoet.progress import show_hint
+    from nanopoet.progress import Memory, next_tasks, show_hint
     from nanopoet.tasks import find_tasks
 
-    for found in find_tasks([task])[:1]:
+    found = next(iter(find_tasks([task]) if task else next_tasks(Memory())), None)
+    if found:
         show_hint(found, everything, Console())
+    else:
+        typer.echo("all tasks pass")
 
 
 @command("nanopoet progress")

@@ -123,10 +123,10 @@ def judge_file(task: Task, root: Path, seed: int) -> Verdict:
     load_checks(task.module)
     hide_the_reference()
     before = snapshot()
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
     try:
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
         answer = load_answer(root, task)
         if not (changed := tampering(before)):
             verdict = judge(task.name, answer, seed, str(file))

@@ -34,11 +34,17 @@ class Memory:
     def __init__(self) -> None:
         self.root = exercises_dir()
         self.path = memory_folder() / "progress.json"
+        self.read()
+
+    def read(self) -> None:
         try:
             content = json.loads(self.path.read_text(encoding="utf-8"))
-            self.results: dict[str, dict[str, Any]] = dict(content["results"])
-            self.hints: dict[str, int] = dict(content["hints"])
-        except (OSError, ValueError, KeyError, TypeError):
+            self.results = {
+                task: {"version": result["version"], "status": result["status"]}
+                for task, result in content["results"].items()
+            }
+            self.hints = {task: int(shown) for task, shown in content["hints"].items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             self.results, self.hints = {}, {}  # none yet, or damaged: begin anew
 
     def version(self, task: Task) -> str:
@@ -54,10 +60,17 @@ class Memory:
         return result.get("status", "") if result.get("version") == self.version(task) else ""
 
     def note(self, task: Task, verdict: Verdict, version: str) -> None:
+        """Keep a verdict. `hint` and other checks write here, too: theirs is read first."""
+        self.read()
         self.results[task.name] = {"version": version, "status": verdict.status}
+        self.save()
+
+    def note_hint(self, task: Task, shown: int) -> None:
+        self.read()
+        self.hints[task.name] = shown
+        self.save()
 
     def save(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         content = {"results": self.results, "hints": self.hints}
         write_atomically(self.path, json.dumps(content, indent=1))
 
@@ -76,8 +89,7 @@ def show_hint(task: Task, everything: bool, console: Console) -> None:
         console.print(f"  {number}  {hint}", markup=False, highlight=False)
     if shown < 3:
         console.print(f"  the next one: nanopoet hint {task.name}", style="dim", highlight=False)
-    memory.hints[task.name] = shown
-    memory.save()
+    memory.note_hint(task, shown)
 
 
 def show_progress(console: Console) -> None:
@@ -154,7 +166,6 @@ def reset_file(module: str) -> Path:
 def back_up(path: Path, source: str) -> Path:
     """Keep a copy under .nanopoet/backup, with the time in its name."""
     folder = memory_folder() / "backup"
-    folder.mkdir(parents=True, exist_ok=True)
     stamp = time.strftime("%Y%m%d-%H%M%S")
     backup = folder / f"{path.stem}-{stamp}.py"
     number = 1

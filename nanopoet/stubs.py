@@ -83,7 +83,6 @@ def stub_file(module: str) -> str:
 
 def main() -> None:
     folder = exercises_dir()
-    folder.mkdir(parents=True, exist_ok=True)
     for module in modules():
         write_atomically(folder / f"{module}.py", stub_file(module))
         print(folder / f"{module}.py")

@@ -123,6 +123,27 @@ def test_json_and_junit(nanopoet, exercises, tmp_path):
     assert [row["status"] for row in json.loads(done.out)] == ["pass", "fail"]
 
 
+def test_a_report_makes_its_folder_and_a_failed_one_leaves_nothing(nanopoet, exercises, tmp_path):
+    report = tmp_path / "reports" / "ci" / "rows.xml"
+    assert nanopoet("check", "welcome", "--junit", report).code == 0
+    assert report.is_file()
+    before = sorted(tmp_path.rglob("*"))
+    done = nanopoet("check", "welcome", "--json", report.parent)
+    assert (done.code, str(report.parent) in done.err.replace("\n", "")) == (1, True)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_seed_that_no_generator_takes_is_refused(nanopoet, exercises):
+    assert nanopoet("check", "welcome", "--seed", 2**32 - 1).code == 0
+    assert nanopoet("check", "welcome", "--seed", 2**32).code == 2
+
+
+def test_a_folder_that_is_not_there_is_named(nanopoet, monkeypatch, tmp_path):
+    monkeypatch.setenv("NANOPOET_EXERCISES", str(tmp_path / "nowhere"))
+    done = nanopoet("check")
+    assert (done.code, str(tmp_path / "nowhere") in done.err.replace("\n", "")) == (1, True)
+
+
 def test_another_folder_leaves_the_memory_alone(nanopoet, exercises, tmp_path):
     done = nanopoet("check", "attention.causal_mask", "--root", SOLUTIONS)
     assert done.code == 0
@@ -159,6 +180,19 @@ def test_hints_come_one_at_a_time(nanopoet, exercises):
     assert "3 " in nanopoet("hint", "causal_mask", "--all").out
 
 
+def test_without_a_name_the_hint_is_for_the_next_unsolved_task(nanopoet, exercises):
+    nanopoet("check", "welcome")
+    assert nanopoet("hint").out.startswith(list(load_tasks())[1])
+
+
+def test_two_commands_at_once_keep_what_the_other_noted(nanopoet, exercises):
+    watching = Memory()
+    (task,) = find_tasks(["attention.attention"])
+    nanopoet("hint", task.name)
+    watching.note(task, Verdict(task.name, "fail"), watching.version(task))
+    assert (Memory().hints[task.name], Memory().status(task)) == (1, "fail")
+
+
 def test_progress_lists_every_task_and_the_next_one(nanopoet, exercises):
     nanopoet("check", "welcome")
     out = nanopoet("progress").out
@@ -168,11 +202,16 @@ def test_progress_lists_every_task_and_the_next_one(nanopoet, exercises):
     assert f"next: nanopoet check {list(load_tasks())[1]}" in out
 
 
-@pytest.mark.parametrize("damage", ["", "[]", '{"results": 3}', "{"])
+@pytest.mark.parametrize(
+    "damage",
+    ["", "[]", '{"results": 3}', "{", '{"results": {"welcome.first_line": 3}, "hints": {}}']
+    + ['{"results": {}, "hints": {"welcome.first_line": "two"}}'],
+)
 def test_a_lost_or_damaged_memory_harms_nothing(nanopoet, exercises, tmp_path, damage):
     nanopoet("check", "welcome")
     (tmp_path / "memory" / "progress.json").write_text(damage)
     assert nanopoet("progress").code == 0
+    assert nanopoet("hint", "welcome").code == 0
     assert nanopoet("check", "welcome").code == 0
     assert "✓ welcome.first_line" in nanopoet("progress").out
 
