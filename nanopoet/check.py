@@ -28,40 +28,36 @@ def new_seed() -> int:
 
 def print_verdict(verdict: Verdict, console: Console, root: Path, verbose: bool = False) -> None:
     """At most twelve lines: what, where, expected and got, why, what it looks like, what next."""
-    colour = COLOURS[verdict.status]
-    head = Text(f"{MARKS[verdict.status]} {verdict.task}", style=f"bold {colour}")
+
+    def row(label: str, text: str, style: str = "") -> None:
+        if text:
+            lines = text.strip().replace("\n", "\n" + 13 * " ")
+            console.print(Text(f"  {label:11}").append(lines, style=style), soft_wrap=True)
+
+    head = Text(f"{MARKS[verdict.status]} {verdict.task}", style=f"bold {COLOURS[verdict.status]}")
     if verdict.status == "pass":
         console.print(head.append(f"  {verdict.seconds:.1f} s", style="not bold dim"))
+        row("printed", verdict.printed if verbose else "", "dim")
         return
-    head.append(f"  {verdict.symptom}", style="default not bold")
-    console.print(head, soft_wrap=True)
-    if verdict.file:
-        place = f"{verdict.file}:{verdict.line}" if verdict.line else verdict.file
-        link = f"dim link file://{verdict.file}"
-        console.print(Text("  in         ").append(place, style=link), soft_wrap=True)
-    for label, text in (
-        ("expected", verdict.expected),
-        ("got", verdict.got),
-        ("why", verdict.why),
-        (
-            "looks like",
-            f"{verdict.misconception}. {verdict.explanation}" if verdict.misconception else "",
-        ),
-    ):
-        if text:
-            console.print(Text(f"  {label:11}{text}"), soft_wrap=True)
-    if verbose and verdict.trace:
-        console.print(Text(verdict.trace.rstrip(), style="dim"), soft_wrap=True)
+    console.print(head.append(f"  {verdict.symptom}", style="default not bold"), soft_wrap=True)
+    place = f"{verdict.file}:{verdict.line}" if verdict.line else verdict.file
+    row("in", place, f"dim link file://{verdict.file}")
+    row("expected", verdict.expected)
+    row("got", verdict.got)
+    row("why", verdict.why)
+    if verdict.misconception:
+        row("looks like", f"{verdict.misconception}. {verdict.explanation}")
+    more = {"traceback": verdict.trace, "printed": verdict.printed}
+    for label, text in more.items():
+        row(label, text if verbose else "", "dim")
     again = f"nanopoet check {verdict.task}"
     if root != exercises_dir():
         again += f" --root {root}"
     if verdict.status in ("fail", "error"):
         again += f" --seed {verdict.seed}"
-    more = " · -v shows the traceback" if verdict.trace and not verbose else ""
-    console.print(
-        Text(f"  next       nanopoet hint {verdict.task} · {again}{more}", style="dim"),
-        soft_wrap=True,
-    )
+    if not verbose and any(more.values()):
+        again += f" · -v: {' and '.join(label for label, text in more.items() if text)}"
+    row("next", f"nanopoet hint {verdict.task} · {again}", "dim")
 
 
 def check_tasks(

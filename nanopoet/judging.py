@@ -6,8 +6,8 @@ clean state and can spoil nothing but its own. (Only Linux forks safely with PyT
 elsewhere each request takes a process of its own.)
 
 Around an answer: time, memory and output are limited; the reference, the solutions and the checks
-cannot be imported; what it prints is thrown away; what it changes in PyTorch, NumPy or Python is
-noticed. The verdict is written to a file that only the judging process knows.
+cannot be imported; what it prints is no part of the verdict; what it changes in PyTorch, NumPy or
+Python is noticed. The verdict is written to a file that only the judging process knows.
 """
 
 import builtins
@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nanopoet.sandbox import conclude
+from nanopoet.sandbox import conclude, output_of
 from nanopoet.tasks import Task, load_tasks, modules
 from nanopoet.trial import in_words, judge, load_checks
 from nanopoet.verdict import Verdict, line_of
@@ -154,12 +154,14 @@ def limit_memory(more: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-def judge_alone(request: dict[str, Any], verdict_file: Path, output_file: Path) -> None:
+def judge_alone(request: dict[str, Any], verdict_file: Path) -> None:
     """Judge one request with limits, and leave the verdict in a file. Never returns."""
+    output_file = output_of(verdict_file)
     output = os.open(output_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     nothing = os.open(os.devnull, os.O_RDONLY)
     for stream, target in ((0, nothing), (1, output), (2, output)):
         os.dup2(target, stream)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a full file is an OSError, not a death
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -215,7 +217,7 @@ def serve_one(request: dict[str, Any]) -> Verdict:
         if child == 0:
             try:
                 os.setpgid(0, 0)
-                judge_alone(request, verdict_file, Path(folder) / "output")
+                judge_alone(request, verdict_file)
             finally:
                 os._exit(70)
         status = None
@@ -248,5 +250,5 @@ def serve(warm: bool) -> None:
 if __name__ == "__main__":
     sys.modules["torch._dynamo"] = CompilerOnDemand("torch._dynamo")
     if sys.argv[1:2] == ["--one"]:
-        judge_alone(json.loads(sys.argv[2]), Path(sys.argv[3]), Path(sys.argv[4]))
+        judge_alone(json.loads(sys.argv[2]), Path(sys.argv[3]))
     serve(warm="--warm" in sys.argv)

@@ -21,6 +21,7 @@ from nanopoet.verdict import ROOT, Verdict, line_of
 SECONDS = 15.0  # of wall time for one task; most need a tenth of one
 MEMORY = 2 * 2**30  # bytes more than the judging process has at its start
 LOADING = 30.0  # seconds more for a process that has PyTorch to load
+PRINTED = 1000  # bytes of what an answer prints are kept
 FORKS = sys.platform == "linux"
 
 
@@ -37,6 +38,11 @@ def died(status: int) -> str:
     return "ended the process before it was judged; a function returns instead"
 
 
+def output_of(verdict_file: Path) -> Path:
+    """Where goes what an answer prints."""
+    return verdict_file.with_name("output")
+
+
 def conclude(request: dict[str, Any], verdict_file: Path, status: int | None) -> Verdict:
     """The verdict that was left, or why there is none. `status` is None after too long a time."""
     file = Path(request["root"]) / load_tasks()[request["task"]].file
@@ -47,6 +53,9 @@ def conclude(request: dict[str, Any], verdict_file: Path, status: int | None) ->
         verdict = Verdict(request["task"], "timeout", symptom, file=str(file))
     else:
         verdict = Verdict(request["task"], "error", died(status), file=str(file))
+    if output_of(verdict_file).is_file():
+        with output_of(verdict_file).open("rb") as output:
+            verdict.printed = output.read(PRINTED).decode(errors="replace")
     verdict.seed = request["seed"]
     verdict.line = verdict.line or line_of(file, load_tasks()[request["task"]])
     return verdict
@@ -56,9 +65,8 @@ def serve_one_without_fork(request: dict[str, Any]) -> Verdict:
     """A process for this request alone."""
     with tempfile.TemporaryDirectory() as folder:
         verdict_file = Path(folder) / secrets.token_hex(16)
-        arguments = [json.dumps(request), str(verdict_file), str(Path(folder) / "output")]
         process = subprocess.Popen(
-            [sys.executable, "-m", "nanopoet.judging", "--one", *arguments],
+            [sys.executable, "-m", "nanopoet.judging", "--one", json.dumps(request), verdict_file],
             stdin=subprocess.DEVNULL,
             cwd=ROOT,
             start_new_session=True,

@@ -7,8 +7,10 @@ an answer fails, the check runs again on each of them: if one fails with the sam
 verdict names it.
 """
 
+import contextlib
 import copy
 import importlib.util
+import os
 import random
 import sys
 import traceback
@@ -322,7 +324,13 @@ def recognize(task: str, answer: Answer, seed: int) -> Misconception | None:
     """The misconception that goes wrong as this answer does.
 
     Of all comparisons that either gets wrong, half or more must have the same result in both.
+    Nothing of what is printed meanwhile is shown.
     """
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+        return _recognize(task, answer, seed)
+
+
+def _recognize(task: str, answer: Answer, seed: int) -> Misconception | None:
     ours, best, best_share = collect(task, answer, seed), None, 0.5
     for known in MISCONCEPTIONS.get(task, []):
         theirs = collect_known(task, known.name, seed)

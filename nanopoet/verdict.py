@@ -26,6 +26,7 @@ class Verdict:
     file: str = ""
     line: int = 0
     trace: str = ""
+    printed: str = ""  # the beginning of what the answer printed
     images: tuple[list, list] | None = None
 
 

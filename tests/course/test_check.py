@@ -171,6 +171,17 @@ def test_v_shows_the_traceback_of_an_error(nanopoet, exercises):
     assert "return unknown_name" in long.out
 
 
+def test_v_shows_what_was_printed(nanopoet, exercises):
+    answer(exercises, WRONG.replace("return", 'print("size", T)\n    return'))
+    short = nanopoet("check", "causal_mask")
+    assert "size " not in short.out
+    assert "· -v: printed" in short.out
+    assert len(short.out.splitlines()) <= 12
+    assert "  printed    size " in nanopoet("check", "causal_mask", "-v").out
+    answer(exercises, RIGHT.replace("return", 'print("size", T)\n    return'))
+    assert "  printed    size " in nanopoet("check", "causal_mask", "-v").out
+
+
 def test_hints_come_one_at_a_time(nanopoet, exercises):
     (task,) = find_tasks(["attention.attention"])
     for shown in (1, 2, 3, 3):
@@ -204,8 +215,14 @@ def test_progress_lists_every_task_and_the_next_one(nanopoet, exercises):
 
 @pytest.mark.parametrize(
     "damage",
-    ["", "[]", '{"results": 3}', "{", '{"results": {"welcome.first_line": 3}, "hints": {}}']
-    + ['{"results": {}, "hints": {"welcome.first_line": "two"}}'],
+    [
+        "",
+        "[]",
+        "{",
+        '{"results": 3}',
+        '{"results": {"welcome.first_line": 3}, "hints": {}}',
+        '{"results": {}, "hints": {"welcome.first_line": "two"}}',
+    ],
 )
 def test_a_lost_or_damaged_memory_harms_nothing(nanopoet, exercises, tmp_path, damage):
     nanopoet("check", "welcome")

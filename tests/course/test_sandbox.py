@@ -77,6 +77,14 @@ def test_misbehaviour_gets_a_message_and_never_a_pass(judge, status, said, body)
     assert verdict.status == status
 
 
+def test_what_an_answer_prints_is_kept_for_whoever_is_looking_for_a_bug(judge):
+    assert judge(f'print("平仄")\n{RIGHT}').printed == "平仄\n"
+    assert judge(f'import os\nos.write(2, b"x" * 9999)\n{RIGHT}').printed == "x" * 1000
+    assert judge('print("before")\nwhile True: pass').printed == "before\n"
+    # The misconceptions that it is compared with print the line, too. That is not shown.
+    assert judge('print("once")\nreturn "明月"').printed == "once\n"
+
+
 def test_a_result_of_another_kind_is_a_failure_that_says_so(sandbox, tmp_path):
     text = "def random_windows(*_):\n    return 1, 2\n"
     (tmp_path / "training.py").write_text(text, encoding="utf-8")
