@@ -56,7 +56,7 @@ def print_verdict(verdict: Verdict, console: Console, root: Path, verbose: bool 
     if verdict.status in ("fail", "error"):
         again += f" --seed {verdict.seed}"
     if not verbose and any(more.values()):
-        again += f" · -v: {' and '.join(label for label, text in more.items() if text)}"
+        again += f" · -v adds: {' and '.join(label for label, text in more.items() if text)}"
     row("next", f"nanopoet hint {verdict.task} · {again}", "dim")
 
 
@@ -162,7 +162,7 @@ def check_command(
         tasks = find_tasks(names) if names else list(load_tasks().values())
     verdicts: list[Verdict] = []
     with (
-        Sandbox(warm=one_by_one or len(tasks) > 1) as sandbox,
+        Sandbox() as sandbox,
         tqdm(total=len(tasks), disable=True if one_by_one else None, leave=False) as bar,
     ):
         for verdict in check_tasks(tasks, folder, seed, sandbox, memory):

@@ -33,7 +33,7 @@ import numpy as np
 import torch
 
 from nanopoet.sandbox import conclude, output_of
-from nanopoet.tasks import Task, load_tasks, modules
+from nanopoet.tasks import Task, load_tasks
 from nanopoet.trial import in_words, judge, load_checks
 from nanopoet.verdict import Verdict, line_of
 
@@ -234,21 +234,17 @@ def serve_one(request: dict[str, Any]) -> Verdict:
         return conclude(request, verdict_file, status)
 
 
-def serve(warm: bool) -> None:
-    """Answer requests until there are none. Ctrl-C is for the process that asks.
-
-    With `warm`, what any task may need is loaded once for all; without, one task begins sooner.
-    """
+def serve() -> None:
+    """Answer requests until there are none. Ctrl-C is for the process that asks."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if warm:
-        for module in modules():
-            load_checks(module)
     for line in sys.stdin:
-        print(json.dumps(dataclasses.asdict(serve_one(json.loads(line)))), flush=True)
+        request = json.loads(line)
+        load_checks(load_tasks()[request["task"]].module)  # here: each answer then finds them
+        print(json.dumps(dataclasses.asdict(serve_one(request))), flush=True)
 
 
 if __name__ == "__main__":
     sys.modules["torch._dynamo"] = CompilerOnDemand("torch._dynamo")
     if sys.argv[1:2] == ["--one"]:
         judge_alone(json.loads(sys.argv[2]), Path(sys.argv[3]))
-    serve(warm="--warm" in sys.argv)
+    serve()

@@ -82,7 +82,7 @@ def serve_one_without_fork(request: dict[str, Any]) -> Verdict:
 
 
 class Sandbox:
-    """A process that judges answers; use it in a `with` statement. `warm` is for many of them.
+    """A process that judges answers; use it in a `with` statement.
 
     >>> with Sandbox() as sandbox:
     ...     sandbox.judge("welcome.first_line", ROOT / "solutions", seed=0).status
@@ -93,11 +93,10 @@ class Sandbox:
         self,
         seconds: float = SECONDS,
         memory: int = MEMORY,
-        warm: bool = True,
         forks: bool = FORKS,
     ) -> None:
         self.limits = {"seconds": seconds, "memory": memory}
-        self.warm, self.forks = warm, forks
+        self.forks = forks
         self.process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> "Sandbox":
@@ -124,7 +123,7 @@ class Sandbox:
         """Hand a request to the process that serves, which is started for the first one."""
         if self.process is None:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "nanopoet.judging", *["--warm"] * self.warm],
+                [sys.executable, "-m", "nanopoet.judging"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

@@ -175,7 +175,7 @@ def test_v_shows_what_was_printed(nanopoet, exercises):
     answer(exercises, WRONG.replace("return", 'print("size", T)\n    return'))
     short = nanopoet("check", "causal_mask")
     assert "size " not in short.out
-    assert "· -v: printed" in short.out
+    assert "· -v adds: printed" in short.out
     assert len(short.out.splitlines()) <= 12
     assert "  printed    size " in nanopoet("check", "causal_mask", "-v").out
     answer(exercises, RIGHT.replace("return", 'print("size", T)\n    return'))

@@ -180,7 +180,7 @@ def test_an_optimizer_does_not_wait_for_the_compiler_and_who_needs_it_gets_it(tm
     """
     text = "def first_line():\n" + textwrap.indent(textwrap.dedent(body), "    ")
     (tmp_path / "welcome.py").write_text(text, encoding="utf-8")
-    with Sandbox(forks=forks, warm=False) as sandbox:
+    with Sandbox(forks=forks) as sandbox:
         verdict = sandbox.judge(TASK, tmp_path, 0)
     assert (verdict.status, verdict.symptom) == ("pass", "")
 
