@@ -5,10 +5,12 @@ that do not.
 """
 
 import ast
+import dataclasses
 import importlib
 import re
 import types
 
+import numpy as np
 import pytest
 import torch
 
@@ -104,6 +106,48 @@ def test_a_task_has_three_misconceptions_or_more_each_explained(task):
 def test_other_wrong_answers_fail_too(task):
     for wrong in (lambda *a, **k: None, lambda *a, **k: 0, lambda *a, **k: a[0] if a else ""):
         assert judge(task.name, wrong, seed=1, named=False).status in ("fail", "error")
+
+
+def one_percent_off(value, changed):
+    """A result with every float in it a little more than 1% too large; `changed` counts them."""
+    if isinstance(value, torch.nn.Parameter | bool):
+        return value
+    if isinstance(value, torch.Tensor | np.ndarray):
+        floats = torch.is_tensor(value) and value.is_floating_point()
+        floats = floats or (isinstance(value, np.ndarray) and value.dtype.kind == "f")
+        changed.extend([1] * floats)
+        return value * 1.0102 if floats else value  # some predictions need be right to 1% only
+    if isinstance(value, float):
+        changed.append(1)
+        return value * 1.0102
+    if isinstance(value, dict):
+        return {key: one_percent_off(item, changed) for key, item in value.items()}
+    if dataclasses.is_dataclass(value):
+        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        return dataclasses.replace(value, **one_percent_off(fields, changed))
+    if isinstance(value, list | tuple):
+        items = [one_percent_off(item, changed) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    if isinstance(value, types.GeneratorType):
+        return (one_percent_off(item, changed) for item in value)
+    return value
+
+
+@every_task
+def test_an_error_of_one_percent_is_refused(task):
+    """And what has no floats in it passes as it is, wrapped or not."""
+    right, changed = solution_of(task), []
+
+    def wrapped(function):
+        return lambda *args, **options: one_percent_off(function(*args, **options), changed)
+
+    if task.method:
+        method = wrapped(getattr(right, task.method))
+        answer = type(right.__name__, (right,), {task.method: method})
+    else:
+        answer = wrapped(right)
+    verdict = judge(task.name, answer, seed=1, named=False)
+    assert verdict.status == ("fail" if changed else "pass"), verdict
 
 
 # --- The manifest, and what is in the folders ---------------------------------------------------
