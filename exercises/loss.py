@@ -55,8 +55,9 @@ def token_losses(logits: Tensor, targets: Tensor) -> Tensor:
     """The surprise at each target: -ln of the probability that it was given.
 
     `logits` (..., V) are floats of any size, `targets` (...) are ids from 0 to V - 1 (int64). The
-    answer has the shape of `targets`. There may be any number of axes before the last, also none:
-    logits (V,) and one target () give one loss ().
+    answer has the shape of `targets` and the dtype of `logits`, and gradients flow through it.
+    There may be any number of axes before the last, also none: logits (V,) and one target () give
+    one loss ().
 
     >>> losses = token_losses(torch.zeros(2, 3, 4), torch.tensor([[0, 1, 2], [3, 0, 1]]))
     >>> losses.shape, round(losses[0, 0].item(), 4)  # ln 4
@@ -69,7 +70,8 @@ def token_losses(logits: Tensor, targets: Tensor) -> Tensor:
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """Cross-entropy (交叉熵): the mean surprise over all targets, a tensor without axes.
 
-    `logits` (..., V) and `targets` (...) are as in `token_losses`.
+    `logits` (..., V) and `targets` (...) are as in `token_losses`. The answer has the dtype of
+    `logits`, and gradients flow through it.
 
     >>> round(cross_entropy(torch.zeros(2, 3, 4), torch.zeros(2, 3, dtype=torch.long)).item(), 4)
     1.3863
@@ -83,7 +85,7 @@ def cross_entropy_grad(logits: Tensor, targets: Tensor) -> Tensor:
 
     `logits` (..., V) are floats of any size and need no gradient, `targets` (...) are ids (int64).
     The answer has the shape and the dtype of `logits`. There is a short formula; to ask autograd
-    is right, too. `logits` stay as they are.
+    is right, too. `logits` stay as they are, and want no gradient afterwards.
 
     >>> grad = cross_entropy_grad(torch.tensor([[2.0, 1.0, 0.0]]), torch.tensor([1]))
     >>> [round(x, 3) for x in grad[0].tolist()]
@@ -98,7 +100,8 @@ def masked_cross_entropy(logits: Tensor, targets: Tensor, mask: Tensor | None = 
 
     `logits` (..., V) and `targets` (...) are as in `token_losses`. `mask` has the shape of
     `targets`. Where it is True (or 1.0) the target counts, where it is False (or 0.0) it does not.
-    It is boolean, or float of the dtype of the logits. None means that all count.
+    It is boolean, or float of the dtype of the logits. None means that all count. The answer has
+    the dtype of `logits`, and gradients flow through it.
 
     With nothing to count the answer is 0, and after `backward()` the gradient is 0: no NaN, no
     error. All targets are ids from 0 to V - 1, also those that do not count: you need not look

@@ -161,7 +161,8 @@ def row_fields(ids: Iterable[int]) -> dict[str, list[int]]:
     """The four fields (字段) of a framed row, as lists of ids.
 
     A field's marker is a key of `FIELD_OF`; the field is the text from there to the next marker.
-    A model may have written the row, so do not rely on its form:
+    `ids` may be a generator, which can be read only once. A model may have written the row, so do
+    not rely on its form:
 
     - A field that is missing, or has no text, is an empty list. All four are always in the result.
     - Ids from `N_ATOMS` on are text. So is `UNK_ID`: it stands for a rare character. No other atom
@@ -246,11 +247,13 @@ def padding_changes_loss(loss_fn: Callable[[Tensor, Tensor, Tensor], Tensor]) ->
     """A test for a loss: True if more padding in a batch changes what it says, otherwise False.
 
     `loss_fn(logits, targets, mask)` takes logits (B, T, V), targets (B, T) and a boolean mask
-    (B, T), and returns one number as a tensor. Padding adds places at the end of every row: T
-    grows, the target there is `PAD_ID`, the mask is False, and the logits may be anything.
+    (B, T), and returns one number as a tensor. A batch has several rows. Padding adds places at the
+    end of every row: T grows, the target there is `PAD_ID`, the mask is False, and the logits may
+    be anything, not only 0.
 
     You are not asked whether the loss is a good one, only whether padding changes it. Some losses
-    compute in float32. A difference of less than one part in 10,000 is rounding and no change.
+    compute in float32, and some are small numbers. A difference of less than one part in 10,000 of
+    the loss is rounding and no change.
 
     >>> padding_changes_loss(lambda logits, targets, mask: mask.float().mean())
     True

@@ -111,9 +111,9 @@ def estimate_loss(model: nn.Module, batches: Iterable[Batch], loss_fn: LossFn) -
     of them weighs more. `batches` can be gone through once.
 
     The model is measured in evaluation mode, and no graph for gradients is built. Afterwards the
-    mode is the one there was before (train or eval), even if `loss_fn` raises an error. Gradients,
-    and whether PyTorch records them, are left alone, too. When no target counts at all, raise
-    ValueError.
+    mode is the one there was before (train or eval), even if `loss_fn` raises an error. Left alone,
+    too: gradients, whether PyTorch records them, and its random numbers. When no target counts at
+    all, raise ValueError.
 
     >>> zeros = nn.Embedding.from_pretrained(torch.zeros(3, 3))
     >>> batch = Batch(torch.tensor([[0, 1]]), torch.tensor([[1, 2]]))
@@ -377,7 +377,8 @@ def leaks_gradients(step_fn: Callable[..., tuple[float, float]]) -> bool:
     ...     loss.backward()
     ...     for optimizer in optimizers:
     ...         optimizer.step()
-    ...     return loss.item(), 1.0
+    ...     norm = nn.utils.clip_grad_norm_(model.parameters(), math.inf)
+    ...     return loss.item(), norm.item()
     >>> leaks_gradients(never_forgets)
     True
     """

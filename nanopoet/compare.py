@@ -7,6 +7,7 @@ right result in another form is right: a tuple for a list, a tensor of one numbe
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -121,7 +122,7 @@ def compare_values(where: str, expected: Any, got: Any, rtol: float, atol: float
     elif isinstance(expected, int | float | np.number):
         if isinstance(got, Tensor) and got.numel() == 1:
             got = got.item()
-        if isinstance(got, bool) or not isinstance(got, int | float | np.number):
+        if isinstance(got, bool) or not isinstance(got, Real):
             raise Difference(
                 f"{where} is of type {type(got).__name__}", shorten(expected), shorten(got)
             )

@@ -34,10 +34,11 @@ import torch
 
 from nanopoet.sandbox import conclude, output_of
 from nanopoet.tasks import Task, load_tasks
-from nanopoet.trial import in_words, judge, load_checks
+from nanopoet.trial import in_words, judge, load_checks, name_misconception
 from nanopoet.verdict import Verdict, line_of
 
 OUTPUT = 2**16  # bytes that may be printed
+NAMING = 1.5  # seconds of computing to find a wrong answer's name: nobody waits longer
 
 OWN_ROOTS = ("nanopoet", "nanopoet_ref", "solutions", "tests")
 
@@ -113,13 +114,16 @@ def load_answer(root: Path, task: Task) -> Any:
     return getattr(module, task.function)
 
 
-def judge_file(task: Task, root: Path, seed: int) -> Verdict:
-    """Load an answer and judge it, in this process, which is not to be used afterwards."""
+def judge_file(task: Task, root: Path, seed: int) -> tuple[Verdict, Any]:
+    """Load an answer and judge it, in this process, which is not to be used afterwards.
+
+    Returns the verdict, and the answer if its results may be looked at further.
+    """
     file = root / task.file
     failed = Verdict(task.name, "error", seed=seed, file=str(file), line=line_of(file, task))
     if not file.is_file():
         failed.symptom = f"there is no {file}"
-        return failed
+        return failed, None
     load_checks(task.module)
     hide_the_reference()
     before = snapshot()
@@ -134,16 +138,16 @@ def judge_file(task: Task, root: Path, seed: int) -> Verdict:
             changed = tampering(before)
     except SyntaxError as error:
         failed.symptom, failed.line = f"syntax error: {error.msg}", error.lineno or 0
-        return failed
+        return failed, None
     except (Exception, SystemExit, KeyboardInterrupt) as error:
         # Not judged: the file could not be loaded, or left while it was being checked.
         failed.symptom = in_words(error)
         failed.trace = traceback.format_exc(limit=-8)
-        return failed
+        return failed, None
     if changed:
         failed.symptom = f"{changed}, which other code relies on"
-        return failed
-    return verdict
+        return failed, None
+    return verdict, answer
 
 
 def limit_memory(more: int) -> None:
@@ -155,8 +159,11 @@ def limit_memory(more: int) -> None:
 
 
 def judge_alone(request: dict[str, Any], verdict_file: Path) -> None:
-    """Judge one request with limits, and leave the verdict in a file. Never returns."""
-    output_file = output_of(verdict_file)
+    """Judge one request with limits, and leave the verdict in a file. Never returns.
+
+    A wrong answer's verdict is left first without a name, then with it: finding one takes longer.
+    """
+    output_file, draft = output_of(verdict_file), verdict_file.with_suffix(".draft")
     output = os.open(output_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     nothing = os.open(os.devnull, os.O_RDONLY)
     for stream, target in ((0, nothing), (1, output), (2, output)):
@@ -168,19 +175,25 @@ def judge_alone(request: dict[str, Any], verdict_file: Path) -> None:
     limit_memory(request["memory"])
     torch.set_num_threads(1)
     task = load_tasks()[request["task"]]
+
+    def leave(verdict: Verdict) -> None:
+        draft.write_text(json.dumps(dataclasses.asdict(verdict)), encoding="utf-8")
+        draft.replace(verdict_file)
+
     with tempfile.TemporaryDirectory() as scratch:
         os.chdir(scratch)
-        verdict = judge_file(task, Path(request["root"]), request["seed"])
+        verdict, answer = judge_file(task, Path(request["root"]), request["seed"])
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+        printed = output_file.stat().st_size
+        if printed > OUTPUT:
+            symptom = f"prints {printed:,} bytes or more: remove what prints"
+            verdict = Verdict(task.name, "error", symptom, file=verdict.file, line=verdict.line)
+        elif answer is not None:
+            leave(verdict)
+            name_misconception(verdict, answer, NAMING)
+        leave(verdict)
         os.chdir("/")
-    with contextlib.suppress(OSError):
-        sys.stdout.flush()
-    printed = output_file.stat().st_size
-    if printed > OUTPUT:
-        verdict = Verdict(
-            task.name, "error", seed=request["seed"], file=verdict.file, line=verdict.line
-        )
-        verdict.symptom = f"prints {printed:,} bytes or more: remove what prints"
-    verdict_file.write_text(json.dumps(dataclasses.asdict(verdict)), encoding="utf-8")
     os._exit(0)
 
 

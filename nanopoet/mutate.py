@@ -163,10 +163,7 @@ def killed(task: Task, tree: ast.Module, seeds: tuple[int, ...] = (1, 2)) -> boo
                 module = types.ModuleType(f"mutant_of_{task.module}")
                 sys.modules[module.__name__] = module  # dataclasses look their module up
                 exec(compile(tree, f"mutant of {task.file}", "exec"), module.__dict__)
-                if (
-                    judge(task.name, getattr(module, task.function), seed, named=False).status
-                    != "pass"
-                ):
+                if judge(task.name, getattr(module, task.function), seed).status != "pass":
                     return True
             except Exception:
                 return True

@@ -44,9 +44,12 @@ def output_of(verdict_file: Path) -> Path:
 
 
 def conclude(request: dict[str, Any], verdict_file: Path, status: int | None) -> Verdict:
-    """The verdict that was left, or why there is none. `status` is None after too long a time."""
+    """The verdict that was left, or why there is none. `status` is None after too long a time.
+
+    One that was left counts, even if the search for a name was cut short.
+    """
     file = Path(request["root"]) / load_tasks()[request["task"]].file
-    if status is not None and verdict_file.is_file():
+    if verdict_file.is_file():
         verdict = Verdict(**json.loads(verdict_file.read_text(encoding="utf-8")))
     elif status is None:
         symptom = f"takes longer than {request['seconds']:g} s: does a loop never end?"

@@ -10,13 +10,14 @@ verdict names it.
 import contextlib
 import copy
 import importlib.util
+import math
 import os
 import random
 import sys
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -167,13 +168,15 @@ class Trial:
     """One answer on one set of inputs, all drawn from `seed`.
 
     `collecting` goes on after a difference, to see what else the answer does; for that, a few
-    examples of each property are enough.
+    examples of each property are enough. `on_outcome` is told of every outcome.
     """
 
     answer: Answer
     reference: Answer
     seed: int
     collecting: bool = False
+    on_outcome: Callable[[Outcome], None] | None = None
+    expected: dict[int, dict[str, Any]] = field(default_factory=dict)  # by comparison
     outcomes: list[Outcome] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -190,6 +193,8 @@ class Trial:
 
     def _note(self, difference: Difference | None, result: Any) -> None:
         self.outcomes.append(Outcome(difference is None, result))
+        if self.on_outcome:
+            self.on_outcome(self.outcomes[-1])
         if difference is not None and not self.collecting:
             raise difference
 
@@ -239,7 +244,10 @@ class Trial:
     def _compare(
         self, use: Callable[[Answer], dict[str, Any]], why: str, rtol: float, atol: float
     ) -> dict[str, Any]:
-        expected = use(self.reference)
+        place = len(self.outcomes)
+        if place not in self.expected:
+            self.expected[place] = use(self.reference)
+        expected = self.expected[place]
         try:
             got = use(self.answer)
         except Exception as error:
@@ -302,57 +310,82 @@ class Trial:
         return run
 
 
-def collect(task: str, answer: Answer, seed: int) -> list[Outcome]:
+class UnlikeError(BaseException):
+    """Two answers do not go wrong alike. (No `Exception`: checks and hypothesis let it pass.)"""
+
+
+class Likeness:
+    """How like one answer goes wrong to another, whose outcomes are known: told one by one.
+
+    Of all comparisons that either gets wrong, the share with the same result in both. Ends the
+    check with `UnlikeError` as soon as the share cannot be `more_than` so much.
+    """
+
+    def __init__(self, known: list[Outcome], more_than: float) -> None:
+        self.known, self.more_than = known, more_than
+        self.place = self.alike = self.unlike = 0
+
+    def __call__(self, theirs: Outcome) -> None:
+        ours = self.known[self.place] if self.place < len(self.known) else Outcome(True, None)
+        self.place += 1
+        if ours.right and theirs.right:
+            return
+        if ours.right == theirs.right and equal_outcomes(ours.result, theirs.result):
+            self.alike += 1
+        else:
+            self.unlike += 1
+            best = self.alike + self.wrong_to_come
+            if best / (best + self.unlike) <= self.more_than:
+                raise UnlikeError
+
+    @property
+    def wrong_to_come(self) -> int:
+        return sum(not outcome.right for outcome in self.known[self.place :])
+
+    @property
+    def share(self) -> float:
+        return self.alike / max(self.alike + self.unlike + self.wrong_to_come, 1)
+
+
+def collect(task: str, answer: Answer, seed: int, **options: Any) -> list[Outcome]:
     """All outcomes of an answer, right and wrong ones, as far as its check can go."""
     known = CHECKS[task]
-    trial = Trial(answer, known.reference, seed, collecting=True)
+    trial = Trial(answer, known.reference, seed, collecting=True, **options)
     try:
         known.run(trial)
     except Exception as error:
-        trial.outcomes.append(Outcome(False, error))
+        trial._note(Difference(str(error)), error)
     return trial.outcomes
 
 
-@lru_cache(maxsize=64)
-def collect_known(task: str, name: str, seed: int) -> list[Outcome]:
-    """The outcomes of a misconception, kept for the next one that asks."""
-    known = next(known for known in MISCONCEPTIONS[task] if known.name == name)
-    return collect(task, known.answer, seed)
+def recognize(
+    task: str, answer: Answer, seed: int, seconds: float = math.inf
+) -> Misconception | None:
+    """The misconception that goes wrong most like this answer, in half of what is wrong or more.
 
-
-def recognize(task: str, answer: Answer, seed: int) -> Misconception | None:
-    """The misconception that goes wrong as this answer does.
-
-    Of all comparisons that either gets wrong, half or more must have the same result in both.
-    Nothing of what is printed meanwhile is shown.
+    The search ends after so many seconds of computing. Nothing of what is printed meanwhile is
+    shown.
     """
+    found, share, end = None, 0.49, time.process_time() + seconds
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
-        return _recognize(task, answer, seed)
-
-
-def _recognize(task: str, answer: Answer, seed: int) -> Misconception | None:
-    ours, best, best_share = collect(task, answer, seed), None, 0.5
-    for known in MISCONCEPTIONS.get(task, []):
-        theirs = collect_known(task, known.name, seed)
-        pairs = list(zip(ours, theirs, strict=False))
-        wrong = [(a, b) for a, b in pairs if not (a.right and b.right)]
-        alike = sum(a.right == b.right and equal_outcomes(a.result, b.result) for a, b in wrong)
-        share = alike / max(len(wrong) + abs(len(ours) - len(theirs)), 1)
-        if alike and (share > best_share or (share == best_share and best is None)):
-            best, best_share = known, share
-        if best_share == 1:
-            break
-    return best
+        expected: dict = {}  # the reference's results are the same for all: compute them once
+        outcomes = collect(task, answer, seed, expected=expected)
+        for known in MISCONCEPTIONS[task]:
+            likeness = Likeness(outcomes, more_than=share)
+            with contextlib.suppress(UnlikeError):
+                collect(task, known.answer, seed, on_outcome=likeness, expected=expected)
+                if likeness.share > share:
+                    found, share = known, likeness.share
+            if share == 1 or time.process_time() > end:
+                break
+    return found
 
 
 # --- Verdicts ---------------------------------------------------------------------------------
 
 
-def judge(task: str, answer: Answer, seed: int, file: str = "", named: bool = True) -> Verdict:
-    """Run a task's check on an answer, here and now; `nanopoet.judging` does it with limits.
-
-    With `named`, a wrong answer is compared with the known misconceptions.
-    """
+def judge(task: str, answer: Answer, seed: int, file: str = "") -> Verdict:
+    """Run a task's check on an answer, here and now; `nanopoet.judging` does it with limits."""
     verdict = Verdict(task, "pass", seed=seed, file=file)
     known = CHECKS[task]
     trial = Trial(answer, known.reference, seed)
@@ -366,7 +399,6 @@ def judge(task: str, answer: Answer, seed: int, file: str = "", named: bool = Tr
         verdict.why, verdict.images = difference.why, difference.images
         if load_tasks()[task].kind == "predict":
             verdict.expected, verdict.images = "", None  # it is for the learner to find
-        found = recognize(task, answer, seed) if named else None
     except Exception as error:
         if isinstance(error, NotImplementedError) and str(error) in load_tasks():
             verdict.status, verdict.symptom = "todo", "is not written yet"
@@ -379,17 +411,19 @@ def judge(task: str, answer: Answer, seed: int, file: str = "", named: bool = Tr
         if Path(frames[-1].filename).parent == ROOT / "tests" / "exercises":
             # The answer was done; the check could do nothing with what it got.
             verdict.status = "fail"
-            verdict.symptom = f"gives something that is not what its contract says ({error})"
+            verdict.symptom = f"gives something that is not what its contract says ({error!r})"
         own = [frame for frame in frames if frame.filename == file]
         verdict.line = (own[-1].lineno or 0) if own else 0
-        found = recognize(task, answer, seed) if named else None
-    else:
-        return verdict
-    if found:
-        verdict.misconception, verdict.explanation = found.name, found.explanation
-        if verdict.status == "error":
-            verdict.status = "fail"
     return verdict
+
+
+def name_misconception(verdict: Verdict, answer: Answer, seconds: float = math.inf) -> None:
+    """Add to the verdict on a wrong answer what people think who give it, if that is known."""
+    if verdict.status not in ("fail", "error"):
+        return
+    if found := recognize(verdict.task, answer, verdict.seed, seconds):
+        verdict.status = "fail"
+        verdict.misconception, verdict.explanation = found.name, found.explanation
 
 
 def in_words(error: BaseException) -> str:
@@ -397,7 +431,7 @@ def in_words(error: BaseException) -> str:
     if isinstance(error, MemoryError) or "allocate memory" in str(error):
         return "asks for more memory than a check allows: is a size wrong?"
     if isinstance(error, RecursionError):
-        return "calls itself without end (RecursionError)"
+        return "calls itself too often, or without end (RecursionError)"
     if isinstance(error, SystemExit):
         return "ends the program (SystemExit); a function returns instead"
     return shorten_text(f"{type(error).__name__}: {error}".rstrip(": "))

@@ -46,8 +46,9 @@ def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> float
     themselves do not change.
 
     `parameters` can be any iterable, also one that can be gone through only once, such as
-    `model.parameters()`. A parameter whose `.grad` is None is left out. `max_norm` is above 0 and
-    may be infinite: then the length is only measured. Gradients that are all 0 stay 0.
+    `model.parameters()`. A parameter whose `.grad` is None is left out; if none is left, the length
+    is 0. `max_norm` is above 0 and may be infinite: then the length is only measured. Gradients
+    that are all 0 stay 0.
 
     >>> w = nn.Parameter(torch.zeros(2))
     >>> w.grad = torch.tensor([3.0, 4.0])

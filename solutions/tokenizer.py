@@ -188,7 +188,8 @@ def bpe_encode(text: str, ranks: dict[bytes, int]) -> list[int]:
     lowest rank; if there are several such places, the leftmost. Repeat until no neighbours can be
     joined. The ids are the ranks of what is left, chunk after chunk.
 
-    `ranks` has all 256 single bytes, so every text can be encoded. Its keys stand in any order.
+    `ranks` has all 256 single bytes, so every text can be encoded. Its keys stand in any order. It
+    may also be made by hand: a long key counts only if the joins lead to it.
 
     >>> ranks = {bytes([i]): i for i in range(256)} | {b"bc": 256, b"ab": 257}
     >>> bpe_encode("abcab", ranks)

@@ -52,7 +52,7 @@ def test_a_right_answer_passes_and_a_wrong_one_does_not(judge):
         ("error", "ended the process", "import os\nos._exit(0)"),
         ("error", "was killed", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"),
         ("error", "SIGSEGV", "import ctypes\nctypes.string_at(0)"),
-        ("error", "calls itself without end", "return first_line()"),
+        ("error", "without end (RecursionError)", "return first_line()"),
         ("error", "KeyboardInterrupt", "raise KeyboardInterrupt"),
         ("error", "ZeroDivisionError", "1 / 0"),
         ("error", "more memory", f"a = bytearray(2**33)\n{RIGHT}"),
@@ -83,6 +83,18 @@ def test_what_an_answer_prints_is_kept_for_whoever_is_looking_for_a_bug(judge):
     assert judge('print("before")\nwhile True: pass').printed == "before\n"
     # The misconceptions that it is compared with print the line, too. That is not shown.
     assert judge('print("once")\nreturn "明月"').printed == "once\n"
+
+
+def test_a_verdict_stands_even_if_the_search_for_a_name_never_ends(judge):
+    """The first run of the check fails. The second one, made to find a name, hangs."""
+    body = """
+    first_line.calls = getattr(first_line, "calls", 0) + 1
+    while first_line.calls > 1:
+        pass
+    return "明月"
+    """
+    verdict = judge(body)
+    assert (verdict.status, verdict.got, verdict.misconception) == ("fail", "'明月'", "")
 
 
 def test_a_result_of_another_kind_is_a_failure_that_says_so(sandbox, tmp_path):

@@ -9,6 +9,7 @@ import dataclasses
 import importlib
 import re
 import types
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from nanopoet.trial import (
     MISCONCEPTIONS,
     judge,
     load_checks,
+    name_misconception,
 )
 from nanopoet.verdict import ROOT, Verdict
 
@@ -62,12 +64,18 @@ def solution_of(task):
     return getattr(importlib.import_module(f"solutions.{task.module}"), task.function)
 
 
+def judge_and_name(task, answer):
+    verdict = judge(task, answer, seed=1)
+    name_misconception(verdict, answer)
+    return verdict
+
+
 # --- Every answer gets the verdict it deserves --------------------------------------------------
 
 
 @every_task
 def test_an_untouched_stub_fails_for_that_reason(task):
-    verdict = judge(task.name, stub_of(task), seed=1)
+    verdict = judge_and_name(task.name, stub_of(task))
     if task.kind == "given":
         assert verdict.status == "pass"
     elif task.kind == "bug":
@@ -86,7 +94,7 @@ def test_every_solution_passes(task):
 
 @every_misconception
 def test_every_misconception_is_refused_and_named(name, known):
-    verdict = judge(name, known.answer, seed=1)
+    verdict = judge_and_name(name, known.answer)
     assert verdict.status == "fail", verdict
     assert verdict.misconception == known.name, verdict
     assert verdict.explanation == known.explanation
@@ -105,7 +113,7 @@ def test_a_task_has_three_misconceptions_or_more_each_explained(task):
 @every_task
 def test_other_wrong_answers_fail_too(task):
     for wrong in (lambda *a, **k: None, lambda *a, **k: 0, lambda *a, **k: a[0] if a else ""):
-        assert judge(task.name, wrong, seed=1, named=False).status in ("fail", "error")
+        assert judge(task.name, wrong, seed=1).status in ("fail", "error")
 
 
 def one_percent_off(value, changed):
@@ -146,7 +154,7 @@ def test_an_error_of_one_percent_is_refused(task):
         answer = type(right.__name__, (right,), {task.method: method})
     else:
         answer = wrapped(right)
-    verdict = judge(task.name, answer, seed=1, named=False)
+    verdict = judge(task.name, answer, seed=1)
     assert verdict.status == ("fail" if changed else "pass"), verdict
 
 
@@ -275,6 +283,7 @@ def test_a_difference_is_said_in_words(expected, got, symptom):
         ([1, 2], (1, 2)),
         ([1, 2], torch.tensor([1, 2])),
         (1.5, torch.tensor(1.5)),
+        (1.5, Fraction(3, 2)),
         (True, torch.tensor(True)),
         (torch.tensor([1.0, float("-inf")]), torch.tensor([1.0, float("-inf")])),
     ],
@@ -289,7 +298,7 @@ def test_an_input_that_is_written_into_is_noticed():
         return solution_of(find_tasks(["attention.attention"])[0])(q / 2, k, v, mask)
 
     with torch.no_grad():
-        verdict = judge("attention.attention", in_place, seed=0, named=False)
+        verdict = judge("attention.attention", in_place, seed=0)
     assert verdict.status in ("fail", "error")
 
 

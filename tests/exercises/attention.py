@@ -127,6 +127,13 @@ def masked_softmax(t: Trial) -> None:
     high = torch.tensor([[1.0, 5_000.0, 2.0], [2.0, 1.0, 4_000.0], [0.0, 1.0, 2.0]])
     why = "a hidden score must not matter, however large it is: hide it before exp"
     t.same(high.double(), causal[:3, :3], why=why, name="the softmax beside a large hidden score")
+    high = torch.tensor([[1.0, 1e30, 2.0], [2.0, 1.0, 1e30], [0.0, 1.0, 2.0]], dtype=torch.float64)
+    t.same(high, causal[:3, :3], why=why, name="the softmax beside a huge hidden score")
+    steps = torch.tensor([[0.0], [5_000.0], [-5_000.0]], dtype=torch.float64)
+    why = "each row has a softmax of its own: subtract the largest score of that row"
+    name = "the softmax of rows far apart"
+    t.same(t.randn(3, 3) + steps, causal[:3, :3], why=why, name=name)
+    name = "the matrix of weights"
     why = "the precision of the scores is that of the weights"
     t.same(t.randn(3, 4, dtype=torch.float32), some_mask(6, 3, 4), why=why, name=name)
 
@@ -257,6 +264,7 @@ def rotate(t: Trial) -> None:
     own = torch.tensor([[0, 1, 2, 3], [0, 0, 1, 2], [5, 9, 4, 6]])
     t.same(t.randn(3, 2, 4, 6, grad=True), own, why=why, **near)
     t.same(t.randn(3, 3, 4, 6), own, why=why, **near)
+    t.same(t.randn(3, 4, 4, 6), own, why=why, **near)
     t.same(t.randn(2, 3, 2, 4, 6), own, why=why, **near)
     t.same(t.randn(2, 3, 3, 4, 6), own, why=why, **near)
     why = "base sets how slowly the last pairs turn"
@@ -390,12 +398,27 @@ def by_sigmoid(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def all_but_later(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    """Equal shares, as the sum of all rows minus the sum of the later ones: causal, but rounded."""
-    ones = torch.ones(q.shape[-2], q.shape[-2], dtype=torch.float64)
+    """Equal shares, as the sum of all rows minus the sum of the later ones: causal, but rounded.
+
+    Far from 0, so that the rounding is about 1e-10.
+    """
+    ones, far = torch.ones(q.shape[-2], q.shape[-2], dtype=torch.float64), 1e5
     count = ones.tril().sum(dim=-1, keepdim=True)
-    so_far = v.double().sum(dim=-2, keepdim=True) - ones.triu(1) @ v.double()
+    so_far = (v.double() + far).sum(dim=-2, keepdim=True) - ones.triu(1) @ (v.double() + far)
     weights = (ones.tril() / count).expand(*q.shape[:-1], q.shape[-2])
-    return (so_far / count).to(v.dtype), weights.to(v.dtype)
+    return (so_far / count - far).to(v.dtype), weights.to(v.dtype)
+
+
+def only_before(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Equal shares of what stands before, oneself left out."""
+    T = q.shape[-2]
+    before = torch.ones(T, T, dtype=v.dtype).tril(-1)
+    weights = before / before.sum(dim=-1, keepdim=True).clamp(min=1)
+    return weights @ v, weights.expand(*q.shape[:-1], T)
+
+
+def zeros(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    return 0 * v, 0 * (q @ k.mT)
 
 
 def masked_too_late(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -420,6 +443,11 @@ def keys_over_time(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
 
 def next_query(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     return reference.attention(torch.cat((q[..., 1:, :], q[..., -1:, :]), dim=-2), k, v)
+
+
+def a_little_of_the_next(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    out, weights = reference.attention(q, k, v)
+    return out + 1e-4 * torch.cat((v[..., 1:, :], v[..., -1:, :]), dim=-2), weights
 
 
 def ones(T: int) -> Tensor:
@@ -454,6 +482,11 @@ ATTENDS: dict[str, tuple[Answer, str]] = {
         all_but_later,
         "the future cancels, up to rounding; rounding is no leak",
     ),
+    "equal shares of what stands before": (
+        only_before,
+        "row t changes with rows 0 … t − 1 only",
+    ),
+    "attention that returns zeros": (zeros, "what never moves does not move with the future"),
     "attention whose mask is shifted by one": (
         with_mask(lambda T: ones(T).tril(1)),
         "row t sees the character after it, which is the one to be guessed",
@@ -489,6 +522,10 @@ ATTENDS: dict[str, tuple[Answer, str]] = {
     "attention that asks with the query of the next character": (
         next_query,
         "row t moves with query t + 1; the mask hides keys and values only",
+    ),
+    "attention that adds a ten-thousandth of the next value": (
+        a_little_of_the_next,
+        "a small leak is a leak; only differences below a millionth count as rounding",
     ),
 }
 

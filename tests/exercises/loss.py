@@ -25,6 +25,8 @@ def uniform_loss(t: Trial) -> None:
 @check("loss.perplexity", reference=reference.perplexity)
 def perplexity(t: Trial) -> None:
     t.same(math.log(100), why="a loss of ln 100 is that of 100 equal tokens", name="the perplexity")
+    for loss in (0.5, 1.7, 5.3):
+        t.same(loss, why="it is e to the loss, and need not be whole", name="the perplexity")
 
     @t.for_all(loss=st.floats(0, 12), examples=15)
     def any_loss(loss: float) -> None:
@@ -82,7 +84,12 @@ def token_losses(t: Trial) -> None:
     same(examples(t, 2, 5), "targets (B, T) give losses (B, T)")
     same(examples(t, 3, 2, 4, V=5), "there may be any number of axes before the last")
     same(examples(t), "logits (V,) and a target () give one loss ()")
+    same(examples(t, 1, 4), "one row keeps its axis: targets (1, T) give losses (1, T)")
+    same(examples(t, 3, 1), "rows of one target keep theirs: (B, 1) gives (B, 1)")
     same(extreme(), "a loss may be 2000, but not infinite: stay in logarithms")
+    logits, targets = examples(t, 2, 3, V=4)
+    narrow = logits.detach().float().requires_grad_()
+    same((narrow, targets), "the losses have the dtype of the logits")
 
 
 @check("loss.cross_entropy", reference=reference.cross_entropy)
@@ -125,6 +132,20 @@ def cross_entropy_grad(t: Trial) -> None:
     logits, targets = examples(t, 2, 3, V=4, grad=False)
     same((logits.float(), targets), "a gradient has the dtype of what it belongs to")
 
+    def twice(answer: Answer) -> list[Tensor]:
+        given = logits.clone()
+        return [answer(given, targets).clone() for _ in range(2)]
+
+    def marks(answer: Answer) -> bool:
+        given = logits.clone()
+        answer(given, targets)
+        return given.requires_grad
+
+    why = "logits stay as they are, also their .grad: asked again, the answer is the same"
+    t.compare(twice, why=why, name="the gradient, asked for twice,")
+    why = "logits stay as they are: what wants a gradient is a copy"
+    t.compare(marks, why=why, name="whether the logits want a gradient afterwards")
+
 
 # --- Only some targets count -------------------------------------------------------------------
 
@@ -144,6 +165,7 @@ def masked_cross_entropy(t: Trial) -> None:
     # Rows of 5, 2, 1 and 0 targets that count.
     mask = torch.arange(5) < torch.tensor([[5], [2], [1], [0]])
     logits, targets = examples(t, 4, 5)
+    targets[0, 1] = 0  # an id as any other
     every = "each target that counts has the same say, whichever row it stands in"
     same(logits, targets, mask, every)
     same(logits, targets, mask.double(), "the mask may hold 1.0 and 0.0 instead of True and False")
@@ -185,6 +207,9 @@ def unigram_log_probs(t: Trial) -> None:
 
     same([0, 0, 0, 1, 1, 2], 3, "counts 3, 2, 1 become 4, 3, 2; their shares add up to 1")
     same([2, 2, 0], 6, "a token that was not seen has a count of 1, and a place in the answer")
+    longer = t.randint(7, 40).tolist()
+    same(longer, 9, "count, add one to each of the 9, divide by the sum of all this")
+    same(np.array(longer), 12, "ids may be an array, too")
 
     @t.for_all(ids=texts(8), V=st.integers(8, 11), examples=15)
     def any_text(ids: list[int], V: int) -> None:
@@ -202,17 +227,23 @@ def unigram_loss(t: Trial) -> None:
     same([4, 4, 4], 5, why="a text of one token surprises nobody")
     same([0, 0, 0, 1], 4, [0, 1, 1], why="count in ids, be surprised by val_ids, a mean per token")
     same([0, 0, 0, 1], 4, [2, 2], why="one was added to all counts: what is new is not impossible")
+    ids, val_ids = t.randint(7, 40).tolist(), t.randint(9, 25).tolist()
+    same(ids, 9, why="without val_ids it is the entropy of ids")
+    same(ids, 9, val_ids, why="count in ids, be surprised by val_ids")
 
     @t.for_all(ids=texts(6), val_ids=texts(8), V=st.integers(8, 11), examples=12)
     def any_texts(ids: list[int], val_ids: list[int], V: int) -> None:
         same(ids, V, why="without val_ids it is the entropy of ids")
         same(ids, V, val_ids, why="count in ids, be surprised by val_ids")
+        same(np.array(ids), V, why="ids may be an array, too")
         same(np.array(ids), V, np.array(val_ids), why="both may be arrays, too")
 
 
 @check("loss.bits_per_byte", reference=reference.bits_per_byte)
 def bits_per_byte(t: Trial) -> None:
     t.same(24 * math.log(2), 12, why="24 bits over 12 bytes", name="bits per byte")
+    t.same(8 * math.log(2), 1, why="a text may be one byte long", name="bits per byte")
+    t.same(0.0, 12, why="a text that surprises nobody costs 0 bits", name="bits per byte")
 
     @t.for_all(nats=st.floats(0, 1e6), n_bytes=st.integers(1, 100_000), examples=15)
     def any_text(nats: float, n_bytes: int) -> None:

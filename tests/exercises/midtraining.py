@@ -54,7 +54,7 @@ def count_cut(t: Trial) -> None:
         why="of rows of 5, 20 and 5 tokens, only the second has more than 8 inputs",
     )
     t.same(
-        np.cumsum([0, 63, 64, 65, 66, 67]),
+        np.cumsum([0, 63, 66, 64, 67, 65]),
         64,
         name=name,
         why="a row of n tokens gives n - 1 inputs, so a row of block_size + 1 tokens fits",
@@ -86,6 +86,7 @@ def target_mask(t: Trial) -> None:
     rows = [framed(t, *(int(n) for n in t.randint(5, 4))) for _ in range(5)]
     batch = reference.pad_batch(rows, 64)
     cut = torch.tensor([[2, 3, 9, 9, 9, 9, 4, 8], [2, 6, 6, 8, 0, 6, 8, 7]])
+    odd = torch.tensor([[2, 9, 6, 8, 7, 8, 1, 8], [2, 6, 8, 9, 9, 1, 1, 1]])
     for kind, why in whys.items():
         name = f"the mask {kind!r}"
         t.same(batch.idx, batch.targets, kind, why=why, name=name)
@@ -96,6 +97,8 @@ def target_mask(t: Trial) -> None:
             name=name,
             why="the poem begins behind the first <|content|>; without one, no target is of a poem",
         )
+        why_odd = "only PAD_ID is padding: a row may lack its end, or go on behind it"
+        t.same(odd[:, :-1], odd[:, 1:], kind, why=why_odd, name=name)
         t.same(batch.idx[:1, :1], batch.targets[:1, :1], kind, why=why, name=name)
     why = "a misspelled mask must not train on something else in silence"
     for kind in ("padding", "contents", ""):
@@ -116,8 +119,8 @@ def pad_batch(t: Trial) -> None:
                 # An end that stands in front of padding was padded before the shift: as good.
                 idx = idx.masked_fill((idx == END_ID) & (batch.targets == PAD_ID), PAD_ID)
             return {
-                "idx": idx,
                 "targets": batch.targets,
+                "idx": idx,
                 "mask": batch.mask,
                 "rows, after the call": given,
             }
@@ -200,6 +203,8 @@ def length_buckets(t: Trial) -> None:
     lengths = np.array([5, 9, 5, 9, 5, 9, 7])
     why = "in one epoch every poem is seen once; 7 poems in batches of 2 are 4 batches"
     t.compare(counted(lengths, 2, 64), why, name="batches")
+    why = "13 poems in batches of 5: two are full, and the last has 3"
+    t.compare(counted(np.arange(13), 5, 4), why, name="batches")
 
     @t.for_all(
         n=st.integers(0, 40), batch_size=st.integers(1, 7), pool=st.integers(1, 4), examples=20
@@ -270,6 +275,16 @@ def length_buckets(t: Trial) -> None:
             f"{low} to {high} times as far apart as in a random batch",
             f"{wide:.2f} times",
         )
+    few = np.full(16 * 5 + 3, 9)
+    short = {
+        tuple(len(batch) < 16 for batch in batches_of(few, seeded(t.seed, 3, i), pool=1))
+        for i in range(8)
+    }
+    t.require(
+        len(short) > 1,
+        "the batch that is not full always stands in the same place",
+        "mix the batches of all pools; the last pool need not come last",
+    )
     named = batches_of(lengths, seeded(t.seed), pool=64)
     t.require(
         list(map(list, batches)) == list(map(list, named)),
@@ -330,6 +345,7 @@ def check_warm_start(t: Trial) -> None:
     swapped[i], swapped[j] = swapped[j], swapped[i]
     why = "every shape fits, but two ids have changed their meaning: silent garbage"
     t.refuses(vocab, swapped, why=why)
+    t.refuses(vocab, [*vocab[:3], vocab[4], vocab[3], *vocab[5:]], why=why)
     for place in (0, N_ATOMS, len(vocab) - 1):
         other = [*vocab[:place], "雪", *vocab[place + 1 :]]
         why = "equally long, but one id means another token"
@@ -344,6 +360,8 @@ def check_warm_start(t: Trial) -> None:
     )
     t.refuses(["山水", "春", "风"], ["山", "水春", "风"], why=why)
     t.refuses(["山水", "春"], ["山", "水", "春"], why=why)
+    for between in " ,|，\n":
+        t.refuses([f"山{between}水", "春"], ["山", f"水{between}春"], why=why)
     why = "a list and a tuple of the same tokens are the same vocabulary"
     t.same(vocab, tuple(vocab), why=why)
     t.same(tuple(vocab), list(vocab), why=why)
@@ -377,12 +395,16 @@ def row_fields(t: Trial) -> None:
     why = "fields may stand in any order; the marker says which it is"
     t.same([2, 6, 20, 21, 5, 30, 3, 9, 7], name=name, why=why)
     t.same([2, 3, 9, 2, 9, 6, 20, 1, 21, 7, 1, 1], name=name, why="atoms but <|unk|> are no text")
+    t.same([2, 3, 8, 6, 8, 0, 11, 7], name=name, why="characters begin with the id 8")
+    t.same([6, 20, 3, 9, 7], name=name, why="a row may lack its first token")
     why = "the poem is over at the end token"
     t.same([2, 3, 9, 6, 20, 7, 21, 22, 5, 30, 7], name=name, why=why)
     t.same([2, 3, 9, 6, 20, 21], name=name, why="a row that was cut has no end token")
     t.same([2, 0, 50, 51, 3, 9, 7], name=name, why="text before the first marker has no field")
     t.same([2, 3, 9, 6, 20, 3, 10, 6, 21, 7], name=name, why="a second marker adds to its field")
     t.same([], name=name, why="an empty row has four empty fields")
+    why = "a generator can be read only once"
+    t.compare(lambda answer: answer(token for token in row), why, name=name)
 
     @t.for_all(ids=st.lists(st.sampled_from([*range(12), *FIELD_OF]), max_size=16), examples=20)
     def of_any_row(ids: list[int]) -> None:
@@ -571,6 +593,36 @@ def penalty_everywhere(logits, targets, mask):
     return by_index(logits, targets, mask) + 0.3 * logits.logsumexp(dim=-1).square().mean()
 
 
+def up_to_the_last(logits, targets, mask):
+    last = int(mask.flatten().cumsum(0).argmax())
+    return surprises(logits, targets).flatten()[: last + 1].mean()
+
+
+def penalty_on_squares(logits, targets, mask):
+    return by_index(logits, targets, mask) + 0.1 * logits.square().sum() / mask.sum()
+
+
+def by_pad_id(logits, targets, mask):
+    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=PAD_ID)
+
+
+def small_weight(logits, targets, mask):
+    return 1e-5 * all_places(logits, targets, mask)
+
+
+def early_targets_weigh_more(logits, targets, mask):
+    weights = mask / torch.arange(1, mask.shape[1] + 1)
+    return (surprises(logits, targets) * weights).sum() / weights.sum()
+
+
+def constant(logits, targets, mask):
+    return torch.tensor(3.0)
+
+
+def number_that_count(logits, targets, mask):
+    return mask.float().sum()
+
+
 @check("midtraining.padding_changes_loss", reference=lambda loss_fn: loss_fn in CHANGED)
 def padding_changes_loss(t: Trial) -> None:
     cases = [
@@ -592,6 +644,17 @@ def padding_changes_loss(t: Trial) -> None:
         (mean_of_rows, "a mean of the rows' means", "a doubtful mean, but padding is not in it"),
         (in_float32, "a mean in float32", "the last digits differ by rounding, and no more"),
         (backwards_in_float32, "a sum backwards, in float32", "rounding is no change"),
+        (
+            up_to_the_last,
+            "a mean up to the last that counts",
+            "it reads the padding of all rows but one",
+        ),
+        (penalty_on_squares, "a penalty on squares", "the logits of padding may be anything"),
+        (by_pad_id, "ignore_index=PAD_ID", "it leaves padding out, if by the target"),
+        (small_weight, "a loss with a small weight", "what counts is the change for its size"),
+        (early_targets_weigh_more, "early targets weigh more", "padding stands at the end"),
+        (constant, "a constant", "it never changes"),
+        (number_that_count, "how many targets count", "padding does not count"),
     ]
     for loss_fn, name, why in cases:
         t.compare(lambda answer, f=loss_fn: answer(f), why, name=f"the verdict on {name}")
@@ -605,6 +668,9 @@ CHANGED = (
     mean_of_columns,
     counts_every_target,
     penalty_everywhere,
+    up_to_the_last,
+    penalty_on_squares,
+    small_weight,
 )
 
 
@@ -646,10 +712,18 @@ def midtraining_rates(t: Trial) -> None:
             return {
                 "rates returned": returned,
                 "way the weights moved": [weight.detach().clone() for weight in weights],
-                "initial_lr": [group["initial_lr"] for group in optimizer.param_groups],
+                "initial_lr": [group.get("initial_lr") for group in optimizer.param_groups],
             }
 
-        t.compare(use, why, name="result")
+        done: dict[Callable, dict] = {}  # each answer is used once
+
+        def part_of(answer: Callable, part: str) -> object:
+            if answer not in done:
+                done[answer] = use(answer)
+            return done[answer][part]
+
+        for part in ("rates returned", "way the weights moved", "initial_lr"):
+            t.compare(lambda answer, part=part: part_of(answer, part), why, name=f"the {part}")
 
     why = "the fraction must hold in every step: what is returned is what moved the weights"
     same([0.02], 0.5, [1.0, 1.0, 0.5], why)

@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -21,6 +22,18 @@ def groups_of_the_course(model: nn.Module, lr: float, weight_decay: float) -> li
     ]
 
 
+def form_of(groups: Any) -> str:
+    """What the groups are made of, in words."""
+    if not isinstance(groups, list | tuple):
+        return f"a {type(groups).__name__}"
+    kinds = {type(group["params"]).__name__ for group in groups}
+    if not kinds <= {"list", "tuple"}:
+        return f'a list of groups, "params" a {kinds.pop()}'
+    kinds = {type(item).__name__ for group in groups for item in group["params"]}
+    return f"a list of groups of {' and '.join(sorted(kinds))}"
+
+
+@lru_cache(maxsize=16)
 def settings_by_name(
     groups: Answer, style: str, n_layer: int, lr: float, weight_decay: float
 ) -> dict[str, dict[str, float]]:
@@ -50,6 +63,12 @@ def parameter_groups(t: Trial) -> None:
             name=f"{key} ({style}, blocks={n_layer}, lr={lr}, weight_decay={weight_decay})",
         )
 
+    small = GPTConfig(vocab_size=7, block_size=5, n_layer=1, n_head=2, n_embd=4)
+    t.compare(
+        lambda groups: form_of(groups(GPT(small), 0.01, 0.1)),
+        why="a list of dictionaries, and in each of them a list of parameters",
+        name="what comes back",
+    )
     shapes = (("gpt2", 1), ("modern", 2), ("gpt2", 3), ("modern", 1))
     rates = ((0.003, 0.1), (0.02, 0.05), (0.5, 0.0), (0.001, 0.3))
     for shape, rate in zip(shapes, rates, strict=True):
@@ -98,6 +117,7 @@ def clip_gradients(t: Trial) -> None:
     clipped("a short gradient stays as it is", [three, four], 10.0)
     clipped("an iterator can be gone through only once", [three * 2, four * 2], 2.5, once=True)
     clipped("a parameter that took no part has no gradient", [None, three, None, four], 2.0)
+    clipped("with no gradient at all, the length is 0", [None, None], 1.0, once=True)
     clipped("a gradient of 0 has no direction to keep: it stays 0", [three * 0, four * 0], 1.0)
     clipped("no limit: the length is only measured", [three, four], float("inf"))
     clipped("all gradients make one vector", [t.randn(3, 4) * 4, t.randn(5), t.randn(1)[0]], 0.5)
@@ -144,6 +164,14 @@ def orthogonalize(t: Trial) -> None:
         )
     t.same(G[:, :1] @ G[:1], 3, why="a strength of 0 stays 0", name="a matrix of rank 1", **close)
     t.same(G * 0, why="0 has no direction: it stays 0", name="a matrix of zeros", **close)
+    for steps in (0, 5):
+        t.compare(
+            lambda f, steps=steps: (
+                f(zeros := torch.zeros(2, 3), steps).data_ptr() == zeros.data_ptr()
+            ),
+            why="whoever calls still needs G: the result is a new matrix, also of zeros",
+            name=f"the result is G itself (zeros, {steps} rounds)",
+        )
     t.same(
         t.randn(3, 3, dtype=torch.float32),
         2,

@@ -53,6 +53,11 @@ def warmup_cosine(t: Trial) -> None:
         name="a run of 8 updates (no warmup, down to 0.1)",
     )
     t.compare(
+        whole_run(8, 0, 0.3),
+        why="the wave fills the space between `final_frac` and 1; it never leaves it",
+        name="a run of 8 updates (no warmup, down to 0.3)",
+    )
+    t.compare(
         whole_run(8, 3, 0.1),
         why="the cosine begins where the warmup ends, and has only the rest of the run",
         name="a run of 8 updates (3 of warmup, down to 0.1)",
@@ -98,9 +103,14 @@ def warmdown(t: Trial) -> None:
         name="after the end",
     )
     t.compare(
-        at(0.0, 0.9, 1.0, warmdown_frac=0.0),
-        why="no warmdown: level to the end",
+        at(0.0, 0.9, 1.0, 1.2, warmdown_frac=0.0),
+        why="no warmdown: level to the end, and beyond",
         name="a warmdown over 0",
+    )
+    t.compare(
+        at(0.5, 1.0, 1.5, warmdown_frac=0.0, final_frac=0.3),
+        why="no warmdown: level to the end, and beyond",
+        name="a warmdown over 0 to 0.3",
     )
 
     @t.for_all(
@@ -262,6 +272,7 @@ def wastes_a_step(t: Trial) -> None:
     ref = reference
     zero_first = "update 0 is an update: at a multiplier of 0 it changes nothing"
     asked("a level schedule", lambda step: 1.0, 5, "1 is right: as fast as you asked for")
+    asked("a level schedule at one half", lambda step: 0.5, 5, "above 0 and at most 1 is right")
     asked("step / 4, as a warmup", lambda step: min(1.0, step / 4), 8, zero_first)
     asked("(step + 1) / 4, as a warmup", WarmupThenLevel(1, 4), 8, "every update moves the weights")
     asked("a warmup that begins at 0", WarmupThenLevel(0, 3), 2, zero_first)
@@ -297,6 +308,8 @@ def wastes_a_step(t: Trial) -> None:
     )
     asked("a table of one update", table(1.0), 1, "exactly 1 is right")
     asked("a table of one update at 0", table(0), 1, zero_first)
+    asked("a table of three, one of them 1e-12", table(1, 1e-12, 1), 3, "very small is not 0")
+    asked("a table of three, one of them 1.0001", table(1, 1.0001, 1), 3, "at most 1 is at most 1")
     asked("1 / √(step + 1)", lambda step: np.float64((step + 1) ** -0.5), 50, "small is not 0")
 
     @t.for_all(

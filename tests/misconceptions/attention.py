@@ -27,6 +27,33 @@ def average(weights, v):
     return weights @ v, weights
 
 
+def cut_off(answer):
+    """The same numbers, but no gradient passes."""
+    return torch.no_grad()(answer)
+
+
+CUT_OFF = (
+    "Your numbers are right, but no gradient can flow back through them. `.item()`, `.tolist()`, "
+    "`.detach()`, `torch.tensor(…)`, NumPy and `no_grad` all lose how a number was computed."
+)
+
+
+def in_float32(answer):
+    """The same numbers, always in float32."""
+
+    def lower(*args, **kwargs):
+        result = answer(*args, **kwargs)
+        return tuple(x.float() for x in result) if isinstance(result, tuple) else result.float()
+
+    return lower
+
+
+IN_FLOAT32 = (
+    "Your result is in float32 whatever comes in. `torch.zeros` and `.float()` give float32: say "
+    "`dtype=x.dtype`, or use `zeros_like`."
+)
+
+
 # --- causal_mask ------------------------------------------------------------------------------
 
 
@@ -84,6 +111,72 @@ def all_true(T):
 )
 def floats(T):
     return torch.ones(T, T).tril()
+
+
+@misconception(
+    "attention.causal_mask",
+    "whole numbers instead of booleans",
+    "Your mask holds 0 and 1 as integers. `~` turns 1 into −2, and `masked_fill` wants booleans.",
+)
+def integers(T):
+    return torch.ones(T, T, dtype=torch.int64).tril()
+
+
+@misconception(
+    "attention.causal_mask",
+    "−∞ instead of False",
+    "You return what is added to the scores: 0 and −∞. Here a mask is boolean, True for may look; "
+    "it becomes −∞ only in the softmax.",
+)
+def minus_infinity(T):
+    return torch.full((T, T), -INF).triu(1)
+
+
+@misconception(
+    "attention.causal_mask",
+    "axes for poems and heads",
+    "Your mask has axes in front. (T, T) is enough: it broadcasts to all poems and heads.",
+)
+def four_axes_mask(T):
+    return causal(T).view(1, 1, T, T)
+
+
+@misconception(
+    "attention.causal_mask",
+    "only itself",
+    "Your mask is True on the diagonal only. A character also looks at all before it.",
+)
+def only_itself(T):
+    return torch.eye(T, dtype=torch.bool)
+
+
+@misconception(
+    "attention.causal_mask",
+    "the example only",
+    "Your mask is always the one of the example, for three characters. It has T rows and columns.",
+)
+def three_characters(T):
+    return causal(3)
+
+
+@misconception(
+    "attention.causal_mask",
+    "no tensor",
+    "You return a list or a NumPy array. `torch.tensor(…)` makes a tensor of it.",
+)
+def no_tensor(T):
+    return causal(T).tolist()
+
+
+@misconception(
+    "attention.causal_mask",
+    "the last row is missing",
+    "Your last row is empty. `range(T)` already stops at T − 1: do not subtract 1 again.",
+)
+def no_last_row(T):
+    mask = causal(T)
+    mask[-1] = False
+    return mask
 
 
 # --- average_before ---------------------------------------------------------------------------
@@ -181,6 +274,114 @@ def into_the_input(x):
     return x
 
 
+def shares(x):
+    """Weights (T, T) of equal shares."""
+    weights = torch.ones(x.shape[1], x.shape[1], dtype=x.dtype).tril()
+    return weights / weights.sum(dim=1, keepdim=True)
+
+
+def right_averages(x):
+    return shares(x) @ x
+
+
+@misconception(
+    "attention.average_before",
+    "one row too few in the divisor",
+    "You divide by t, and only the first row by 1. At position t there are t + 1 rows.",
+)
+def one_too_few(x):
+    return x.cumsum(dim=1) / torch.arange(x.shape[1]).clamp(min=1).unsqueeze(1)
+
+
+@misconception(
+    "attention.average_before",
+    "the slice ends too early",
+    "`x[:, :t]` ends before row t: you leave a position out of its own mean. At the first one "
+    "nothing is left, and the mean of nothing is NaN. Write `x[:, : t + 1]`.",
+)
+def slice_too_short(x):
+    return torch.stack([x[:, :t].mean(dim=1) for t in range(x.shape[1])], dim=1)
+
+
+@misconception(
+    "attention.average_before",
+    "leave oneself out, but for the first",
+    "From the second position on you average only what stands before it. Its own row belongs to "
+    "the mean: `x[:, : t + 1]`.",
+)
+def without_oneself_but_first(x):
+    rows = [x[:, : max(t, 1)].mean(dim=1) for t in range(x.shape[1])]
+    return torch.stack(rows, dim=1)
+
+
+@misconception(
+    "attention.average_before",
+    "average what follows",
+    "You average from a position to the end. A poem is written forwards: take rows 0 … t.",
+)
+def what_follows(x):
+    return torch.stack([x[:, t:].mean(dim=1) for t in range(x.shape[1])], dim=1)
+
+
+@misconception(
+    "attention.average_before",
+    "a mean without an axis",
+    "`mean()` without an axis is one number for all poems and columns. Each column of each poem "
+    "has a mean of its own: `mean(dim=1)`.",
+)
+def one_mean(x):
+    rows = [x[:, : t + 1].mean() * torch.ones_like(x[:, t]) for t in range(x.shape[1])]
+    return torch.stack(rows, dim=1)
+
+
+@misconception(
+    "attention.average_before",
+    "all poems in one mean",
+    "You take the mean over the batch, too, so poems run into each other. Only characters, axis 1.",
+)
+def all_poems(x):
+    rows = [x[:, : t + 1].mean(dim=(0, 1)) for t in range(x.shape[1])]
+    return torch.stack(rows).expand_as(x)
+
+
+@misconception(
+    "attention.average_before",
+    "columns sum to 1",
+    "You divide each column of the weights by its sum. The rows are shares, so they sum to 1.",
+)
+def columns_sum_to_1(x):
+    weights = torch.ones(x.shape[1], x.shape[1], dtype=x.dtype).tril()
+    return weights / weights.sum(dim=0) @ x
+
+
+@misconception(
+    "attention.average_before",
+    "softmax over zeros",
+    "You take a softmax over ones and zeros. e⁰ is 1, not 0, so later rows get a share. Divide "
+    "each row by its sum, or put −∞ where nothing may be seen.",
+)
+def softmax_over_zeros(x):
+    weights = torch.ones(x.shape[1], x.shape[1], dtype=x.dtype).tril()
+    return weights.softmax(dim=-1) @ x
+
+
+@misconception(
+    "attention.average_before",
+    "averages in place of x",
+    "Your averages are right, but you store them in `x`, which the caller still needs. Make a new "
+    "tensor.",
+)
+def in_place_of_x(x):
+    with torch.no_grad():
+        return x.copy_(right_averages(x))
+
+
+misconception("attention.average_before", "cut off from the gradient", CUT_OFF)(
+    cut_off(right_averages)
+)
+misconception("attention.average_before", "always float32", IN_FLOAT32)(in_float32(right_averages))
+
+
 # --- attention_scores -------------------------------------------------------------------------
 
 
@@ -261,6 +462,107 @@ def scores_axes_0_1(q, k):
 )
 def scores_axes_1_2(q, k):
     return q @ k.transpose(1, 2) / q.shape[-1] ** 0.5
+
+
+@misconception(
+    "attention.attention_scores",
+    "softmax already",
+    "You return weights: softmax is a later step. Scores may be negative, and do not sum to 1.",
+)
+def scores_softmaxed(q, k):
+    return scaled(q, k).softmax(dim=-1)
+
+
+@misconception(
+    "attention.attention_scores",
+    "mask already",
+    "You hide the future. There is no mask yet: every query meets every key.",
+)
+def scores_masked(q, k):
+    return scaled(q, k).masked_fill(~mask_for(q, k, None), -INF)
+
+
+@misconception(
+    "attention.attention_scores",
+    "the root rounded down",
+    "You round √d to an integer. It is right only if d is a square.",
+)
+def root_rounded(q, k):
+    return q @ k.mT / int(q.shape[-1] ** 0.5)
+
+
+@misconception(
+    "attention.attention_scores",
+    "always halved",
+    "You divide by 2, which is √d in the example only. Take d from the last axis.",
+)
+def always_halved(q, k):
+    return q @ k.mT / 2
+
+
+@misconception(
+    "attention.attention_scores",
+    "d from axis 1",
+    "You take d from axis 1. With poems and heads in front that is another number: d is the last "
+    "axis, −1.",
+)
+def d_from_axis_1(q, k):
+    return q @ k.mT / q.shape[1] ** 0.5
+
+
+@misconception(
+    "attention.attention_scores",
+    "reshape instead of transpose",
+    "You bring the keys into the shape (d, Tk) by `reshape` or `view`. That keeps the order in "
+    "memory and mixes the keys: swap the axes with `transpose` or `mT`.",
+)
+def scores_reshaped(q, k):
+    return q @ k.reshape(*k.shape[:-2], k.shape[-1], k.shape[-2]) / q.shape[-1] ** 0.5
+
+
+@misconception(
+    "attention.attention_scores",
+    "half of the scale",
+    "You divide by the fourth root of d. If you share the scale out, both `q` and `k` need it.",
+)
+def half_of_the_scale(q, k):
+    return q @ k.mT / q.shape[-1] ** 0.25
+
+
+@misconception(
+    "attention.attention_scores",
+    "write into the queries",
+    "You scale `q` itself, which the caller still needs. `q / …` makes a new tensor, `q /= …` "
+    "does not.",
+)
+def into_the_queries(q, k):
+    with torch.no_grad():
+        q /= q.shape[-1] ** 0.5
+    return q @ k.mT
+
+
+misconception("attention.attention_scores", "cut off from the gradient", CUT_OFF)(cut_off(scaled))
+misconception("attention.attention_scores", "always float32", IN_FLOAT32)(in_float32(scaled))
+
+
+@misconception(
+    "attention.attention_scores",
+    "queries turned instead of keys",
+    "You swap the axes of the queries. The product then goes over the characters, not over the d "
+    "numbers. Swap those of the keys: q @ k.mT.",
+)
+def scores_queries_turned(q, k):
+    return q.mT @ k / q.shape[-1] ** 0.5
+
+
+@misconception(
+    "attention.attention_scores",
+    "number by number only",
+    "You multiply query t with key t alone. Every query meets every key: that is a matrix product, "
+    "q @ k.mT.",
+)
+def scores_row_by_row(q, k):
+    return (q * k).sum(dim=-1) / q.shape[-1] ** 0.5
 
 
 # --- masked_softmax ---------------------------------------------------------------------------
@@ -366,6 +668,145 @@ def index_by_mask(scores, mask):
 )
 def mask_forgotten(scores, mask):
     return scores.softmax(dim=-1)
+
+
+def right_weights(scores, mask):
+    return scores.masked_fill(~mask, -INF).softmax(dim=-1)
+
+
+@misconception(
+    "attention.masked_softmax",
+    "a low score is added",
+    "You add a low number to hidden scores. A hidden score that is larger still wins all the same. "
+    "Replace it: `masked_fill` or `where`, with −∞.",
+)
+def low_score_added(scores, mask):
+    return (scores + ~mask * -1e4).softmax(dim=-1)
+
+
+@misconception(
+    "attention.masked_softmax",
+    "one largest score for all rows",
+    "You subtract the largest score of the whole tensor. In a row far below it every exp is 0, and "
+    "0 / 0 is NaN. Take the largest of each row: dim=-1, keepdim=True.",
+)
+def largest_of_all(scores, mask):
+    hidden = scores.masked_fill(~mask, -INF)
+    powers = (hidden - hidden.max()).exp()
+    return powers / powers.sum(dim=-1, keepdim=True)
+
+
+@misconception(
+    "attention.masked_softmax",
+    "hidden first, but exp without care",
+    "You hide before exp, which is right, but compute exp of the scores as they are. exp(800) is "
+    "infinite, and infinite / infinite is NaN. Subtract the largest score of the row first.",
+)
+def plain_exp_of_hidden(scores, mask):
+    powers = scores.masked_fill(~mask, -INF).exp()
+    return powers / powers.sum(dim=-1, keepdim=True)
+
+
+@misconception(
+    "attention.masked_softmax",
+    "softmax over axis 1",
+    "You take softmax over axis 1, which is the last one only without a batch. Rows go over the "
+    "keys: dim=-1.",
+)
+def softmax_over_axis_1(scores, mask):
+    return scores.masked_fill(~mask, -INF).softmax(dim=1)
+
+
+@misconception(
+    "attention.masked_softmax",
+    "a causal mask of your own",
+    "You hide the future and ignore `mask`. It says what may be seen, and need not be causal.",
+)
+def own_causal_mask(scores, mask):
+    future = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)
+    return scores.masked_fill(future, -INF).softmax(dim=-1)
+
+
+@misconception(
+    "attention.masked_softmax",
+    "NaN replaced by 0",
+    "Large scores overflow in exp, and you put 0 for the NaN that follows. Such rows then sum to "
+    "0. Subtract the largest visible score before exp, or let softmax do it.",
+)
+def nan_replaced(scores, mask):
+    powers = scores.exp() * mask
+    return (powers / powers.sum(dim=-1, keepdim=True)).nan_to_num(0.0)
+
+
+@misconception(
+    "attention.masked_softmax",
+    "scores cut to a range",
+    "You clamp the scores, so that exp cannot overflow. Large scores become equal by that. "
+    "Subtract the largest visible score instead: differences stay as they are.",
+)
+def scores_clamped(scores, mask):
+    powers = scores.clamp(-50, 50).exp() * mask
+    return powers / powers.sum(dim=-1, keepdim=True)
+
+
+@misconception(
+    "attention.masked_softmax",
+    "an index for the last axes only",
+    "You use the mask as an index behind `...`, which does not broadcast. A mask (B, 1, T, T) for "
+    "scores (B, H, T, T) then fits nowhere: `masked_fill` and `where` broadcast it.",
+)
+def index_last_axes(scores, mask):
+    scores = scores.clone()
+    scores[..., ~mask] = -INF
+    return scores.softmax(dim=-1)
+
+
+misconception("attention.masked_softmax", "cut off from the gradient", CUT_OFF)(
+    cut_off(right_weights)
+)
+misconception("attention.masked_softmax", "always float32", IN_FLOAT32)(in_float32(right_weights))
+
+
+@misconception(
+    "attention.masked_softmax",
+    "0 times −∞",
+    "You multiply the mask by −∞, and 0 · −∞ is NaN. Let `masked_fill` or `where` put −∞ where it "
+    "belongs.",
+)
+def zero_times_infinity(scores, mask):
+    return (scores + ~mask * -INF).softmax(dim=-1)
+
+
+@misconception(
+    "attention.masked_softmax",
+    "divide again, by a little more",
+    "You mask after softmax and divide by a sum that cannot become 0. Beside a large hidden score "
+    "all visible weights round to 0, and such a row sums to 0. Hide before softmax.",
+)
+def divide_again_safely(scores, mask):
+    weights = scores.softmax(dim=-1).masked_fill(~mask, 0.0)
+    return weights / weights.sum(dim=-1, keepdim=True).clamp(min=1e-9)
+
+
+@misconception(
+    "attention.masked_softmax",
+    "keepdim forgotten",
+    "You divide by sums without `keepdim=True`. They then lie along the keys, and each column is "
+    "divided by the sum of another row.",
+)
+def keepdim_forgotten(scores, mask):
+    hidden = scores.masked_fill(~mask, -INF)
+    powers = (hidden - hidden.amax(dim=-1, keepdim=True)).exp()
+    return powers / powers.sum(dim=-1)
+
+
+@misconception(
+    "attention.masked_softmax",
+    "an axis added to the mask",
+    "You give the mask an axis for the heads. It comes in a form that broadcasts as it is.",
+)
+def axis_added(scores, mask):
+    return scores.masked_fill(~mask.unsqueeze(1), -INF).softmax(dim=-1)
 
 
 # --- attention --------------------------------------------------------------------------------
@@ -514,6 +955,195 @@ def weights_forgotten(q, k, v, mask=None):
     return scaled(q, k).masked_fill(~mask_for(q, k, mask), -INF).softmax(dim=-1) @ v
 
 
+def right_attention(q, k, v, mask=None):
+    scores = scaled(q, k).masked_fill(~mask_for(q, k, mask), -INF)
+    return average(scores.softmax(dim=-1), v)
+
+
+def with_diagonal(shift):
+    """Attention whose causal mask is shifted."""
+
+    def attend(q, k, v, mask=None):
+        if mask is None:
+            mask = torch.ones(q.shape[-2], k.shape[-2], dtype=torch.bool).tril(shift)
+        return right_attention(q, k, v, mask)
+
+    return attend
+
+
+misconception(
+    "attention.attention",
+    "not even itself",
+    "Your diagonal is False, so nobody sees itself. The first character then sees nobody, and a "
+    "softmax over nothing is NaN.",
+)(with_diagonal(-1))
+misconception(
+    "attention.attention",
+    "one column too far",
+    "Your rows see one character ahead. That is just the one which the model has to guess.",
+)(with_diagonal(1))
+
+
+@misconception(
+    "attention.attention",
+    "the past is hidden",
+    "Your causal mask is the wrong way round: rows see what comes after them. Row t sees 0 … t.",
+)
+def past_is_hidden(q, k, v, mask=None):
+    return right_attention(q, k, v, mask_for(q, k, None).mT if mask is None else mask)
+
+
+@misconception(
+    "attention.attention",
+    "divide again afterwards",
+    "You mask after softmax and divide each row by its sum. In exact numbers that is right. But "
+    "beside a large hidden score all visible weights round to 0, and 0 / 0 is NaN.",
+)
+def divides_again(q, k, v, mask=None):
+    weights = scaled(q, k).softmax(dim=-1) * mask_for(q, k, mask)
+    return average(weights / weights.sum(dim=-1, keepdim=True), v)
+
+
+@misconception(
+    "attention.attention",
+    "exp without care",
+    "You compute exp of the scores as they are. exp(800) is infinite, and infinite / infinite is "
+    "NaN. Subtract the largest visible score first, or let softmax do it.",
+)
+def exp_without_care(q, k, v, mask=None):
+    powers = scaled(q, k).exp() * mask_for(q, k, mask)
+    return average(powers / powers.sum(dim=-1, keepdim=True), v)
+
+
+@misconception(
+    "attention.attention",
+    "the mask is added",
+    "You add the mask to the scores. True counts as 1 and False as 0, so nothing is hidden: put −∞ "
+    "where the mask is False.",
+)
+def mask_is_added(q, k, v, mask=None):
+    return average((scaled(q, k) + mask_for(q, k, mask)).softmax(dim=-1), v)
+
+
+@misconception(
+    "attention.attention",
+    "a tensor as a condition",
+    "You ask whether the mask is true, as in `mask or …` or `if mask:`. A tensor of many booleans "
+    "has no single answer: ask `if mask is None`.",
+)
+def tensor_as_condition(q, k, v, mask=None):
+    return right_attention(q, k, v, mask or mask_for(q, k, None))
+
+
+@misconception(
+    "attention.attention",
+    "scale by the number of characters",
+    "You divide by √T. The sum in a dot product goes over the d numbers of a row: √d.",
+)
+def scale_by_length(q, k, v, mask=None):
+    scores = (q @ k.mT / k.shape[-2] ** 0.5).masked_fill(~mask_for(q, k, mask), -INF)
+    return average(scores.softmax(dim=-1), v)
+
+
+@misconception(
+    "attention.attention",
+    "scale after softmax",
+    "You divide by √d after softmax, so rows no longer sum to 1. Scale the scores, before it.",
+)
+def scale_after_softmax(q, k, v, mask=None):
+    scores = (q @ k.mT).masked_fill(~mask_for(q, k, mask), -INF)
+    return average(scores.softmax(dim=-1) / q.shape[-1] ** 0.5, v)
+
+
+@misconception(
+    "attention.attention",
+    "keys ask queries",
+    "Your rows of scores are keys and your columns queries. Rows must be the queries: q @ k.mT.",
+)
+def keys_ask(q, k, v, mask=None):
+    scores = scaled(k, q).masked_fill(~mask_for(q, k, mask), -INF)
+    return average(scores.softmax(dim=-1), v)
+
+
+@misconception(
+    "attention.attention",
+    "weights turned over",
+    "You average the values with the columns of the weights. Row t of `out` takes row t of the "
+    "weights: weights @ v.",
+)
+def weights_turned_over(q, k, v, mask=None):
+    _, weights = right_attention(q, k, v, mask)
+    return weights.mT @ v, weights
+
+
+@misconception(
+    "attention.attention",
+    "weights before out",
+    "You return the weights first. The order is `out, weights`.",
+)
+def weights_first(q, k, v, mask=None):
+    return right_attention(q, k, v, mask)[::-1]
+
+
+@misconception(
+    "attention.attention",
+    "axes counted from the front",
+    "You swap axes of the keys counted from the front, such as 1 and 2 or 2 and 3. There may be "
+    "any number of leading axes: count from the end, −2 and −1.",
+)
+def four_axes_only(q, k, v, mask=None):
+    scores = q @ k.transpose(2, 3) / q.shape[-1] ** 0.5
+    weights = scores.masked_fill(~mask_for(q, k, mask), -INF).softmax(dim=-1)
+    return average(weights, v)
+
+
+@misconception(
+    "attention.attention",
+    "weights are cut off",
+    "You detach the weights before you average with them. Queries and keys then get no gradient, "
+    "and the model cannot learn where to look.",
+)
+def weights_cut_off(q, k, v, mask=None):
+    weights = right_attention(q, k, v, mask)[1].detach()
+    return average(weights, v)
+
+
+@misconception(
+    "attention.attention",
+    "returned weights are cut off",
+    "You detach the weights that you return. Gradients must pass through both results.",
+)
+def returned_weights_cut_off(q, k, v, mask=None):
+    out, weights = right_attention(q, k, v, mask)
+    return out, weights.detach()
+
+
+misconception("attention.attention", "cut off from the gradient", CUT_OFF)(cut_off(right_attention))
+misconception("attention.attention", "always float32", IN_FLOAT32)(in_float32(right_attention))
+
+
+@misconception(
+    "attention.attention",
+    "softmax over axis 1",
+    "You take softmax over axis 1, which is the last one only without a batch. Each query shares "
+    "out its own attention: dim=-1.",
+)
+def softmax_axis_1(q, k, v, mask=None):
+    scores = scaled(q, k).masked_fill(~mask_for(q, k, mask), -INF)
+    return average(scores.softmax(dim=1), v)
+
+
+@misconception(
+    "attention.attention",
+    "all axes turned",
+    "`k.T` turns all axes round. With poems and heads in front only the last two may change "
+    "places: `k.mT` or `k.transpose(-2, -1)`.",
+)
+def all_axes_turned(q, k, v, mask=None):
+    scores = q @ k.permute(*range(k.dim() - 1, -1, -1)) / q.shape[-1] ** 0.5
+    return average(scores.masked_fill(~mask_for(q, k, mask), -INF).softmax(dim=-1), v)
+
+
 # --- split_heads ------------------------------------------------------------------------------
 
 
@@ -569,6 +1199,71 @@ def heads_first(x, n_head):
     return torch.stack(x.chunk(n_head, dim=-1))
 
 
+def right_cut(x, n_head):
+    return x.unflatten(-1, (n_head, x.shape[-1] // n_head)).transpose(1, 2)
+
+
+@misconception(
+    "attention.split_heads",
+    "numbers before characters",
+    "You return (B, H, d, T). The last two axes are characters and numbers: (B, H, T, d).",
+)
+def numbers_first(x, n_head):
+    return right_cut(x, n_head).mT
+
+
+@misconception(
+    "attention.split_heads",
+    "swap before the cut",
+    "You swap characters and numbers first, and then cut. The cut goes through the numbers of "
+    "each character: first `view` to (B, T, H, d), then `transpose`.",
+)
+def swap_before_cut(x, n_head):
+    B, T, C = x.shape
+    return x.transpose(1, 2).reshape(B, n_head, T, C // n_head)
+
+
+@misconception(
+    "attention.split_heads",
+    "always two heads",
+    "You cut in two, as in the example. `n_head` says how many heads there are.",
+)
+def always_two(x, n_head):
+    return right_cut(x, 2)
+
+
+@misconception(
+    "attention.split_heads",
+    "a size with a point",
+    "`C / n_head` is a float in Python, and a size must be an integer: `C // n_head`.",
+)
+def float_size(x, n_head):
+    B, T, C = x.shape
+    return x.view(B, T, n_head, C / n_head).transpose(1, 2)
+
+
+@misconception(
+    "attention.split_heads",
+    "poems and heads in one axis",
+    "You return (B·H, T, d). Keep an axis for the poems and one for the heads: (B, H, T, d).",
+)
+def poems_and_heads(x, n_head):
+    return right_cut(x, n_head).flatten(0, 1)
+
+
+misconception("attention.split_heads", "cut off from the gradient", CUT_OFF)(cut_off(right_cut))
+misconception("attention.split_heads", "always float32", IN_FLOAT32)(in_float32(right_cut))
+
+
+@misconception(
+    "attention.split_heads",
+    "a tuple of pieces",
+    "You return the pieces one by one. Stack them to one tensor, the heads as axis 1.",
+)
+def tuple_of_pieces(x, n_head):
+    return x.chunk(n_head, dim=-1)
+
+
 # --- merge_heads ------------------------------------------------------------------------------
 
 
@@ -622,6 +1317,88 @@ def flatten_characters(x):
 def view_after_transpose(x):
     B, H, T, d = x.shape
     return x.transpose(1, 2).view(B, T, H * d)
+
+
+@misconception(
+    "attention.merge_heads",
+    "average the heads",
+    "You average the heads, and d numbers are left. They lie side by side: C = H·d numbers.",
+)
+def average_heads(x):
+    return x.mean(dim=1)
+
+
+@misconception(
+    "attention.merge_heads",
+    "heads one below the other",
+    "You lay the heads along the characters, (B, H·T, d). They lie side by side, along the "
+    "numbers: (B, T, H·d).",
+)
+def heads_below(x):
+    return x.flatten(1, 2)
+
+
+@misconception(
+    "attention.merge_heads",
+    "swapped, but not joined",
+    "You return (B, T, H, d). The last two axes still have to become one: (B, T, H·d).",
+)
+def not_joined(x):
+    return x.transpose(1, 2)
+
+
+@misconception(
+    "attention.merge_heads",
+    "swap the last two axes",
+    "You swap characters and numbers. Heads and characters change places: `transpose(1, 2)`.",
+)
+def swap_last_axes(x):
+    B, H, T, d = x.shape
+    return x.mT.reshape(B, T, H * d)
+
+
+@misconception(
+    "attention.merge_heads",
+    "numbers before characters",
+    "You return (B, C, T). The rows are characters: (B, T, C).",
+)
+def characters_last(x):
+    return x.mT.flatten(1, 2)
+
+
+@misconception(
+    "attention.merge_heads",
+    "always two heads",
+    "You lay two heads side by side, as in the example. There are H of them.",
+)
+def only_two_heads(x):
+    return torch.cat((x[:, 0], x[:, 1]), dim=-1)
+
+
+@misconception(
+    "attention.merge_heads",
+    "last head first",
+    "Your rows begin with the last head. Head 0 comes first.",
+)
+def last_head_first(x):
+    return torch.cat(x.flip(1).unbind(1), dim=-1)
+
+
+def right_join(x):
+    return x.transpose(1, 2).flatten(2)
+
+
+misconception("attention.merge_heads", "cut off from the gradient", CUT_OFF)(cut_off(right_join))
+misconception("attention.merge_heads", "always float32", IN_FLOAT32)(in_float32(right_join))
+
+
+@misconception(
+    "attention.merge_heads",
+    "join characters and numbers",
+    "You join the last two axes as they are, (B, H, T·d). First swap heads and characters.",
+)
+def join_as_they_are(x):
+    return x.flatten(2)
 
 
 # --- multi_head -------------------------------------------------------------------------------
@@ -738,6 +1515,174 @@ def cut_without_transpose(x, qkv_weight, proj_weight, n_head):
 def join_without_transpose(x, qkv_weight, proj_weight, n_head):
     q, k, v = (cut(part, n_head) for part in thirds(x, qkv_weight))
     return attend(q, k, v).reshape(x.shape) @ proj_weight.T
+
+
+def layer_with(weights_of):
+    """A layer whose weights are computed from q and k by `weights_of`."""
+
+    def layer(x, qkv_weight, proj_weight, n_head):
+        q, k, v = (cut(part, n_head) for part in thirds(x, qkv_weight))
+        return join(weights_of(q, k) @ v) @ proj_weight.T
+
+    return layer
+
+
+def hide(scores, hidden):
+    return scores.masked_fill(hidden, -INF)
+
+
+misconception(
+    "attention.multi_head",
+    "no scale",
+    "Your scores are bare dot products. Each head divides them by √d, with d = C / n_head.",
+)(layer_with(lambda q, k: hide(q @ k.mT, ~causal(q.shape[2])).softmax(dim=-1)))
+misconception(
+    "attention.multi_head",
+    "scale by d instead of √d",
+    "You divide the scores by d. Their variance is then 1/d, and all weights are nearly equal.",
+)(layer_with(lambda q, k: hide(q @ k.mT / q.shape[3], ~causal(q.shape[2])).softmax(dim=-1)))
+misconception(
+    "attention.multi_head",
+    "mask after softmax",
+    "You hide the future after softmax. It is still in the denominator: rows sum to less than 1, "
+    "and the past moves with it.",
+)(layer_with(lambda q, k: scaled(q, k).softmax(dim=-1).tril()))
+misconception(
+    "attention.multi_head",
+    "the past is hidden",
+    "Your mask is the wrong way round: characters see what comes after them.",
+)(layer_with(lambda q, k: hide(scaled(q, k), ~causal(q.shape[2]).mT).softmax(dim=-1)))
+misconception(
+    "attention.multi_head",
+    "softmax over the queries",
+    "Your columns of weights sum to 1. Each query shares out its own attention: dim=-1.",
+)(layer_with(lambda q, k: hide(scaled(q, k), ~causal(q.shape[2])).softmax(dim=-2)))
+
+
+@misconception(
+    "attention.multi_head",
+    "values before keys",
+    "You take the second third for values and the last for keys. The order is q, k, v.",
+)
+def values_before_keys(x, qkv_weight, proj_weight, n_head):
+    q, v, k = (cut(part, n_head) for part in thirds(x, qkv_weight))
+    return join(attend(q, k, v)) @ proj_weight.T
+
+
+@misconception(
+    "attention.multi_head",
+    "every H-th number",
+    "Your heads take turns: head 0 gets rows 0, H, 2H and so on. It should get the first d.",
+)
+def heads_take_turns(x, qkv_weight, proj_weight, n_head):
+    parts = (part.unflatten(-1, (-1, n_head)) for part in thirds(x, qkv_weight))
+    out = attend(*(part.permute(0, 3, 1, 2) for part in parts))
+    return out.permute(0, 2, 3, 1).flatten(2) @ proj_weight.T
+
+
+@misconception(
+    "attention.multi_head",
+    "heads attend to each other",
+    "You attend in (B, T, H, d): the heads of one character look at each other. Swap the axes to "
+    "(B, H, T, d), so that characters do.",
+)
+def heads_attend(x, qkv_weight, proj_weight, n_head):
+    q, k, v = (cut(part, n_head).transpose(1, 2) for part in thirds(x, qkv_weight))
+    return attend(q, k, v).flatten(2) @ proj_weight.T
+
+
+@misconception(
+    "attention.multi_head",
+    "reshape instead of transpose",
+    "You bring `qkv_weight` into the shape (C, 3C) by `reshape` or `view`. That mixes its rows: "
+    "the product is with its transpose.",
+)
+def weight_reshaped(x, qkv_weight, proj_weight, n_head):
+    mixed = qkv_weight.reshape(qkv_weight.shape[::-1]).T
+    q, k, v = (cut(part, n_head) for part in thirds(x, mixed))
+    return join(attend(q, k, v)) @ proj_weight.T
+
+
+@misconception(
+    "attention.multi_head",
+    "weights cut off from the gradient",
+    "You copy the numbers of the weights, into a new `nn.Linear` for example, or detach them. The "
+    "gradient then stops there. Multiply by the weights that are given, or use `F.linear`.",
+)
+def weights_copied(x, qkv_weight, proj_weight, n_head):
+    q, k, v = (cut(part, n_head) for part in thirds(x, qkv_weight.detach()))
+    return join(attend(q, k, v)) @ proj_weight.detach().T
+
+
+@misconception(
+    "attention.multi_head",
+    "the input is added",
+    "You add `x` to the result. The model does that around this layer, not inside it.",
+)
+def input_is_added(x, qkv_weight, proj_weight, n_head):
+    return x + right_layer(x, qkv_weight, proj_weight, n_head)
+
+
+def right_layer(x, qkv_weight, proj_weight, n_head):
+    q, k, v = (cut(part, n_head) for part in thirds(x, qkv_weight))
+    return join(attend(q, k, v)) @ proj_weight.T
+
+
+misconception("attention.multi_head", "cut off from the gradient", CUT_OFF)(cut_off(right_layer))
+misconception("attention.multi_head", "always float32", IN_FLOAT32)(in_float32(right_layer))
+
+
+@misconception(
+    "attention.multi_head",
+    "no transpose in the first product",
+    "You multiply by `qkv_weight` as it is. `nn.Linear` stores outputs by inputs, (3C, C): the "
+    "product is with its transpose.",
+)
+def qkv_not_transposed(x, qkv_weight, proj_weight, n_head):
+    q, k, v = (cut(part, n_head) for part in (x @ qkv_weight).chunk(3, dim=-1))
+    return join(attend(q, k, v)) @ proj_weight.T
+
+
+@misconception(
+    "attention.multi_head",
+    "thirds not transposed",
+    "You multiply by each third of `qkv_weight` as it is. It is square, so nothing fails. But row "
+    "i makes output number i: the product is with its transpose.",
+)
+def thirds_not_transposed(x, qkv_weight, proj_weight, n_head):
+    q, k, v = (cut(x @ third, n_head) for third in qkv_weight.chunk(3))
+    return join(attend(q, k, v)) @ proj_weight.T
+
+
+@misconception(
+    "attention.multi_head",
+    "every third number",
+    "You take numbers 0, 3, 6 … for the queries. The first C are queries, the next C keys.",
+)
+def every_third(x, qkv_weight, proj_weight, n_head):
+    q, k, v = (cut(part, n_head) for part in (x @ qkv_weight.T).unflatten(-1, (-1, 3)).unbind(-1))
+    return join(attend(q, k, v)) @ proj_weight.T
+
+
+@misconception(
+    "attention.multi_head",
+    "number of heads for their size",
+    "You cut pieces of `n_head` numbers. `n_head` is how many heads there are.",
+)
+def pieces_of_n_head(x, qkv_weight, proj_weight, n_head):
+    q, k, v = (cut(part, x.shape[2] // n_head) for part in thirds(x, qkv_weight))
+    return join(attend(q, k, v)) @ proj_weight.T
+
+
+@misconception(
+    "attention.multi_head",
+    "view after transpose",
+    "After a transpose the numbers do not lie in memory in the order of the axes, and `view` "
+    "cannot join them. Use `reshape`, or `.contiguous()` before `view`.",
+)
+def layer_view_after_transpose(x, qkv_weight, proj_weight, n_head):
+    q, k, v = (cut(part, n_head) for part in thirds(x, qkv_weight))
+    return attend(q, k, v).transpose(1, 2).view(x.shape) @ proj_weight.T
 
 
 # --- rotate -----------------------------------------------------------------------------------
@@ -860,6 +1805,186 @@ def four_axes(x, positions, base=10_000.0):
     a, b = x[:, :, :, : d // 2], x[:, :, :, d // 2 :]
     cos, sin = angle.cos(), angle.sin()
     return torch.cat((a * cos - b * sin, a * sin + b * cos), dim=-1)
+
+
+def right_turn(x, positions, base=10_000.0):
+    return turned(x, angles(x, positions, frequencies(x, base)))
+
+
+@misconception(
+    "attention.rotate",
+    "base ignored",
+    "You always compute with 10,000. The third argument says how slowly the last pairs turn.",
+)
+def base_ignored(x, positions, base=10_000.0):
+    return right_turn(x, positions)
+
+
+@misconception(
+    "attention.rotate",
+    "degrees instead of radians",
+    "You turn by degrees. The angle is in radians, which is what `cos` and `sin` take.",
+)
+def in_degrees(x, positions, base=10_000.0):
+    return turned(x, angles(x, positions, frequencies(x, base)).deg2rad())
+
+
+@misconception(
+    "attention.rotate",
+    "count pairs from 1",
+    "Your first pair has i = 1. Pairs are counted from 0: the first turns by 1 radian a position.",
+)
+def pairs_from_1(x, positions, base=10_000.0):
+    return turned(x, angles(x, positions, frequencies(x, base) * base ** (-2 / x.shape[-1])))
+
+
+@misconception(
+    "attention.rotate",
+    "count positions from 1",
+    "You add 1 to the positions. Take them as they come: at position 0 nothing turns.",
+)
+def positions_from_1(x, positions, base=10_000.0):
+    return right_turn(x, positions + 1, base)
+
+
+@misconception(
+    "attention.rotate",
+    "2i in the exponent",
+    "You divide 2i by d/2. The exponent is −i / (d/2), or −2i / d, which is the same.",
+)
+def twice_i(x, positions, base=10_000.0):
+    return turned(x, angles(x, positions, frequencies(x, base) ** 2))
+
+
+@misconception(
+    "attention.rotate",
+    "the last pair too slow",
+    "You divide by d/2 − 1, so that the last exponent is −1. The formula divides by d/2.",
+)
+def last_too_slow(x, positions, base=10_000.0):
+    half = x.shape[-1] // 2
+    exponents = -torch.arange(half, dtype=x.dtype) / max(half - 1, 1)
+    return turned(x, angles(x, positions, base**exponents))
+
+
+@misconception(
+    "attention.rotate",
+    "minus sign forgotten",
+    "You add in both lines. The first one has a minus: a · cos − b · sin.",
+)
+def no_minus(x, positions, base=10_000.0):
+    angle = angles(x, positions, frequencies(x, base))
+    a, b = x.chunk(2, dim=-1)
+    cos, sin = angle.cos(), angle.sin()
+    return torch.cat((a * cos + b * sin, a * sin + b * cos), dim=-1)
+
+
+@misconception(
+    "attention.rotate",
+    "sine and cosine swapped",
+    "You have cosine and sine the wrong way round. At position 0 nothing may turn: cos 0 is 1.",
+)
+def sine_for_cosine(x, positions, base=10_000.0):
+    angle = angles(x, positions, frequencies(x, base))
+    a, b = x.chunk(2, dim=-1)
+    sin, cos = angle.cos(), angle.sin()
+    return torch.cat((a * cos - b * sin, a * sin + b * cos), dim=-1)
+
+
+@misconception(
+    "attention.rotate",
+    "halves in, neighbours out",
+    "You turn the right pairs, but lay them out as neighbours. All first numbers come first, then "
+    "all second ones: `cat` the halves.",
+)
+def neighbours_out(x, positions, base=10_000.0):
+    halves = right_turn(x, positions, base).chunk(2, dim=-1)
+    return torch.stack(halves, dim=-1).flatten(-2)
+
+
+@misconception(
+    "attention.rotate",
+    "an axis in the wrong place",
+    "With positions (B, T) your angles become (B, T, 1, d/2). `x` is (B, H, T, d), so the axis for "
+    "the heads comes before T: (B, 1, T, d/2).",
+)
+def axis_in_the_wrong_place(x, positions, base=10_000.0):
+    angle = positions.to(x.dtype).unsqueeze(-1) * frequencies(x, base)
+    return turned(x, angle.unsqueeze(2) if angle.dim() == 3 else angle)
+
+
+@misconception(
+    "attention.rotate",
+    "positions of the first poem",
+    "You turn all poems by the positions of the first. With (B, T) each poem has its own.",
+)
+def positions_of_the_first(x, positions, base=10_000.0):
+    return right_turn(x, positions[0] if positions.dim() == 2 else positions, base)
+
+
+@misconception(
+    "attention.rotate",
+    "write into the input",
+    "You store the turned numbers in `x`, which the caller still needs. Make a new tensor.",
+)
+def turned_in_place(x, positions, base=10_000.0):
+    with torch.no_grad():
+        return x.copy_(right_turn(x, positions, base))
+
+
+misconception("attention.rotate", "cut off from the gradient", CUT_OFF)(cut_off(right_turn))
+misconception("attention.rotate", "always float32", IN_FLOAT32)(in_float32(right_turn))
+
+
+@misconception(
+    "attention.rotate",
+    "one row of positions only",
+    "You expect positions (T,), as `torch.outer` does. They may be (B, T), too.",
+)
+def one_row_only(x, positions, base=10_000.0):
+    return turned(x, torch.outer(positions.to(x.dtype), frequencies(x, base)))
+
+
+@misconception(
+    "attention.rotate",
+    "a table of T angles",
+    "You make a table for positions 0 … T − 1 and look up in it. Positions begin anywhere, and may "
+    "lie behind its end.",
+)
+def table_of_angles(x, positions, base=10_000.0):
+    angle = (torch.arange(x.shape[-2])[:, None] * frequencies(x, base))[positions]
+    return turned(x, angle.unsqueeze(1) if angle.dim() == 3 else angle)
+
+
+@misconception(
+    "attention.rotate",
+    "an axis for the heads always",
+    "You give the angles an axis for the heads, also if positions are (T,). It then stands behind "
+    "T. Only (B, T) needs one.",
+)
+def axis_always(x, positions, base=10_000.0):
+    return turned(x, (positions.to(x.dtype).unsqueeze(-1) * frequencies(x, base)).unsqueeze(1))
+
+
+@misconception(
+    "attention.rotate",
+    "minus in both lines",
+    "You subtract in both lines. The second has a plus: a · sin + b · cos.",
+)
+def minus_twice(x, positions, base=10_000.0):
+    a, b = right_turn(x, positions, base).chunk(2, dim=-1)
+    angle = angles(x, positions, frequencies(x, base))
+    return torch.cat((a, b - 2 * x.chunk(2, dim=-1)[1] * angle.cos()), dim=-1)
+
+
+@misconception(
+    "attention.rotate",
+    "count from the first position",
+    "You subtract the first position from all, so every row begins at 0. With a cache a single row "
+    "comes, and it may be at place 23.",
+)
+def from_the_first_position(x, positions, base=10_000.0):
+    return right_turn(x, positions - positions[..., :1], base)
 
 
 # --- KVCache ----------------------------------------------------------------------------------
@@ -1039,6 +2164,184 @@ class FullTooEarly(Empty):
         return self.k[:, :, :end], self.v[:, :, :end]
 
 
+class Right(Empty):
+    def append(self, k, v):
+        start, end = self.take_space(k, v)
+        self.k[:, :, start:end] = k
+        self.v[:, :, start:end] = v
+        self.length = end
+        return self.k[:, :, :end], self.v[:, :, :end]
+
+
+@misconception(
+    "attention.KVCache",
+    "overwrite the oldest",
+    "If the space is full, you begin again at its first place and overwrite. The contract asks for "
+    "a ValueError.",
+)
+class OverwritesTheOldest(Empty):
+    def append(self, k, v):
+        if self.k is None:
+            self.take_space(k[:, :, :0], v[:, :, :0])
+        for t in range(k.shape[2]):
+            self.k[:, :, self.length % self.capacity] = k[:, :, t]
+            self.v[:, :, self.length % self.capacity] = v[:, :, t]
+            self.length += 1
+        end = min(self.length, self.capacity)
+        return self.k[:, :, :end], self.v[:, :, :end]
+
+
+@misconception(
+    "attention.KVCache",
+    "assert instead of raise",
+    "An `assert` raises AssertionError, and nothing at all under `python -O`. Raise ValueError.",
+)
+class Asserts(Right):
+    def append(self, k, v):
+        assert self.length + k.shape[2] <= self.capacity
+        return super().append(k, v)
+
+
+@misconception(
+    "attention.KVCache",
+    "another error than ValueError",
+    "You raise an error, but not the one that the contract names. Callers wait for ValueError.",
+)
+class AnotherError(Right):
+    def append(self, k, v):
+        if self.length + k.shape[2] > self.capacity:
+            raise IndexError("full")
+        return super().append(k, v)
+
+
+@misconception("attention.KVCache", "always float32", IN_FLOAT32)
+class InFloat32(Right):
+    def append(self, k, v):
+        return super().append(k.float(), v.float())
+
+
+@misconception(
+    "attention.KVCache",
+    "new ones in front",
+    "You put new characters before the old ones. Keys stay in the order in which they came.",
+)
+class InFront(Right):
+    def append(self, k, v):
+        if self.k is not None:
+            self.take_space(k, v)
+            old = self.k[:, :, : self.length], self.v[:, :, : self.length]
+            k, v = torch.cat((k, old[0]), dim=2), torch.cat((v, old[1]), dim=2)
+            self.length = 0
+        return super().append(k, v)
+
+
+@misconception(
+    "attention.KVCache",
+    "only the last of a prompt",
+    "You write one character at each call. A prompt brings many: write from the old length to the "
+    "new one.",
+)
+class OnlyTheLast(Empty):
+    def append(self, k, v):
+        _, end = self.take_space(k, v)
+        self.k[:, :, end - 1] = k[:, :, -1]
+        self.v[:, :, end - 1] = v[:, :, -1]
+        self.length = end
+        return self.k[:, :, :end], self.v[:, :, :end]
+
+
+@misconception(
+    "attention.KVCache",
+    "copy into new space",
+    "You take new space at each call and copy the old characters. The numbers are right, but each "
+    "step costs a whole cache. Take the space once, and write into it.",
+)
+class CopiesIntoNewSpace(Right):
+    def append(self, k, v):
+        if self.k is not None:
+            self.k, self.v = self.k.clone(), self.v.clone()
+        return super().append(k, v)
+
+
+@misconception(
+    "attention.KVCache",
+    "space for one poem",
+    "You take space for one poem. B comes from the shape of the first keys.",
+)
+class OnePoem(Right):
+    def append(self, k, v):
+        if self.k is None:
+            self.take_space(k[:1, :, :0], v[:1, :, :0])
+        return super().append(k, v)
+
+
+@misconception(
+    "attention.KVCache",
+    "only the last call counts",
+    "You set the length to how many characters have just come. Add them to those before.",
+)
+class LastCallCounts(Empty):
+    def append(self, k, v):
+        start, end = self.take_space(k, v)
+        self.k[:, :, start:end] = k
+        self.v[:, :, start:end] = v
+        self.length = k.shape[2]
+        return self.k[:, :, : self.length], self.v[:, :, : self.length]
+
+
+@misconception(
+    "attention.KVCache",
+    "values before keys",
+    "You return values first. The order is keys, values.",
+)
+class ValuesFirst(Right):
+    def append(self, k, v):
+        return super().append(k, v)[::-1]
+
+
+@misconception(
+    "attention.KVCache",
+    "count heads instead of characters",
+    "You take the number of new characters from axis 1. Those are heads; characters are axis 2.",
+)
+class CountsHeads(Empty):
+    def append(self, k, v):
+        new = self.length + k.shape[1]
+        if new > self.capacity:
+            raise ValueError("full")
+        if self.k is None:
+            self.take_space(k[:, :, :0], v[:, :, :0])
+        self.k[:, :, self.length : new] = k
+        self.v[:, :, self.length : new] = v
+        self.length = new
+        return self.k[:, :, :new], self.v[:, :, :new]
+
+
+@misconception(
+    "attention.KVCache",
+    "nothing returned",
+    "You store what comes, and return nothing. Return keys and values of all characters so far.",
+)
+class NothingReturned(Right):
+    def append(self, k, v):
+        super().append(k, v)
+
+
+@misconception(
+    "attention.KVCache",
+    "a list of pieces",
+    "You keep a list and join it at each call, which copies everything each time. Take the space "
+    "once, as a tensor, and write into it.",
+)
+class ListOfPieces(Empty):
+    def append(self, k, v):
+        if self.length + k.shape[2] > self.capacity:
+            raise ValueError("full")
+        self.k, self.v = [*(self.k or []), k], [*(self.v or []), v]
+        self.length += k.shape[2]
+        return torch.cat(self.k, dim=2), torch.cat(self.v, dim=2)
+
+
 # --- one_head ---------------------------------------------------------------------------------
 
 
@@ -1086,7 +2389,7 @@ def future_zero(x, w_query, w_key, w_value):
     "all the weight.",
 )
 def future_low(x, w_query, w_key, w_value):
-    scores = scaled(x @ w_query, x @ w_key).masked_fill(~causal(x.shape[1]), -1e4)
+    scores = scaled(x @ w_query, x @ w_key).masked_fill(~causal(x.shape[1]), -1e3)
     return scores.softmax(dim=2) @ (x @ w_value)
 
 
@@ -1118,6 +2421,116 @@ def past_hidden(x, w_query, w_key, w_value):
 def other_axis(x, w_query, w_key, w_value):
     scores = scaled(x @ w_query, x @ w_key).masked_fill(~causal(x.shape[1]), -INF)
     return scores.softmax(dim=1) @ (x @ w_value)
+
+
+def head_with(weights_of):
+    """A head whose weights are computed from q and k by `weights_of`."""
+
+    def head(x, w_query, w_key, w_value):
+        return weights_of(x @ w_query, x @ w_key) @ (x @ w_value)
+
+    return head
+
+
+misconception(
+    "attention.one_head",
+    "no scale",
+    "The mask is right now, but the scale is gone. It was right: divide the scores by √d.",
+)(head_with(lambda q, k: hide(q @ k.mT, ~causal(q.shape[1])).softmax(dim=2)))
+misconception(
+    "attention.one_head",
+    "not even itself",
+    "You shifted the mask, so nobody sees itself. The first character then sees nobody: NaN.",
+)(head_with(lambda q, k: hide(scaled(q, k), ~causal(q.shape[1]).tril(-1)).softmax(dim=2)))
+misconception(
+    "attention.one_head",
+    "keys ask queries",
+    "You changed the product: now keys ask and queries answer. It was right, q @ k.mT.",
+)(head_with(lambda q, k: hide(scaled(k, q), ~causal(q.shape[1])).softmax(dim=2)))
+misconception(
+    "attention.one_head",
+    "softmax twice",
+    "You hide the future and take softmax again. A softmax over weights between 0 and 1 is nearly "
+    "flat. One is enough: hide first.",
+)(
+    head_with(
+        lambda q, k: hide(scaled(q, k).softmax(dim=2), ~causal(q.shape[1])).softmax(dim=2),
+    )
+)
+misconception(
+    "attention.one_head",
+    "exp without care",
+    "You compute exp of the scores as they are. exp(800) is infinite, and infinite / infinite is "
+    "NaN. Let softmax do it: it subtracts the largest score first.",
+)(
+    head_with(
+        lambda q, k: scaled(q, k).exp().tril() / scaled(q, k).exp().tril().sum(2, keepdim=True),
+    )
+)
+misconception(
+    "attention.one_head",
+    "columns divided by their sums",
+    "You divide by the sums of the columns. The rows should sum to 1; and better than to divide "
+    "again is to hide the future before softmax.",
+)(
+    head_with(
+        lambda q, k: (
+            scaled(q, k).softmax(dim=2).tril()
+            / scaled(q, k).softmax(dim=2).tril().sum(1, keepdim=True)
+        ),
+    )
+)
+
+
+@misconception(
+    "attention.one_head",
+    "scale by √C",
+    "You changed the scale to √C. It was right: a head compares d numbers, the width of `q`.",
+)
+def head_by_width(x, w_query, w_key, w_value):
+    q, k = x @ w_query, x @ w_key
+    scores = (q @ k.mT / x.shape[2] ** 0.5).masked_fill(~causal(x.shape[1]), -INF)
+    return scores.softmax(dim=2) @ (x @ w_value)
+
+
+@misconception(
+    "attention.one_head",
+    "divide again, by a little more",
+    "You divide each row by its sum after the mask, and add a little so that it is never 0 / 0. If "
+    "a hidden score is larger by a thousand, all visible weights are 0 and stay so.",
+)
+def divide_by_a_little_more(x, w_query, w_key, w_value):
+    weights = scaled(x @ w_query, x @ w_key).softmax(dim=2).tril()
+    return weights / (weights.sum(dim=2, keepdim=True) + 1e-9) @ (x @ w_value)
+
+
+@misconception(
+    "attention.one_head",
+    "only the first row mended",
+    "You set the weight of the first character to 1. Every other row but the last leaks, too.",
+)
+def first_row_mended(x, w_query, w_key, w_value):
+    weights = scaled(x @ w_query, x @ w_key).softmax(dim=2).tril()
+    first = torch.zeros_like(weights)
+    first[:, 0, 0] = 1 - weights[:, 0, 0]
+    return (weights + first) @ (x @ w_value)
+
+
+misconception(
+    "attention.one_head",
+    "one column too far",
+    "You shifted the mask, so each row sees one character ahead. The mask was right.",
+)(head_with(lambda q, k: scaled(q, k).masked_fill(one_ahead(q.shape[1]), -INF).softmax(dim=2)))
+misconception(
+    "attention.one_head",
+    "−∞ after softmax",
+    "You put −∞ among the weights. It belongs among the scores: e to the −∞ is 0. Mask first, then "
+    "softmax.",
+)(head_with(lambda q, k: hide(scaled(q, k).softmax(dim=2), ~causal(q.shape[1]))))
+
+
+def one_ahead(T):
+    return torch.ones(T, T, dtype=torch.bool).triu(2)
 
 
 # --- looks_ahead ------------------------------------------------------------------------------
@@ -1321,6 +2734,106 @@ def turned_round(attend):
     return not moves(attend, change)
 
 
+@misconception(
+    "attention.looks_ahead",
+    "always True",
+    "You say True to everything, even to the right one. A test must let pass what is right.",
+)
+def always_true(attend):
+    return True
+
+
+@misconception(
+    "attention.looks_ahead",
+    "sums of the rows only",
+    "You ask whether rows of weights sum to 1. Attention without a mask has such rows and looks "
+    "ahead; others have other sums and do not. Change the future, and see whether the past moves.",
+)
+def sums_only(attend):
+    sums = attend(*poem())[1].sum(dim=-1)
+    return not torch.allclose(sums, torch.ones_like(sums))
+
+
+@misconception(
+    "attention.looks_ahead",
+    "change the keys only",
+    "You change later keys, and leave queries and values as they are. Change all three.",
+)
+def keys_only(attend):
+    def change(qkv, t):
+        qkv[1, :, t:] += torch.arange(1, 5)
+
+    return moves(attend, change)
+
+
+@misconception(
+    "attention.looks_ahead",
+    "change the past",
+    "You change earlier rows and look at later ones. Those may move: it is the past that must not "
+    "move with the future.",
+)
+def changes_the_past(attend):
+    one, other = poem(), poem()
+    mixed = torch.cat((other[:, :, :1], one[:, :, 1:]), dim=2)
+    return not torch.allclose(attend(*mixed)[0][:, 1:], attend(*one)[0][:, 1:])
+
+
+@misconception(
+    "attention.looks_ahead",
+    "one cut in the middle",
+    "You change everything from one place on and look at what stands before. A leak within either "
+    "half stays unseen: try every place.",
+)
+def one_cut(attend):
+    one, other = poem(), poem()
+    mixed = torch.cat((one[:, :, :3], other[:, :, 3:]), dim=2)
+    return not torch.allclose(attend(*mixed)[0][:, :3], attend(*one)[0][:, :3])
+
+
+@misconception(
+    "attention.looks_ahead",
+    "compare the weights",
+    "You change the future, but compare weights. A leak through the values moves `out` alone.",
+)
+def compares_weights(attend):
+    one, other = poem(), poem()
+    for t in range(1, 6):
+        mixed = torch.cat((one[:, :, :t], other[:, :, t:]), dim=2)
+        if not torch.allclose(attend(*mixed)[1][:, :t], attend(*one)[1][:, :t]):
+            return True
+    return False
+
+
+@misconception(
+    "attention.looks_ahead",
+    "one row too many",
+    "You change position t and look at rows 0 … t. Row t may move: it is its own. Look at the rows "
+    "before t.",
+)
+def one_row_too_many(attend):
+    one, other = poem(), poem()
+    for t in range(1, 6):
+        mixed = torch.cat((one[:, :, :t], other[:, :, t:]), dim=2)
+        if not torch.allclose(attend(*mixed)[0][:, : t + 1], attend(*one)[0][:, : t + 1]):
+            return True
+    return False
+
+
+@misconception(
+    "attention.looks_ahead",
+    "too much tolerance",
+    "You let differences of a hundredth pass. A small leak is a leak: allow for rounding only, "
+    "below a millionth.",
+)
+def tolerant(attend):
+    one, other = poem(), poem()
+    for t in range(1, 6):
+        mixed = torch.cat((one[:, :, :t], other[:, :, t:]), dim=2)
+        if not torch.allclose(attend(*mixed)[0][:, :t], attend(*one)[0][:, :t], atol=0.01):
+            return True
+    return False
+
+
 # --- predict_head -----------------------------------------------------------------------------
 
 
@@ -1402,3 +2915,105 @@ def only_visible():
 )
 def whole_product_each_step():
     return predicted(cached=14_400)
+
+
+ALONE = {  # one wrong number, and nothing else
+    "the root of the variance": (
+        {"raw": 6},
+        "√36 is the typical size of a score. Its variance is the square of that.",
+    ),
+    "one term instead of the sum": (
+        {"raw": 1},
+        "1 is the variance of one product. A score is a sum of d of them, and variances add up.",
+    ),
+    "the square of d": (
+        {"raw": 1_296},
+        "The variance of a sum of d independent terms is the sum of d variances, not d².",
+    ),
+    "as if √d were not squared": (
+        {"scaled": 6},
+        "You divide the variance by √d. A divisor counts squared in a variance.",
+    ),
+    "the scale changes nothing": (
+        {"scaled": 36},
+        "You give the variance before the division. Dividing by √d divides it by d.",
+    ),
+    "the divisor instead of the variance": (
+        {"scaled": 1 / 6},
+        "You divide 1 by √d. The variance before the division is d, and a divisor counts squared.",
+    ),
+    "divided by d twice": (
+        {"scaled": 1 / 36},
+        "You divide the variance by d². The score is divided by √d, so its variance by d.",
+    ),
+    "a variance of 1 by d": (
+        {"by_d": 1},
+        "You divide the variance by d. A divisor counts squared in a variance.",
+    ),
+    "the root of the variance by d": (
+        {"by_d": 1 / 6},
+        "1/6 is the typical size of the score after division by d. Its variance is the square.",
+    ),
+    "d squared once too often": (
+        {"by_d": 1 / 1_296},
+        "You divide 1 by d². The variance before the division is d, not 1.",
+    ),
+    "three times the score": (
+        {"tripled": 3},
+        "Queries and keys both grow, so the score grows nine times; its variance grows by 9².",
+    ),
+    "three cubed": (
+        {"tripled": 27},
+        "A factor 3 on both sides makes a score 9 times as large, and a variance 9² times.",
+    ),
+    "nine times the raw variance": (
+        {"tripled": 324},
+        "You begin with the raw score and let its variance grow ninefold. The question is for the "
+        "scaled score, and the nine counts squared.",
+    ),
+    "the raw score tripled": (
+        {"tripled": 2_916},
+        "81 is the right factor, but you begin with the raw score. Begin with the scaled one.",
+    ),
+    "the scale undoes the growth": (
+        {"tripled": 1},
+        "√d does not know how large queries and keys have become: the scores grow with them.",
+    ),
+    "no weight is 0": (
+        {"nonzero": 400},
+        "You count all T × T weights. The causal mask makes those above the diagonal 0.",
+    ),
+    "one row of weights": (
+        {"nonzero": 20},
+        "You count the last row. All rows together have 1 + 2 + … + T.",
+    ),
+    "half of the products": (
+        {"products": 7_200},
+        "You count half of the products, as if the future were left out. `q @ k.mT` computes all "
+        "scores; the mask comes afterwards.",
+    ),
+    "products and sums": (
+        {"products": 28_800, "cached": 1_440},
+        "You count additions, too. The question is for multiplications: d for each score.",
+    ),
+    "d × d instead of T × T": (
+        {"products": 25_920},
+        "You count T · d · d. There are T × T scores, each a dot product of d numbers.",
+    ),
+    "one key instead of all": (
+        {"cached": 36},
+        "You count one dot product. The query meets every key in the cache.",
+    ),
+    "its own key forgotten": (
+        {"cached": 684},
+        "You count 19 keys. Character 20 puts its own key into the cache, and looks at it, too.",
+    ),
+    "scores of one row squared": (
+        {"cached": 400},
+        "You count T × T. One query meets T keys, and each dot product takes d multiplications.",
+    ),
+}
+for name, (changes, explanation) in ALONE.items():
+    misconception("attention.predict_head", name, explanation)(
+        lambda changes=changes: predicted(**changes)
+    )

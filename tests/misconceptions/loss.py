@@ -1,6 +1,7 @@
 """Wrong answers to the tasks of chapter 05."""
 
 import math
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,6 +18,9 @@ def right_log_softmax(logits):
 
 def right_token_losses(logits, targets):
     return -right_log_softmax(logits).gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+
+
+SMALL = (1e-6, 1e-8, 1e-9, 1e-10, 1e-12)  # that people add before a ln
 
 
 # --- uniform_loss ------------------------------------------------------------------------------
@@ -67,6 +71,53 @@ def uniform_size(vocab_size):
     return float(vocab_size)
 
 
+@misconception(
+    "loss.uniform_loss",
+    "one term of the entropy",
+    "You weigh the surprise at one token by its probability. The loss is the sum over all V of "
+    "them: V times 1/V is 1, and the whole surprise is left.",
+)
+def uniform_one_term(vocab_size):
+    return math.log(vocab_size) / vocab_size
+
+
+@misconception(
+    "loss.uniform_loss",
+    "rounded",
+    "You round to two digits, as the example does to print it. Return the number as it is.",
+)
+def uniform_rounded(vocab_size):
+    return round(math.log(vocab_size), 2)
+
+
+@misconception(
+    "loss.uniform_loss",
+    "the number of the example",
+    "You return 9.38, whatever vocab_size is. That is the loss for 11,868 tokens.",
+)
+def uniform_constant(vocab_size):
+    return 9.38
+
+
+@misconception(
+    "loss.uniform_loss",
+    "V - 1 instead of V",
+    "You count one token too few. The right one is as likely as each of the others, and belongs "
+    "to them.",
+)
+def uniform_of_others(vocab_size):
+    return math.log(max(vocab_size - 1, 1))
+
+
+@misconception(
+    "loss.uniform_loss",
+    "V + 1 instead of V",
+    "You count one token too many. With one token only, there is no surprise: ln 1 = 0.",
+)
+def uniform_of_more(vocab_size):
+    return math.log(vocab_size + 1)
+
+
 # --- perplexity --------------------------------------------------------------------------------
 
 
@@ -108,11 +159,95 @@ def perplexity_rounded(loss):
 
 @misconception(
     "loss.perplexity",
+    "cut off to whole tokens",
+    "You cut off the digits behind the point. Perplexity is a mean, and need not be whole.",
+)
+def perplexity_floored(loss):
+    return int(math.exp(loss))
+
+
+@misconception(
+    "loss.perplexity",
     "e times the loss",
     "You multiply by e instead of raising e to the loss.",
 )
 def perplexity_times_e(loss):
     return math.e * loss
+
+
+@misconception(
+    "loss.perplexity",
+    "10 to the loss",
+    "You raise 10 to the loss. A loss in nats is a natural logarithm: only e undoes it.",
+)
+def perplexity_base_10(loss):
+    return 10**loss
+
+
+@misconception(
+    "loss.perplexity",
+    "e to the loss in bits",
+    "You turn nats into bits and then raise e to them. Either e to the nats, or 2 to the bits.",
+)
+def perplexity_e_to_bits(loss):
+    return math.exp(loss / math.log(2))
+
+
+@misconception(
+    "loss.perplexity",
+    "2 to the loss times ln 2",
+    "You multiply by ln 2 to get bits. There are more bits than nats: divide, or raise e at once.",
+)
+def perplexity_times_ln_2(loss):
+    return 2 ** (loss * math.log(2))
+
+
+@misconception(
+    "loss.perplexity",
+    "the loss itself",
+    "You return the loss. It is a logarithm; perplexity undoes it, and is a number of tokens.",
+)
+def perplexity_identity(loss):
+    return loss
+
+
+for rough in (2.7, 2.718, 2.72):
+
+    @misconception(
+        "loss.perplexity",
+        f"{rough} for e",
+        "You raise a rounded e to the loss. The error grows with the loss: use math.exp.",
+    )
+    def perplexity_rounded_e(loss, rough=rough):
+        return rough**loss
+
+
+@misconception(
+    "loss.perplexity",
+    "rounded",
+    "You round the perplexity to a few digits. Return the number as it is.",
+)
+def perplexity_two_digits(loss):
+    return round(math.exp(loss), 2)
+
+
+@misconception(
+    "loss.perplexity",
+    "the number of the example",
+    "You return 100, whatever the loss is. That is the perplexity of 100 equal tokens.",
+)
+def perplexity_constant(loss):
+    return 100.0
+
+
+@misconception(
+    "loss.perplexity",
+    "minus 1",
+    "You subtract 1. A loss of 0 is the surprise of somebody who has one token to choose from, "
+    "not none.",
+)
+def perplexity_minus_one(loss):
+    return math.expm1(loss)
 
 
 # --- log_softmax -------------------------------------------------------------------------------
@@ -146,16 +281,6 @@ def log_softmax_naive_sum(logits):
 )
 def log_after_softmax(logits):
     return logits.softmax(-1).log()
-
-
-@misconception(
-    "loss.log_softmax",
-    "a small number inside the ln",
-    "You add a small number before the ln, to avoid ln 0. This caps every surprise: what has a "
-    "probability of e^-1000 looks like e^-20.",
-)
-def log_with_epsilon(logits):
-    return (logits.softmax(-1) + 1e-9).log()
 
 
 @misconception(
@@ -227,6 +352,149 @@ def log_softmax_detached(logits):
 def log_softmax_without_keepdim(logits):
     shifted = logits - logits.amax(-1)
     return shifted - shifted.exp().sum(-1).log()
+
+
+@misconception(
+    "loss.log_softmax",
+    "the largest logit is still there",
+    "You take the sum over shifted logits, and subtract its ln from the logits as they were. The "
+    "shift belongs to both, or must be added back to the ln.",
+)
+def log_softmax_half_shifted(logits):
+    shifted = logits - logits.amax(-1, keepdim=True)
+    return logits - shifted.exp().sum(-1, keepdim=True).log()
+
+
+@misconception(
+    "loss.log_softmax",
+    "the largest logit is added",
+    "You add the largest logit where it must be subtracted. ln of the sum is the largest logit "
+    "plus ln of the shifted sum, and all of this is subtracted.",
+)
+def log_softmax_wrong_sign(logits):
+    largest = logits.amax(-1, keepdim=True)
+    return logits + largest - (logits - largest).exp().sum(-1, keepdim=True).log()
+
+
+@misconception(
+    "loss.log_softmax",
+    "clamped logits",
+    "You clamp the logits, so that exp does not overflow. 1000 and 999 are then the same. Shift "
+    "them: only their distances matter.",
+)
+def log_softmax_clamped(logits):
+    return right_log_softmax(logits.clamp(-50, 50))
+
+
+@misconception(
+    "loss.log_softmax",
+    "shifted by the mean",
+    "You subtract the mean of the row. The largest logit may lie far above it, and its exp "
+    "overflows. Subtract the largest.",
+)
+def log_softmax_shifted_by_mean(logits):
+    shifted = logits - logits.mean(-1, keepdim=True)
+    return shifted - shifted.exp().sum(-1, keepdim=True).log()
+
+
+@misconception(
+    "loss.log_softmax",
+    "one sum for all rows",
+    "You add up the exp of the whole tensor. Each row is a distribution of its own: sum over the "
+    "last axis only.",
+)
+def log_softmax_one_sum(logits):
+    shifted = logits - logits.amax(-1, keepdim=True)
+    return shifted - shifted.exp().sum().log()
+
+
+@misconception(
+    "loss.log_softmax",
+    "the sign turned round",
+    "You return surprises. ln of a probability is at most 0; the minus comes later, in the loss.",
+)
+def log_softmax_negated(logits):
+    return -right_log_softmax(logits)
+
+
+@misconception(
+    "loss.log_softmax",
+    "logarithm to base 2",
+    "Your logarithms count in bits. Nats need ln.",
+)
+def log_softmax_bits(logits):
+    return right_log_softmax(logits) / math.log(2)
+
+
+@misconception(
+    "loss.log_softmax",
+    "cut off from the gradient",
+    "You leave the graph: by detach, no_grad, .item(), NumPy or a new torch.tensor. The values are "
+    "right, but nothing can be learned through them.",
+)
+def log_softmax_without_gradient(logits):
+    return right_log_softmax(logits.detach())
+
+
+@misconception(
+    "loss.log_softmax",
+    "always float32",
+    "You turn the logits into float32. float64 goes in, so float64 comes out.",
+)
+def log_softmax_float32(logits):
+    return right_log_softmax(logits.float())
+
+
+@misconception(
+    "loss.log_softmax",
+    "always float64",
+    "You compute in float64 and do not go back. float32 goes in, so float32 comes out.",
+)
+def log_softmax_float64(logits):
+    return right_log_softmax(logits.double())
+
+
+for small in SMALL:
+
+    @misconception(
+        "loss.log_softmax",
+        f"{small:.0e} inside the ln",
+        "You add a small number before the ln, or clamp there, to avoid ln 0. This caps every "
+        "surprise: what has a probability of e^-1000 looks like e^-20, and has no gradient.",
+    )
+    def log_with_epsilon(logits, small=small):
+        return (logits.softmax(-1) + small).log()
+
+
+@misconception(
+    "loss.log_softmax",
+    "the largest logit of each column",
+    "You take the largest logit over the first axis. Then a row may still hold a large logit, or "
+    "only very small ones. Each row needs its own.",
+)
+def log_softmax_column_max(logits):
+    shifted = logits - logits.amax(0, keepdim=True)
+    return shifted - shifted.exp().sum(-1, keepdim=True).log()
+
+
+@misconception(
+    "loss.log_softmax",
+    "one distribution for all rows",
+    "You take the softmax of the whole tensor. Each row is a distribution of its own: dim=-1.",
+)
+def log_softmax_of_all(logits):
+    return logits - logits.logsumexp(tuple(range(logits.dim())))
+
+
+@misconception(
+    "loss.log_softmax",
+    "two axes only",
+    "You unpack the shape into two sizes. Logits (V,) or (B, T, V) are as good: write it for any "
+    "number of axes, with dim=-1.",
+)
+def log_softmax_two_axes(logits):
+    B, V = logits.shape
+    return right_log_softmax(logits.view(B, V))
 
 
 # --- token_losses ------------------------------------------------------------------------------
@@ -319,6 +587,210 @@ def token_losses_axis_1(logits, targets):
 )
 def token_losses_softmax_twice(logits, targets):
     return right_token_losses(logits.softmax(-1), targets)
+
+
+@misconception(
+    "loss.token_losses",
+    "squeeze without an axis",
+    "You squeeze all axes of size 1. One row, or rows of one target, lose an axis that they need. "
+    "squeeze(-1) takes away the one that gather wanted.",
+)
+def token_losses_squeezed(logits, targets):
+    return -right_log_softmax(logits).gather(-1, targets.unsqueeze(-1)).squeeze()
+
+
+@misconception(
+    "loss.token_losses",
+    "left flat",
+    "You return one long row. Give it the shape of the targets again.",
+)
+def token_losses_flat(logits, targets):
+    return right_token_losses(logits, targets).flatten()
+
+
+@misconception(
+    "loss.token_losses",
+    "three axes only",
+    "You unpack the shape into B, T and V. Logits (N, V) or (V,) are as good: write it for any "
+    "number of axes, with ... or -1.",
+)
+def token_losses_three_axes(logits, targets):
+    B, T, V = logits.shape
+    return right_token_losses(logits.view(B * T, V), targets.view(B * T)).view(B, T)
+
+
+@misconception(
+    "loss.token_losses",
+    "reshape where a transpose is needed",
+    "You reshape (B, T, V) to (B, V, T). The sizes fit, but the numbers are shuffled: only a "
+    "transpose moves an axis.",
+)
+def token_losses_reshaped(logits, targets):
+    if logits.dim() < 3:
+        return F.cross_entropy(logits, targets, reduction="none")
+    wrong = logits.reshape(len(logits), logits.shape[-1], *targets.shape[1:])
+    return F.cross_entropy(wrong, targets, reduction="none")
+
+
+@misconception(
+    "loss.token_losses",
+    "shifted by one",
+    "You shift the targets against the logits. They are shifted when the batch is made; to do it "
+    "twice asks for the token after the next.",
+)
+def token_losses_shifted(logits, targets):
+    return right_token_losses(logits[..., :-1, :], targets[..., 1:])
+
+
+@misconception(
+    "loss.token_losses",
+    "cut off from the gradient",
+    "You leave the graph: by detach, no_grad, .item(), NumPy or a new torch.tensor. The values are "
+    "right, but nothing can be learned through them.",
+)
+def token_losses_without_gradient(logits, targets):
+    return right_token_losses(logits, targets).detach()
+
+
+@misconception(
+    "loss.token_losses",
+    "the likeliest token",
+    "You take the surprise at the token that the model prefers. The target may be another one.",
+)
+def token_losses_of_favourite(logits, targets):
+    return -right_log_softmax(logits).amax(-1)
+
+
+@misconception(
+    "loss.token_losses",
+    "summed over the vocabulary",
+    "You add up the surprises at all tokens. Only the one at the target happened: pick it, or "
+    "multiply by a one-hot row first.",
+)
+def token_losses_of_all(logits, targets):
+    return -right_log_softmax(logits).sum(-1)
+
+
+@misconception(
+    "loss.token_losses",
+    "mean over the one-hot row",
+    "You multiply with a one-hot row and take its mean. The zeros count then, too: each loss is "
+    "too small by a factor of V. Take the sum.",
+)
+def token_losses_one_hot_mean(logits, targets):
+    return right_token_losses(logits, targets) / logits.shape[-1]
+
+
+@misconception(
+    "loss.token_losses",
+    "one term of the entropy",
+    "You weigh the surprise by the probability that the model gave. The target did happen: its "
+    "weight is 1.",
+)
+def token_losses_weighed(logits, targets):
+    losses = right_token_losses(logits, targets)
+    return (-losses).exp() * losses
+
+
+@misconception(
+    "loss.token_losses",
+    "bits instead of nats",
+    "Your logarithms are to base 2. This course counts in nats: use ln.",
+)
+def token_losses_bits(logits, targets):
+    return right_token_losses(logits, targets) / math.log(2)
+
+
+@misconception(
+    "loss.token_losses",
+    "token 0 costs nothing",
+    "You leave out the targets that are 0, as if it were filler. 0 is an id as any other; what "
+    "does not count is for a mask to say.",
+)
+def token_losses_ignore_0(logits, targets):
+    return right_token_losses(logits, targets) * (targets != 0)
+
+
+@misconception(
+    "loss.token_losses",
+    "each token on its own",
+    "You ask V questions of yes or no, with a sigmoid each. The tokens exclude one another: it is "
+    "one question with V answers, and softmax.",
+)
+def token_losses_binary(logits, targets):
+    y = F.one_hot(targets, logits.shape[-1]).to(logits.dtype)
+    return F.binary_cross_entropy_with_logits(logits, y, reduction="none").sum(-1)
+
+
+@misconception(
+    "loss.token_losses",
+    "always float32",
+    "You turn the logits into float32. float64 goes in, so float64 comes out.",
+)
+def token_losses_float32(logits, targets):
+    return right_token_losses(logits.float(), targets)
+
+
+for small in SMALL:
+
+    @misconception(
+        "loss.token_losses",
+        f"{small:.0e} inside the ln",
+        "You add a small number before the ln, or clamp there, to avoid ln 0. This caps every "
+        "surprise: what has a probability of e^-1000 looks like e^-20, and has no gradient.",
+    )
+    def token_losses_with_epsilon(logits, targets, small=small):
+        probs = logits.softmax(-1).gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+        return -(probs + small).log()
+
+
+@misconception(
+    "loss.token_losses",
+    "exp without a shift",
+    "You compute exp of the logits as they are. It overflows, and infinity divided by infinity is "
+    "NaN.",
+)
+def token_losses_naive(logits, targets):
+    probs = logits.exp() / logits.exp().sum(-1, keepdim=True)
+    return -probs.gather(-1, targets.unsqueeze(-1)).squeeze(-1).log()
+
+
+@misconception(
+    "loss.token_losses",
+    "the probability without the ln",
+    "You return minus the probability of the target. Surprise is minus its logarithm: use "
+    "log_softmax where you have softmax.",
+)
+def token_losses_minus_p(logits, targets):
+    return -logits.softmax(-1).gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+
+
+@misconception(
+    "loss.token_losses",
+    "the sum already",
+    "You return one number. Here each target keeps its own loss: reduction='none'.",
+)
+def token_losses_sum(logits, targets):
+    return right_token_losses(logits, targets).sum()
+
+
+@misconception(
+    "loss.token_losses",
+    "two axes only",
+    "You index with arange(len(targets)), which fits rows (N, V). Flatten the other axes first, or "
+    "use gather, which takes any number of them.",
+)
+def token_losses_two_axes(logits, targets):
+    return -right_log_softmax(logits)[torch.arange(len(targets)), targets]
+
+
+@misconception(
+    "loss.token_losses",
+    "axes 1 and 2 always change places",
+    "You write transpose(1, 2), which fits (B, T, V) only. Logits (N, V) or (V,) are as good.",
+)
+def token_losses_transposed(logits, targets):
+    return F.cross_entropy(logits.transpose(1, 2), targets, reduction="none")
 
 
 # --- cross_entropy -----------------------------------------------------------------------------
@@ -427,6 +899,197 @@ def cross_entropy_item(logits, targets):
     return right_token_losses(logits, targets).mean().item()
 
 
+@misconception(
+    "loss.cross_entropy",
+    "one mean per row",
+    "You take the mean over the last axis of the targets only. Training needs one number: the "
+    "mean over all.",
+)
+def cross_entropy_per_row(logits, targets):
+    losses = right_token_losses(logits, targets)
+    return losses.mean(-1) if losses.dim() > 1 else losses
+
+
+@misconception(
+    "loss.cross_entropy",
+    "perplexity",
+    "You return e to the loss. That is for people to read; the loss is the mean surprise itself.",
+)
+def cross_entropy_exp(logits, targets):
+    return right_token_losses(logits, targets).mean().exp()
+
+
+@misconception(
+    "loss.cross_entropy",
+    "ln of the mean probability",
+    "You average the probabilities and take the ln at the end. One target that was nearly "
+    "impossible is lost in that mean. Average the surprises.",
+)
+def cross_entropy_of_mean(logits, targets):
+    return -(-right_token_losses(logits, targets)).exp().mean().log()
+
+
+@misconception(
+    "loss.cross_entropy",
+    "divided by the vocabulary",
+    "You divide the sum by V. The mean is over targets; V is only how many tokens could have come.",
+)
+def cross_entropy_by_vocabulary(logits, targets):
+    return right_token_losses(logits, targets).sum() / logits.shape[-1]
+
+
+@misconception(
+    "loss.cross_entropy",
+    "logits into nll_loss",
+    "You give logits to F.nll_loss, which only picks and takes the mean. It wants "
+    "log-probabilities: log_softmax first, or F.cross_entropy, which does both.",
+)
+def cross_entropy_of_logits(logits, targets):
+    return -logits.gather(-1, targets.unsqueeze(-1)).mean()
+
+
+@misconception(
+    "loss.cross_entropy",
+    "three axes only",
+    "You unpack the shape into B, T and V. Logits (N, V) or (V,) are as good: write it for any "
+    "number of axes, with reshape(-1, V).",
+)
+def cross_entropy_three_axes(logits, targets):
+    B, T, V = logits.shape
+    return F.cross_entropy(logits.reshape(B * T, V), targets.reshape(B * T))
+
+
+@misconception(
+    "loss.cross_entropy",
+    "token 0 is left out",
+    "You leave out the targets that are 0, as if it were filler. 0 is an id as any other; what "
+    "does not count is for a mask to say.",
+)
+def cross_entropy_ignore_0(logits, targets):
+    return F.cross_entropy(
+        logits.reshape(-1, logits.shape[-1]), targets.reshape(-1), ignore_index=0
+    )
+
+
+@misconception(
+    "loss.cross_entropy",
+    "shifted by one",
+    "You shift the targets against the logits. They are shifted when the batch is made; to do it "
+    "twice asks for the token after the next.",
+)
+def cross_entropy_shifted(logits, targets):
+    if logits.dim() > 1:
+        logits, targets = logits[..., :-1, :], targets[..., 1:]
+    return right_token_losses(logits, targets).mean()
+
+
+@misconception(
+    "loss.cross_entropy",
+    "the last place only",
+    "You look at the last place of each row. That is how one writes; in training all places learn.",
+)
+def cross_entropy_last(logits, targets):
+    losses = right_token_losses(logits, targets)
+    return losses[..., -1].mean() if losses.dim() else losses
+
+
+@misconception(
+    "loss.cross_entropy",
+    "bits instead of nats",
+    "Your logarithms are to base 2. This course counts in nats: use ln.",
+)
+def cross_entropy_bits(logits, targets):
+    return right_token_losses(logits, targets).mean() / math.log(2)
+
+
+@misconception(
+    "loss.cross_entropy",
+    "an axis is left",
+    "You return a tensor (1,). A loss has no axes: use .mean() or .sum() without keepdim.",
+)
+def cross_entropy_one_axis(logits, targets):
+    return right_token_losses(logits, targets).mean().reshape(1)
+
+
+@misconception(
+    "loss.cross_entropy",
+    "cut off from the gradient",
+    "You leave the graph: by detach, no_grad, NumPy or a new torch.tensor. The value is right, but "
+    "backward() has nothing to go back to.",
+)
+def cross_entropy_without_gradient(logits, targets):
+    return right_token_losses(logits, targets).mean().detach()
+
+
+@misconception(
+    "loss.cross_entropy",
+    "always float32",
+    "You turn the logits into float32. float64 goes in, so float64 comes out.",
+)
+def cross_entropy_float32(logits, targets):
+    return right_token_losses(logits.float(), targets).mean()
+
+
+for small in SMALL:
+
+    @misconception(
+        "loss.cross_entropy",
+        f"{small:.0e} inside the ln",
+        "You add a small number before the ln, or clamp there, to avoid ln 0. This caps every "
+        "surprise: what has a probability of e^-1000 looks like e^-20, and has no gradient.",
+    )
+    def cross_entropy_with_epsilon(logits, targets, small=small):
+        return -(logits.softmax(-1).gather(-1, targets.unsqueeze(-1)) + small).log().mean()
+
+
+@misconception(
+    "loss.cross_entropy",
+    "exp without a shift",
+    "You compute exp of the logits as they are. It overflows, and infinity divided by infinity is "
+    "NaN.",
+)
+def cross_entropy_naive(logits, targets):
+    probs = logits.exp() / logits.exp().sum(-1, keepdim=True)
+    return -probs.gather(-1, targets.unsqueeze(-1)).log().mean()
+
+
+@misconception(
+    "loss.cross_entropy",
+    "softmax over the first axis",
+    "Your softmax goes over the first axis, and mixes rows. The vocabulary is the last.",
+)
+def cross_entropy_first_axis(logits, targets):
+    return -logits.log_softmax(0).gather(-1, targets.unsqueeze(-1)).mean()
+
+
+@misconception(
+    "loss.cross_entropy",
+    "the probability without the ln",
+    "You return minus the mean probability of the targets. Surprise is minus its logarithm: use "
+    "log_softmax where you have softmax.",
+)
+def cross_entropy_minus_p(logits, targets):
+    return -logits.softmax(-1).gather(-1, targets.unsqueeze(-1)).mean()
+
+
+@misconception(
+    "loss.cross_entropy",
+    "no mean yet",
+    "You return one loss for each target. Training needs one number: their mean.",
+)
+def cross_entropy_not_reduced(logits, targets):
+    return right_token_losses(logits, targets)
+
+
+@misconception(
+    "loss.cross_entropy",
+    "axes 1 and 2 always change places",
+    "You write transpose(1, 2), which fits (B, T, V) only. Logits (N, V) or (V,) are as good.",
+)
+def cross_entropy_transposed(logits, targets):
+    return F.cross_entropy(logits.transpose(1, 2), targets)
+
+
 # --- cross_entropy_grad ------------------------------------------------------------------------
 
 
@@ -508,6 +1171,213 @@ def grad_log_probs(logits, targets):
 )
 def grad_by_everything(logits, targets):
     return (logits.softmax(-1) - F.one_hot(targets, logits.shape[-1])) / logits.numel()
+
+
+def mean_grad(probs, targets):
+    return (probs - F.one_hot(targets, probs.shape[-1])) / targets.numel()
+
+
+@misconception(
+    "loss.cross_entropy_grad",
+    "y is forgotten",
+    "You return p / N. That is only what was believed; subtract what happened, 1 at the target.",
+)
+def grad_without_target(logits, targets):
+    return logits.softmax(-1) / targets.numel()
+
+
+@misconception(
+    "loss.cross_entropy_grad",
+    "logits instead of probabilities",
+    "You subtract y from the logits. The derivative of the log-sum is the softmax of the logits.",
+)
+def grad_of_logits(logits, targets):
+    return mean_grad(logits, targets)
+
+
+@misconception(
+    "loss.cross_entropy_grad",
+    "softmax over the first axis",
+    "Your softmax goes over the first axis, and mixes rows. The vocabulary is the last.",
+)
+def grad_first_axis(logits, targets):
+    return mean_grad(logits.softmax(0), targets)
+
+
+@misconception(
+    "loss.cross_entropy_grad",
+    "softmax twice",
+    "You apply softmax to probabilities. What was believed is softmax of the logits, once.",
+)
+def grad_softmax_twice(logits, targets):
+    return mean_grad(logits.softmax(-1).softmax(-1), targets)
+
+
+@misconception(
+    "loss.cross_entropy_grad",
+    "the derivative of softmax as a factor",
+    "You multiply by p, as in the derivative p(1 - p) of the softmax. The ln in the loss has a "
+    "derivative of 1/p, and the two cancel: p - y is left.",
+)
+def grad_times_p(logits, targets):
+    probs = logits.softmax(-1)
+    return probs * mean_grad(probs, targets)
+
+
+@misconception(
+    "loss.cross_entropy_grad",
+    "p(1 - p) instead of p",
+    "You take p(1 - p), the derivative of softmax by its own logit. The derivative of the log-sum "
+    "is p itself.",
+)
+def grad_of_softmax(logits, targets):
+    probs = logits.softmax(-1)
+    return mean_grad(probs * (1 - probs), targets)
+
+
+@misconception(
+    "loss.cross_entropy_grad",
+    "every row gets every target",
+    "You write grad[..., targets] -= 1. It takes 1 away at the targets of all rows, in each row. "
+    "Each row has one target of its own: scatter_add_, or one_hot.",
+)
+def grad_all_pairs(logits, targets):
+    grad = logits.softmax(-1)
+    grad[..., targets] -= 1
+    return grad / targets.numel()
+
+
+@misconception(
+    "loss.cross_entropy_grad",
+    "one_hot without the size",
+    "You leave out the number of classes. F.one_hot then ends at the largest target, and the row "
+    "is too short.",
+)
+def grad_short_one_hot(logits, targets):
+    return (logits.softmax(-1) - F.one_hot(targets)) / targets.numel()
+
+
+@misconception(
+    "loss.cross_entropy_grad",
+    "divided by the vocabulary",
+    "You divide by V. The mean is over targets; V is only how many tokens could have come.",
+)
+def grad_by_vocabulary(logits, targets):
+    return (logits.softmax(-1) - F.one_hot(targets, logits.shape[-1])) / logits.shape[-1]
+
+
+@misconception(
+    "loss.cross_entropy_grad",
+    "divided by the columns only",
+    "You divide by T, the length of a row. The mean is over all B times T targets.",
+)
+def grad_by_columns(logits, targets):
+    columns = targets.shape[-1] if targets.dim() else 1
+    return (logits.softmax(-1) - F.one_hot(targets, logits.shape[-1])) / columns
+
+
+@misconception(
+    "loss.cross_entropy_grad",
+    "the logits are changed in place",
+    "You write into the logits you were given. Whoever handed them to you still needs them.",
+)
+def grad_in_place(logits, targets):
+    logits -= logits.amax(-1, keepdim=True)
+    return mean_grad(logits.softmax(-1), targets)
+
+
+@misconception(
+    "loss.cross_entropy_grad",
+    "the gradient stays in the logits",
+    "You call backward() on the logits you were given. Their .grad is kept, and the next call adds "
+    "to it: the second answer is twice the first. Ask a copy: logits.detach().clone().",
+)
+def grad_accumulated(logits, targets):
+    logits.requires_grad_()
+    right_token_losses(logits, targets).mean().backward()
+    return logits.grad
+
+
+@misconception(
+    "loss.cross_entropy_grad",
+    "the logits want a gradient afterwards",
+    "You call requires_grad_() on the logits you were given. Whoever handed them over then builds "
+    "a graph without knowing it. Ask a copy: logits.detach().clone().",
+)
+def grad_marked(logits, targets):
+    logits.requires_grad_()
+    return torch.autograd.grad(right_token_losses(logits, targets).mean(), logits)[0]
+
+
+@misconception(
+    "loss.cross_entropy_grad",
+    "the gradient of another tensor",
+    "You ask for logits.grad, but backward() has gone through a copy. Its .grad is the answer.",
+)
+def grad_of_original(logits, targets):
+    return logits.grad
+
+
+@misconception(
+    "loss.cross_entropy_grad",
+    "always float32",
+    "You turn the logits into float32. float64 goes in, so float64 comes out.",
+)
+def grad_float32(logits, targets):
+    return mean_grad(logits.float().softmax(-1), targets)
+
+
+@misconception(
+    "loss.cross_entropy_grad",
+    "always float64",
+    "You compute in float64 and do not go back. float32 goes in, so float32 comes out.",
+)
+def grad_float64(logits, targets):
+    return mean_grad(logits.double().softmax(-1), targets)
+
+
+@misconception(
+    "loss.cross_entropy_grad",
+    "y - p, and not divided by N",
+    "Your signs are turned round, and you do not divide: the gradient is (p - y) / N.",
+)
+def grad_negative_sum(logits, targets):
+    return F.one_hot(targets, logits.shape[-1]) - logits.softmax(-1)
+
+
+@misconception(
+    "loss.cross_entropy_grad",
+    "whole rows instead of one place",
+    "You write grad[targets] -= 1. It takes the targets for rows. Each row loses 1 at one place: "
+    "grad[arange(N), targets], or scatter_add_.",
+)
+def grad_rows(logits, targets):
+    grad = logits.softmax(-1)
+    grad[targets] -= 1
+    return grad / targets.numel()
+
+
+@misconception(
+    "loss.cross_entropy_grad",
+    "two axes only",
+    "You index with arange(len(targets)), which fits rows (N, V). Flatten the other axes first, or "
+    "use one_hot, which takes any number of them.",
+)
+def grad_two_axes(logits, targets):
+    grad = logits.softmax(-1)
+    grad[torch.arange(len(targets)), targets] -= 1
+    return grad / targets.numel()
+
+
+@misconception(
+    "loss.cross_entropy_grad",
+    "-1 in the place of p - 1",
+    "You write -1 over the probability of the target. Subtract 1 from it: scatter_add_, not "
+    "scatter_.",
+)
+def grad_overwritten(logits, targets):
+    grad = logits.softmax(-1)
+    return grad.scatter(-1, targets.unsqueeze(-1), -1.0) / targets.numel()
 
 
 # --- masked_cross_entropy ----------------------------------------------------------------------
@@ -674,7 +1544,217 @@ def masked_leaf(logits, targets, mask=None):
     return masked_nan(logits, targets, mask)
 
 
+@misconception(
+    "loss.masked_cross_entropy",
+    "the mean of an empty selection",
+    "You select what counts and take the mean, or leave the rest to ignore_index. The mean of "
+    "nothing is NaN in PyTorch, too.",
+)
+def masked_empty_mean(logits, targets, mask=None):
+    if mask is None:
+        return right_token_losses(logits, targets).mean()
+    return right_token_losses(logits, targets)[mask.bool()].mean()
+
+
+@misconception(
+    "loss.masked_cross_entropy",
+    "nothing to count is an error",
+    "You raise an error when nothing counts. Such batches come up; they teach nothing, and the "
+    "run must go on: a loss of 0.",
+)
+def masked_raises(logits, targets, mask=None):
+    if mask is not None and not mask.any():
+        raise ValueError("nothing to count")
+    return masked_nan(logits, targets, mask)
+
+
+@misconception(
+    "loss.masked_cross_entropy",
+    "~ on a float mask",
+    "You write ~mask. That needs booleans; a mask of 1.0 and 0.0 raises an error. Convert it with "
+    ".bool(), or ask for mask == 0.",
+)
+def masked_by_tilde(logits, targets, mask=None):
+    if mask is None:
+        return right_token_losses(logits, targets).mean()
+    losses = right_token_losses(logits, targets).masked_fill(~mask, 0.0)
+    return losses.sum() / mask.sum().clamp(min=1)
+
+
+@misconception(
+    "loss.masked_cross_entropy",
+    "0 is taken for filler",
+    "You set targets to 0 where they do not count and leave out every 0. But 0 is an id as any "
+    "other, and those that count go, too. Mark filler with a value that is no id, such as -100.",
+)
+def masked_by_target_0(logits, targets, mask=None):
+    if mask is not None:
+        targets = targets * mask.long()
+    return with_mask(lambda losses, weights: (losses * weights).sum() / weights.sum())(
+        logits, targets, targets != 0
+    )
+
+
+@misconception(
+    "loss.masked_cross_entropy",
+    "the targets are changed in place",
+    "You write into the targets you were given. Whoever handed them over finds holes in them: "
+    "use masked_fill without the underscore, or torch.where.",
+)
+def masked_in_place(logits, targets, mask=None):
+    if mask is not None:
+        targets[mask == 0] = -100
+    counts = targets != -100
+    return with_mask(lambda losses, weights: (losses * weights).sum() / weights.sum().clamp(min=1))(
+        logits, targets.clamp(min=0), counts
+    )
+
+
+@misconception(
+    "loss.masked_cross_entropy",
+    "the filler is added up",
+    "You set to 0 the losses that count, and divide what is left by the number of those that "
+    "count. masked_fill fills where the mask is True: turn it round there.",
+)
+def masked_filled(logits, targets, mask=None):
+    return with_mask(
+        lambda losses, weights: (losses * (1 - weights)).sum() / weights.sum().clamp(min=1)
+    )(logits, targets, mask)
+
+
+@misconception(
+    "loss.masked_cross_entropy",
+    "divided by the rows",
+    "You divide by B, the number of rows. The divisor is the number of targets that count.",
+)
+def masked_by_rows(logits, targets, mask=None):
+    return with_mask(lambda losses, weights: (losses * weights).sum() / len(losses))(
+        logits, targets, mask
+    )
+
+
+@misconception(
+    "loss.masked_cross_entropy",
+    "a float mask as an index, and NaN",
+    "You index with the mask, which needs booleans: convert it with .bool(). And the mean of an "
+    "empty selection is NaN: ask first whether anything counts.",
+)
+def masked_by_bare_index(logits, targets, mask=None):
+    if mask is None:
+        return right_token_losses(logits, targets).mean()
+    return right_token_losses(logits, targets)[mask].mean()
+
+
+@misconception(
+    "loss.masked_cross_entropy",
+    "None counts nothing",
+    "Without a mask you return 0. None means that all targets count.",
+)
+def masked_none_is_nothing(logits, targets, mask=None):
+    if mask is None:
+        return logits.sum() * 0.0
+    return with_mask(lambda losses, weights: (losses * weights).sum() / weights.sum().clamp(min=1))(
+        logits, targets, mask
+    )
+
+
+@misconception(
+    "loss.masked_cross_entropy",
+    "without a mask, 0 is filler",
+    "Without a mask you leave out the targets that are 0. None means that all count, and 0 is an "
+    "id as any other.",
+)
+def masked_none_is_not_0(logits, targets, mask=None):
+    return masked_none_is_nothing(logits, targets, targets != 0 if mask is None else mask)
+
+
+@misconception(
+    "loss.masked_cross_entropy",
+    "cut off from the gradient",
+    "You leave the graph: by detach, no_grad, .item() and a new torch.tensor. The value is right, "
+    "but backward() has nothing to go back to.",
+)
+def masked_without_gradient(logits, targets, mask=None):
+    return masked_none_is_nothing(
+        logits, targets, torch.ones_like(targets) if mask is None else mask
+    ).detach()
+
+
+@misconception(
+    "loss.masked_cross_entropy",
+    "always float32",
+    "You turn losses or weights into float32. float64 goes in, so float64 comes out.",
+)
+def masked_float32(logits, targets, mask=None):
+    return masked_none_is_nothing(
+        logits.float(), targets, torch.ones_like(targets) if mask is None else mask
+    )
+
+
+@misconception(
+    "loss.masked_cross_entropy",
+    "-inf on the logits",
+    "You set logits to -inf, as attention does with its scores. A row of nothing but -inf has no "
+    "softmax: NaN. Here whole places are left out: mask the losses.",
+)
+def masked_minus_inf(logits, targets, mask=None):
+    if mask is not None:
+        logits = logits.masked_fill(mask.unsqueeze(-1) == 0, -math.inf)
+    return right_token_losses(logits, targets).mean()
+
+
+@misconception(
+    "loss.masked_cross_entropy",
+    "the mask as a condition",
+    "You ask `if mask`, or write `mask or ...`. A tensor of several numbers has no truth value. "
+    "Ask `if mask is None`.",
+)
+def masked_truth(logits, targets, mask=None):
+    return masked_nan(logits, targets, mask or torch.ones_like(targets))
+
+
+@misconception(
+    "loss.masked_cross_entropy",
+    "three axes only",
+    "You unpack the shape into B, T and V. Logits (N, V) or (V,) are as good: write it for any "
+    "number of axes.",
+)
+def masked_three_axes(logits, targets, mask=None):
+    B, T, V = logits.shape
+    counts = torch.ones(B, T) if mask is None else mask
+    return masked_none_is_nothing(logits.view(B, T, V), targets, counts)
+
+
+@misconception(
+    "loss.masked_cross_entropy",
+    "nothing to count, so all count",
+    "If nothing counts you take the mean over everything. Then the model learns from filler.",
+)
+def masked_nothing_is_all(logits, targets, mask=None):
+    if mask is not None and not mask.any():
+        mask = None
+    return masked_nan(logits, targets, mask)
+
+
+@misconception(
+    "loss.masked_cross_entropy",
+    "mean of the means of the rows that count",
+    "You take a mean for each row that holds something, then the mean of these. A target in a "
+    "short row then counts more than one in a long row.",
+)
+def masked_full_row_means(logits, targets, mask=None):
+    def way(losses, weights):
+        return ((losses * weights).sum(-1) / weights.sum(-1)).nanmean()
+
+    return with_mask(way)(logits, targets, mask)
+
+
 # --- unigram_log_probs -------------------------------------------------------------------------
+
+
+def smoothed(ids, vocab_size):
+    counts = np.bincount(np.asarray(ids), minlength=vocab_size) + 1
+    return np.log(counts / counts.sum())
 
 
 @misconception(
@@ -764,12 +1844,139 @@ def unigram_log_probs_bits(ids, vocab_size):
     return np.log2(counts / counts.sum())
 
 
-# --- unigram_loss ------------------------------------------------------------------------------
+@misconception(
+    "loss.unigram_log_probs",
+    "surprises instead",
+    "You return -ln p. Log-probabilities are at most 0; the minus comes later, in the loss.",
+)
+def unigram_surprises(ids, vocab_size):
+    return -smoothed(ids, vocab_size)
 
 
-def smoothed(ids, vocab_size):
-    counts = np.bincount(np.asarray(ids), minlength=vocab_size) + 1
+@misconception(
+    "loss.unigram_log_probs",
+    "a small number inside the ln",
+    "You add a small number to the probabilities, not one to the counts. What was not seen is "
+    "then all but impossible, and the sum is not 1.",
+)
+def unigram_epsilon(ids, vocab_size):
+    counts = np.bincount(np.asarray(ids), minlength=vocab_size)
+    return np.log(counts / counts.sum() + 1e-9)
+
+
+@misconception(
+    "loss.unigram_log_probs",
+    "softmax of the counts",
+    "You take a softmax of the counts. That raises e to them: a count of 10 against 5 is then e^5 "
+    "times as likely, not twice. Divide by their sum.",
+)
+def unigram_softmax(ids, vocab_size):
+    counts = np.bincount(np.asarray(ids), minlength=vocab_size) + 1.0
+    return counts - np.logaddexp.reduce(counts)
+
+
+@misconception(
+    "loss.unigram_log_probs",
+    "only the tokens that occur",
+    "You count the tokens that ids hold, as np.unique does, and no others. There are vocab_size "
+    "of them, and each has its place.",
+)
+def unigram_only_seen(ids, vocab_size):
+    _, counts = np.unique(np.asarray(ids), return_counts=True)
+    return np.log((counts + 1) / (counts + 1).sum())
+
+
+@misconception(
+    "loss.unigram_log_probs",
+    "one is added to the probabilities",
+    "You add one to each share instead of to each count. A share is at most 1, so all tokens "
+    "become nearly alike.",
+)
+def unigram_shares_plus_one(ids, vocab_size):
+    shares = np.bincount(np.asarray(ids), minlength=vocab_size) / len(ids) + 1
+    return np.log(shares / shares.sum())
+
+
+@misconception(
+    "loss.unigram_log_probs",
+    "another number than one is added",
+    "You add 1/2 to every count. That is a smoothing, too, but here it is one.",
+)
+def unigram_plus_half(ids, vocab_size):
+    counts = np.bincount(np.asarray(ids), minlength=vocab_size) + 0.5
     return np.log(counts / counts.sum())
+
+
+@misconception(
+    "loss.unigram_log_probs",
+    "one is shared out",
+    "You add 1/V to every count, one in all. One is added to each.",
+)
+def unigram_plus_share(ids, vocab_size):
+    counts = np.bincount(np.asarray(ids), minlength=vocab_size) + 1 / vocab_size
+    return np.log(counts / counts.sum())
+
+
+@misconception(
+    "loss.unigram_log_probs",
+    "arrays only",
+    "You compare or index ids as an array. `ids == v` is one False for a list: np.asarray first.",
+)
+def unigram_array_only(ids, vocab_size):
+    counts = np.array([(ids == v).sum() for v in range(vocab_size)]) + 1
+    return np.log(counts / counts.sum())
+
+
+@misconception(
+    "loss.unigram_log_probs",
+    "lists only",
+    "You use a method of lists. An array has no count: np.bincount takes both.",
+)
+def unigram_list_only(ids, vocab_size):
+    counts = np.array([ids.count(v) for v in range(vocab_size)]) + 1
+    return np.log(counts / counts.sum())
+
+
+@misconception(
+    "loss.unigram_log_probs",
+    "the counts are not divided",
+    "You return ln of the counts. Divide by their sum first: log-probabilities are at most 0.",
+)
+def unigram_not_divided(ids, vocab_size):
+    return np.log(np.bincount(np.asarray(ids), minlength=vocab_size) + 1)
+
+
+@misconception(
+    "loss.unigram_log_probs",
+    "the total grows, the counts do not",
+    "You add V to the total, but nothing to the counts. What was not seen is still impossible.",
+)
+def unigram_only_total(ids, vocab_size):
+    counts = np.bincount(np.asarray(ids), minlength=vocab_size)
+    with np.errstate(divide="ignore"):
+        return np.log(counts / (len(ids) + vocab_size))
+
+
+@misconception(
+    "loss.unigram_log_probs",
+    "log1p of the shares",
+    "You write log1p of the shares. That adds one to a share, not to a count.",
+)
+def unigram_log1p(ids, vocab_size):
+    return np.log1p(np.bincount(np.asarray(ids), minlength=vocab_size) / len(ids))
+
+
+@misconception(
+    "loss.unigram_log_probs",
+    "divided by the largest count",
+    "You divide by the largest count. Probabilities add up to 1: divide by the sum.",
+)
+def unigram_by_largest(ids, vocab_size):
+    counts = np.bincount(np.asarray(ids), minlength=vocab_size) + 1
+    return np.log(counts / counts.max())
+
+
+# --- unigram_loss ------------------------------------------------------------------------------
 
 
 def entropy(ids):
@@ -884,6 +2091,183 @@ def unigram_loss_negative(ids, vocab_size, val_ids=None):
     return -unigram_loss_smoothed(ids, vocab_size, val_ids)
 
 
+@misconception(
+    "loss.unigram_loss",
+    "the entropy of the smoothed counts",
+    "Without val_ids you weigh by the counts with one added, too. What happened are the counts as "
+    "they are; nothing is added to them.",
+)
+def unigram_loss_smoothed_entropy(ids, vocab_size, val_ids=None):
+    if val_ids is not None:
+        return unigram_loss_smoothed(ids, vocab_size, val_ids)
+    log_probs = smoothed(ids, vocab_size)
+    return float(-(np.exp(log_probs) * log_probs).sum())
+
+
+@misconception(
+    "loss.unigram_loss",
+    "the two texts changed places",
+    "You count in val_ids and are surprised by ids. One learns from ids and is tested on val_ids.",
+)
+def unigram_loss_swapped(ids, vocab_size, val_ids=None):
+    if val_ids is None:
+        return entropy(ids)
+    return unigram_loss_smoothed(val_ids, vocab_size, ids)
+
+
+@misconception(
+    "loss.unigram_loss",
+    "val_ids are counted, too",
+    "You count in both texts together. What one is tested on must not have been read before.",
+)
+def unigram_loss_both(ids, vocab_size, val_ids=None):
+    if val_ids is None:
+        return entropy(ids)
+    return unigram_loss_smoothed([*ids, *val_ids], vocab_size, val_ids)
+
+
+@misconception(
+    "loss.unigram_loss",
+    "weighed by the belief",
+    "You weigh the surprises at val_ids by the probabilities of the unigram. These tokens did "
+    "happen: each place has the same weight.",
+)
+def unigram_loss_weighed(ids, vocab_size, val_ids=None):
+    if val_ids is None:
+        return entropy(ids)
+    log_probs = smoothed(ids, vocab_size)[np.asarray(val_ids)]
+    return float(-(np.exp(log_probs) * log_probs).sum())
+
+
+@misconception(
+    "loss.unigram_loss",
+    "each new token once",
+    "You are surprised by each kind of token in val_ids once. What comes often must weigh often.",
+)
+def unigram_loss_kinds(ids, vocab_size, val_ids=None):
+    if val_ids is None:
+        return entropy(ids)
+    return unigram_loss_smoothed(ids, vocab_size, np.unique(val_ids))
+
+
+@misconception(
+    "loss.unigram_loss",
+    "the divergence only",
+    "You subtract the entropy of val_ids. What is left is the price of the error, the KL "
+    "divergence. The loss is the whole surprise.",
+)
+def unigram_loss_divergence(ids, vocab_size, val_ids=None):
+    if val_ids is None:
+        return entropy(ids)
+    return unigram_loss_smoothed(ids, vocab_size, val_ids) - entropy(val_ids)
+
+
+@misconception(
+    "loss.unigram_loss",
+    "divided by the length of ids",
+    "You divide the surprise at val_ids by the length of the other text. It is a mean over "
+    "val_ids.",
+)
+def unigram_loss_wrong_length(ids, vocab_size, val_ids=None):
+    if val_ids is None:
+        return entropy(ids)
+    return unigram_loss_smoothed(ids, vocab_size, val_ids) * len(val_ids) / len(ids)
+
+
+@misconception(
+    "loss.unigram_loss",
+    "ln of the mean probability",
+    "You average the probabilities and take the ln at the end. Average the surprises.",
+)
+def unigram_loss_of_mean(ids, vocab_size, val_ids=None):
+    if val_ids is None:
+        shares = np.bincount(np.asarray(ids)) / len(ids)
+        return float(-np.log((shares**2).sum()))
+    return float(-np.log(np.exp(smoothed(ids, vocab_size)[np.asarray(val_ids)]).mean()))
+
+
+@misconception(
+    "loss.unigram_loss",
+    "val_ids as a condition",
+    "You ask `if val_ids`. An array of several numbers has no truth value and raises an error, "
+    "[0] as an array is False. Ask `if val_ids is not None`.",
+)
+def unigram_loss_truth(ids, vocab_size, val_ids=None):
+    if val_ids:
+        return unigram_loss_smoothed(ids, vocab_size, val_ids)
+    return entropy(ids)
+
+
+@misconception(
+    "loss.unigram_loss",
+    "lists only",
+    "You use a method of lists. An array has no count: np.bincount takes both.",
+)
+def unigram_loss_list_only(ids, vocab_size, val_ids=None):
+    if val_ids is not None:
+        return unigram_loss_smoothed(ids, vocab_size, val_ids)
+    shares = np.array([ids.count(i) for i in set(ids)]) / len(ids)
+    return float(-(shares * np.log(shares)).sum())
+
+
+@misconception(
+    "loss.unigram_loss",
+    "counts that end at the largest id",
+    "Your counts end at the largest of ids. val_ids may hold larger ones: minlength=vocab_size.",
+)
+def unigram_loss_too_short(ids, vocab_size, val_ids=None):
+    if val_ids is None:
+        return entropy(ids)
+    return unigram_loss_smoothed(ids, 0, val_ids)
+
+
+@misconception(
+    "loss.unigram_loss",
+    "mean of the terms",
+    "You take the mean of the terms p ln p. The weights p are in them already: take the sum.",
+)
+def unigram_loss_mean_of_terms(ids, vocab_size, val_ids=None):
+    if val_ids is not None:
+        return unigram_loss_smoothed(ids, vocab_size, val_ids)
+    return entropy(ids) / len(set(np.asarray(ids).tolist()))
+
+
+@misconception(
+    "loss.unigram_loss",
+    "perplexity",
+    "You return e to the loss. That is for people to read; the loss is the mean surprise itself.",
+)
+def unigram_loss_perplexity(ids, vocab_size, val_ids=None):
+    if val_ids is None:
+        return math.exp(entropy(ids))
+    return math.exp(unigram_loss_smoothed(ids, vocab_size, val_ids))
+
+
+@misconception(
+    "loss.unigram_loss",
+    "divide by the old number",
+    "You add one to every count, but divide by the number of tokens before: there are V imagined "
+    "tokens in the total, too.",
+)
+def unigram_loss_old_total(ids, vocab_size, val_ids=None):
+    if val_ids is None:
+        return entropy(ids)
+    return unigram_loss_smoothed(ids, vocab_size, val_ids) - math.log(1 + vocab_size / len(ids))
+
+
+@misconception(
+    "loss.unigram_loss",
+    "new tokens are skipped",
+    "You leave out the tokens of val_ids that ids lack. They surprise most: adding one to every "
+    "count is there for them.",
+)
+def unigram_loss_skips_new(ids, vocab_size, val_ids=None):
+    if val_ids is None:
+        return entropy(ids)
+    known = [i for i in val_ids if i in ids]
+    return unigram_loss_smoothed(ids, vocab_size, known) if known else 0.0
+
+
 # --- bits_per_byte -----------------------------------------------------------------------------
 
 
@@ -952,6 +2336,155 @@ def bits_by_log2(total_nats, n_bytes):
     if n_bytes < 1:
         raise ValueError(n_bytes)
     return math.log2(total_nats + 1e-12) / n_bytes
+
+
+for error in (AssertionError, TypeError, ZeroDivisionError):
+
+    @misconception(
+        "loss.bits_per_byte",
+        f"{error.__name__} instead of ValueError",
+        "You refuse the right numbers with another error. The contract says ValueError: whoever "
+        "calls waits for this one, and assert raises none when Python runs with -O.",
+    )
+    def bits_other_error(total_nats, n_bytes, error=error):
+        if n_bytes < 1:
+            raise error(n_bytes)
+        return total_nats / math.log(2) / n_bytes
+
+
+@misconception(
+    "loss.bits_per_byte",
+    "a number instead of an error",
+    "You return a number for a text without bytes. It would look like a model that was never "
+    "surprised: raise ValueError.",
+)
+def bits_without_error(total_nats, n_bytes):
+    return total_nats / math.log(2) / max(n_bytes, 1)
+
+
+@misconception(
+    "loss.bits_per_byte",
+    "1 byte is refused",
+    "You refuse a text of 1 byte. Below 1 is the error.",
+)
+def bits_one_refused(total_nats, n_bytes):
+    if n_bytes <= 1:
+        raise ValueError(n_bytes)
+    return total_nats / math.log(2) / n_bytes
+
+
+@misconception(
+    "loss.bits_per_byte",
+    "a whole number of bits",
+    "You divide with //, or round. The mean is a fraction: use /.",
+)
+def bits_floored(total_nats, n_bytes):
+    if n_bytes < 1:
+        raise ValueError(n_bytes)
+    return total_nats / math.log(2) // n_bytes
+
+
+for rough, bits_in_a_nat in [(0.69, 1 / 0.69), (0.693, 1 / 0.693), (1.44, 1.44)]:
+
+    @misconception(
+        "loss.bits_per_byte",
+        f"{rough} is too rough",
+        "You write a rounded number for ln 2, or for its inverse. Models differ by less than the "
+        "error: use math.log(2).",
+    )
+    def bits_rounded_ln_2(total_nats, n_bytes, factor=bits_in_a_nat):
+        if n_bytes < 1:
+            raise ValueError(n_bytes)
+        return total_nats * factor / n_bytes
+
+
+@misconception(
+    "loss.bits_per_byte",
+    "rounded",
+    "You round to three digits, as the example does to print it. Return the number as it is.",
+)
+def bits_rounded(total_nats, n_bytes):
+    if n_bytes < 1:
+        raise ValueError(n_bytes)
+    return round(total_nats / math.log(2) / n_bytes, 3)
+
+
+@misconception(
+    "loss.bits_per_byte",
+    "bytes per bit",
+    "You divide the bytes by the bits. Asked for is how many bits fall on one byte.",
+)
+def bytes_per_bit(total_nats, n_bytes):
+    if n_bytes < 1:
+        raise ValueError(n_bytes)
+    return n_bytes * math.log(2) / (total_nats + 1e-12)
+
+
+@misconception(
+    "loss.bits_per_byte",
+    "a perplexity per byte",
+    "You raise 2 or e to the surprise. Bits are surprise themselves: divide, and nothing more.",
+)
+def bits_exponential(total_nats, n_bytes):
+    if n_bytes < 1:
+        raise ValueError(n_bytes)
+    return 2 ** min(total_nats / n_bytes, 1000)
+
+
+@misconception(
+    "loss.bits_per_byte",
+    "not shared out",
+    "You return the bits of the whole text. Share them out over its bytes.",
+)
+def bits_of_all(total_nats, n_bytes):
+    if n_bytes < 1:
+        raise ValueError(n_bytes)
+    return total_nats / math.log(2)
+
+
+@misconception(
+    "loss.bits_per_byte",
+    "the logarithm to base 10",
+    "You divide by the logarithm of 2 to base 10. Nats are natural: divide by ln 2 = 0.693.",
+)
+def bits_log10(total_nats, n_bytes):
+    if n_bytes < 1:
+        raise ValueError(n_bytes)
+    return total_nats / math.log10(2) / n_bytes
+
+
+@misconception(
+    "loss.bits_per_byte",
+    "log2 of the nats per byte",
+    "You share out the nats and take the logarithm of a surprise, which is one already. To change "
+    "the unit, divide by ln 2.",
+)
+def bits_log2_of_mean(total_nats, n_bytes):
+    if n_bytes < 1:
+        raise ValueError(n_bytes)
+    return math.log2(total_nats / n_bytes)
+
+
+@misconception(
+    "loss.bits_per_byte",
+    "0 is accepted",
+    "You refuse -3 bytes and accept 0. Then Python divides by zero, with an error of its own.",
+)
+def bits_only_negative(total_nats, n_bytes):
+    if n_bytes < 0:
+        raise ValueError(n_bytes)
+    return total_nats / math.log(2) / n_bytes
+
+
+@misconception(
+    "loss.bits_per_byte",
+    "times the bytes",
+    "You multiply by the bytes. a / b * c is (a / b) * c: divide twice, or put brackets.",
+)
+def bits_times_bytes(total_nats, n_bytes):
+    if n_bytes < 1:
+        raise ValueError(n_bytes)
+    return total_nats / math.log(2) * n_bytes
 
 
 # --- loss_of_step ------------------------------------------------------------------------------
@@ -1040,6 +2573,147 @@ def step_as_float(batches):
     return sum((x * m).sum().item() for x, m in batches) / sum(m.sum().item() for _, m in batches)
 
 
+@misconception(
+    "loss.loss_of_step",
+    "sum of means",
+    "You add the batches' means up. Each means something else: divide all that counts by all who "
+    "count, once.",
+)
+def sum_of_means(batches):
+    return sum((x * m).sum() / m.sum().clamp(min=1) for x, m in batches)
+
+
+@misconception(
+    "loss.loss_of_step",
+    "sum without division",
+    "You add up what counts and do not divide. Loss and gradient then grow with the batch.",
+)
+def step_sum(batches):
+    return sum((x * m).sum() for x, m in batches)
+
+
+@misconception(
+    "loss.loss_of_step",
+    "divided twice",
+    "You divide by the number of targets, and by that of batches as well. The first is enough.",
+)
+def step_divided_twice(batches):
+    return sum((x * m).sum() for x, m in batches) / sum(m.sum() for _, m in batches) / len(batches)
+
+
+@misconception(
+    "loss.loss_of_step",
+    "an empty batch counts as one target",
+    "You raise each batch's count to 1 before you add them up. A batch without targets then adds "
+    "one that is not there. Only the total must not be 0.",
+)
+def step_clamped(batches):
+    return sum((x * m).sum() for x, m in batches) / sum(m.sum().clamp(min=1) for _, m in batches)
+
+
+@misconception(
+    "loss.loss_of_step",
+    "NaN from an empty batch",
+    "You take the mean of each batch, also of one without targets. That is NaN, and NaN times a "
+    "weight of 0 is NaN, too.",
+)
+def step_nan(batches):
+    total = sum(m.sum() for _, m in batches)
+    return sum(x[m].mean() * m.sum() / total for x, m in batches)
+
+
+@misconception(
+    "loss.loss_of_step",
+    "batches of one shape only",
+    "You join or stack the batches as they are. B and T may differ: flatten them, or select first.",
+)
+def step_joined(batches):
+    return torch.cat([x for x, _ in batches])[torch.cat([m for _, m in batches])].mean()
+
+
+@misconception(
+    "loss.loss_of_step",
+    "mean of the means of rows",
+    "You take a mean for each row, then the mean of these. A target in a short row then counts "
+    "more than one in a long row.",
+)
+def step_by_row(batches):
+    rows = [row[k].mean() for x, m in batches for row, k in zip(x, m, strict=True) if k.any()]
+    return torch.stack(rows).mean()
+
+
+@misconception(
+    "loss.loss_of_step",
+    "the last batch only",
+    "You write = where += is needed: sum and number are those of the last batch.",
+)
+def step_last(batches):
+    losses, mask = batches[-1]
+    return (losses * mask).sum() / mask.sum()
+
+
+@misconception(
+    "loss.loss_of_step",
+    "one is added to the divisor",
+    "You add 1 to the number of targets. The step holds one at least, so it is never 0.",
+)
+def step_plus_one(batches):
+    return sum((x * m).sum() for x, m in batches) / (1 + sum(m.sum() for _, m in batches))
+
+
+@misconception(
+    "loss.loss_of_step",
+    "a running mean of two",
+    "You halve the sum of the mean so far and the new mean. The last batch then has half of the "
+    "say, the one before a quarter.",
+)
+def step_running(batches):
+    means = [(x * m).sum() / m.sum().clamp(min=1) for x, m in batches]
+    loss = means[0]
+    for mean in means[1:]:
+        loss = (loss + mean) / 2
+    return loss
+
+
+@misconception(
+    "loss.loss_of_step",
+    "a new tensor without a gradient",
+    "You put a number into a new tensor, or detach. The value is right, but nothing can be learned "
+    "through it. Stay with the tensors you were given.",
+)
+def step_without_gradient(batches):
+    return torch.cat([x[m] for x, m in batches]).mean().detach()
+
+
+@misconception(
+    "loss.loss_of_step",
+    "a new float32 without a gradient",
+    "You put a Python number into a new tensor. It has lost its gradient, and its float64.",
+)
+def step_new_float32(batches):
+    return torch.tensor(float(step_without_gradient(batches)))
+
+
+@misconception(
+    "loss.loss_of_step",
+    "means of all places, weighed by what counts",
+    "Your weights are right, but the means they weigh hold the filler, too. Take the mean of what "
+    "counts.",
+)
+def step_of_plain_means(batches):
+    return sum(x.mean() * m.sum() for x, m in batches) / sum(m.sum() for _, m in batches)
+
+
+@misconception(
+    "loss.loss_of_step",
+    "sum of means over the number of targets",
+    "You divide each batch by its own count, and their sum by the total. Add up the surprises "
+    "first, and divide once.",
+)
+def step_means_by_targets(batches):
+    return sum_of_means(batches) / sum(m.sum() for _, m in batches)
+
+
 # --- hide_targets ------------------------------------------------------------------------------
 
 
@@ -1058,9 +2732,9 @@ def hide_first(targets, mask):
 
 @misconception(
     "loss.hide_targets",
-    "only one of the two is made an array",
-    "Your targets are an array, but the mask is still a list. `mask == 0` is one False, which "
-    "selects nothing at all: nothing is hidden.",
+    "nothing is hidden",
+    "Your list holds the targets as they were. If they are an array and the mask is still a list, "
+    "`mask == 0` is one False, which selects nothing at all: both must be arrays.",
 )
 def hide_nothing(targets, mask):
     hidden = np.array(targets)
@@ -1091,9 +2765,9 @@ def hide_places(targets, mask):
 
 @misconception(
     "loss.hide_targets",
-    "multiply by the mask",
-    "You multiply targets by the mask. What is hidden becomes 0, and 0 is the id of a token: the "
-    "model is taught to write it.",
+    "0 instead of IGNORE",
+    "What does not count becomes 0 in your list, as if multiplied by the mask. But 0 is the id of "
+    "a token: the model is taught to write it.",
 )
 def hide_by_product(targets, mask):
     return [target * int(counts) for target, counts in zip(targets, mask, strict=True)]
@@ -1152,6 +2826,127 @@ def hide_the_end(targets, mask):
     return targets[:count] + [IGNORE] * (len(targets) - count)
 
 
+@misconception(
+    "loss.hide_targets",
+    "the first target is still hidden",
+    "You hide what does not count, and the first target as well: the old line with `mask == 0` is "
+    "still there.",
+)
+def hide_first_too(targets, mask):
+    hidden = [target if counts else IGNORE for target, counts in zip(targets, mask, strict=True)]
+    return [IGNORE, *hidden[1:]]
+
+
+@misconception(
+    "loss.hide_targets",
+    "the first target is never hidden",
+    "You begin at place 1. The first target is hidden, too, if its mask is 0.",
+)
+def hide_from_second(targets, mask):
+    hidden = [target if counts else IGNORE for target, counts in zip(targets, mask, strict=True)]
+    return [targets[0], *hidden[1:]]
+
+
+@misconception(
+    "loss.hide_targets",
+    "only the first zero",
+    "You hide one place, that of the first 0: mask.index finds no other. Visit every place.",
+)
+def hide_first_zero(targets, mask):
+    hidden = list(targets)
+    if 0 in mask:
+        hidden[mask.index(0)] = IGNORE
+    return hidden
+
+
+@misconception(
+    "loss.hide_targets",
+    "all after the first zero",
+    "You hide everything from the first 0 on. Behind it targets may count again.",
+)
+def hide_after_zero(targets, mask):
+    count = mask.index(0) if 0 in mask else len(mask)
+    return targets[:count] + [IGNORE] * (len(targets) - count)
+
+
+@misconception(
+    "loss.hide_targets",
+    "only the filler at the end",
+    "You walk back from the end and stop at the first 1. The zeros of a mask may stand anywhere.",
+)
+def hide_trailing(targets, mask):
+    count = max((i + 1 for i, counts in enumerate(mask) if counts), default=0)
+    return targets[:count] + [IGNORE] * (len(targets) - count)
+
+
+@misconception(
+    "loss.hide_targets",
+    "a mask of numbers as an index",
+    "You index with the mask itself, an array of 1 and 0. NumPy takes the numbers for places 1 and "
+    "0. Ask for mask == 0 first, which gives booleans.",
+)
+def hide_mask_as_places(targets, mask):
+    hidden = np.array(targets)
+    hidden[np.array(mask)] = IGNORE
+    return hidden.tolist()
+
+
+@misconception(
+    "loss.hide_targets",
+    "~ of numbers",
+    "You write ~ before an array of 1 and 0. For numbers that is -2 and -1, the last two places. "
+    "Only booleans are turned round: .astype(bool) first.",
+)
+def hide_by_tilde(targets, mask):
+    hidden = np.array(targets)
+    hidden[~np.array(mask)] = IGNORE
+    return hidden.tolist()
+
+
+@misconception(
+    "loss.hide_targets",
+    "target 0 is hidden, too",
+    "You ask whether the target is true, as in `counts and target or IGNORE`. 0 is false, but it "
+    "is an id as any other. Ask the mask only.",
+)
+def hide_false_targets(targets, mask):
+    return [(counts and target) or IGNORE for target, counts in zip(targets, mask, strict=True)]
+
+
+@misconception(
+    "loss.hide_targets",
+    "the mask one place off",
+    "You ask the mask of the next place. Targets and mask stand side by side: both are shifted "
+    "already.",
+)
+def hide_shifted(targets, mask):
+    counts = [*mask[1:], 1]
+    return [target if count else IGNORE for target, count in zip(targets, counts, strict=True)]
+
+
+@misconception(
+    "loss.hide_targets",
+    "the value of the mask as a place",
+    "You go through the mask and index with what it holds, 0, instead of where it stands. Use "
+    "enumerate.",
+)
+def hide_by_value(targets, mask):
+    hidden = list(targets)
+    for counts in mask:
+        if counts == 0:
+            hidden[counts] = IGNORE
+    return hidden
+
+
+@misconception(
+    "loss.hide_targets",
+    "None instead of IGNORE",
+    "You write None where a target does not count. A tensor holds numbers only: IGNORE is one.",
+)
+def hide_with_none(targets, mask):
+    return [target if counts else None for target, counts in zip(targets, mask, strict=True)]
+
+
 # --- counts_padding ----------------------------------------------------------------------------
 
 
@@ -1195,8 +2990,9 @@ def by_targets(loss_fn):
 @misconception(
     "loss.counts_padding",
     "only whole columns of filler",
-    "You add filler behind rows of equal length. A loss that cuts off what all rows share, and "
-    "counts the rest, passes your test. Give the rows different lengths.",
+    "You only add filler behind all rows alike. A loss that cuts off what all rows share, and "
+    "counts the rest, passes your test. Give the rows different lengths, and change what stands "
+    "behind the shorter ones, too.",
 )
 def by_columns(loss_fn):
     logits, targets, mask = two_rows()
@@ -1298,6 +3094,39 @@ def by_nothing_right(loss_fn):
 )
 def by_nothing_wrong(loss_fn):
     return False
+
+
+@misconception(
+    "loss.counts_padding",
+    "all changes must show",
+    "You say True only if every change of filler shows. One is enough: a loss may look at the "
+    "logits of filler and not at its targets. Use or, not and.",
+)
+def by_all(loss_fn):
+    logits, targets, mask = two_rows()
+    changed = torch.where(mask.unsqueeze(-1), logits, logits.flip(1) + logits.flip(2))
+    before = loss_fn(logits, targets, mask)
+    return all(
+        differ(before, loss_fn(*other))
+        for other in [
+            (changed, targets, mask),
+            (logits, targets.masked_fill(~mask, 5), mask),
+            (logits[:, :4], targets[:, :4], mask[:, :4]),
+        ]
+    )
+
+
+@misconception(
+    "loss.counts_padding",
+    "targets that are no ids",
+    "You put a target such as -100 at the filler. The contract of a loss says ids from 0 to V - 1: "
+    "one raises an error, another leaves the target out by itself. Use another id.",
+)
+def by_no_ids(loss_fn):
+    logits, targets, mask = two_rows()
+    return differ(
+        loss_fn(logits, targets, mask), loss_fn(logits, targets.masked_fill(~mask, -100), mask)
+    )
 
 
 # --- losses_by_hand ----------------------------------------------------------------------------
@@ -1417,3 +3246,125 @@ def predict_nats_per_byte():
 )
 def predict_perplexity_over_bytes():
     return numbers(number_7=64 / 3)
+
+
+for name, explanation, changed in [
+    (
+        "number 1: bits",
+        "Your first number is in bits. The question is in nats: ln, not log2.",
+        {"number_1": math.log2(11_868)},
+    ),
+    (
+        "number 1: the probability",
+        "Your first number is 1/V, a probability. The loss is the surprise at it.",
+        {"number_1": 1 / 11_868},
+    ),
+    (
+        "number 1: the sign",
+        "Your first number is below 0. Surprise is the negative logarithm.",
+        {"number_1": -math.log(11_868)},
+    ),
+    (
+        "number 2: 1 - p",
+        "You subtract 0.9 from 1. Surprise is -ln 0.9: near p = 1 the two are alike, not the same.",
+        {"number_2": 0.1},
+    ),
+    (
+        "number 2: the wrong tokens",
+        "You take -ln 0.1, the surprise if another token had come. The right one had 0.9.",
+        {"number_2": -math.log(0.1)},
+    ),
+    (
+        "number 2: the sign",
+        "Your second number is below 0. Surprise is the negative logarithm.",
+        {"number_2": math.log(0.9)},
+    ),
+    (
+        "number 2: bits",
+        "Your second number is in bits. The question is in nats: ln, not log2.",
+        {"number_2": -math.log2(0.9)},
+    ),
+    (
+        "number 2: two digits",
+        "0.11 is too rough. Three digits are asked for.",
+        {"number_2": 0.11},
+    ),
+    (
+        "number 3: the probability",
+        "0.0000454 is the probability of the second token, e^-10, and nearly the surprise at the "
+        "first. Asked for is the surprise at the second.",
+        {"number_3": math.exp(-10)},
+    ),
+    (
+        "number 3: the logit",
+        "You return the logit of the target, 0. The other tokens have their say, too: softmax, "
+        "then -ln.",
+        {"number_3": 0.0},
+    ),
+    (
+        "number 3: bits",
+        "Your third number is in bits. The question is in nats.",
+        {"number_3": 10 / LN_2},
+    ),
+    (
+        "number 4: four equal characters",
+        "You take four different characters. 春 comes twice: the shares are 1/2, 1/4, 1/4.",
+        {"number_4": math.log(4)},
+    ),
+    (
+        "number 4: bits",
+        "1.5 bits are right, but the question is in nats: times ln 2.",
+        {"number_4": 1.5},
+    ),
+    (
+        "number 5: bits",
+        "Half a bit is right, but the question is in nats: times ln 2.",
+        {"number_5": 0.5},
+    ),
+    (
+        "numbers 4 and 5: the other way round",
+        "You give the unigram the loss of the bigram, and the reverse. A bigram knows more.",
+        {"number_4": 0.5 * LN_2, "number_5": 1.5 * LN_2},
+    ),
+    (
+        "number 6: the loss",
+        "You stop at the mean loss, ln 8. Perplexity is e to it.",
+        {"number_6": math.log(8)},
+    ),
+    (
+        "number 6: bits",
+        "You stop at the mean surprise in bits, 3. Perplexity is 2 to the power of it.",
+        {"number_6": 3.0},
+    ),
+    (
+        "number 6: the sum",
+        "You add the surprises, or multiply 4 by 16. Perplexity takes their mean: the root of 64.",
+        {"number_6": 64.0},
+    ),
+    (
+        "number 7: times the bytes",
+        "You multiply by the bytes. The bits of one character are shared out over three.",
+        {"number_7": 18.0},
+    ),
+]:
+    misconception("loss.losses_by_hand", name, explanation)(partial(numbers, **changed))
+
+
+@misconception(
+    "loss.losses_by_hand",
+    "logarithms to base 10",
+    "Some of your losses are 0.43 times what they should be: log on a calculator is often log10. "
+    "Nats need ln.",
+)
+def predict_base_10():
+    in_nats = numbers()
+    return [number / math.log(10) for number in in_nats[:5]] + in_nats[5:]
+
+
+@misconception(
+    "loss.losses_by_hand",
+    "a number is missing",
+    "There are seven questions, and you give six numbers.",
+)
+def predict_six():
+    return numbers()[:6]

@@ -1,8 +1,9 @@
 """Wrong answers to the tasks of chapter 01."""
 
+import random
 import re
 from collections import Counter
-from itertools import groupby, pairwise
+from itertools import combinations, groupby, pairwise
 
 import numpy as np
 
@@ -77,6 +78,113 @@ def skip_signs(text):
 )
 def last_run(text):
     return {c: len(list(run)) for c, run in groupby(text)}
+
+
+@misconception(
+    "tokenizer.count_characters",
+    "skip white space",
+    "You leave out spaces and line breaks. Line breaks are part of a poem, and a text that "
+    "comes back without them is another text.",
+)
+def skip_space(text):
+    return dict(Counter(c for c in text if not c.isspace()))
+
+
+@misconception(
+    "tokenizer.count_characters",
+    "skip stops",
+    "You leave out stops and commas. They are the commonest characters of all, and a poem "
+    "without them is another poem.",
+)
+def skip_stops(text):
+    return dict(Counter(c for c in text if c not in "，。、！？；："))
+
+
+@misconception(
+    "tokenizer.count_characters",
+    "strip the ends",
+    "You strip the text before you count. White space at its ends is text like any other.",
+)
+def count_stripped(text):
+    return dict(Counter(text.strip()))
+
+
+@misconception(
+    "tokenizer.count_characters",
+    "Chinese characters only",
+    "You count Chinese characters only. A character is whatever `for c in text` gives: "
+    "letters, stops and white space, too.",
+)
+def chinese_only(text):
+    return dict(Counter(c for c in text if "\u4e00" <= c <= "\u9fff"))
+
+
+@misconception(
+    "tokenizer.count_characters",
+    "capitals as small letters",
+    'You make small letters of capitals. "a" and "A" are two characters; after that, the '
+    "text cannot come back.",
+)
+def count_lower(text):
+    return dict(Counter(text.lower()))
+
+
+@misconception(
+    "tokenizer.count_characters",
+    "code points for characters",
+    "Your keys are code points, numbers that ord() gives. The keys should be the characters"
+    " themselves.",
+)
+def count_code_points(text):
+    return dict(Counter(map(ord, text)))
+
+
+@misconception(
+    "tokenizer.count_characters",
+    "pairs instead of a dictionary",
+    "most_common() gives a list of pairs. The contract asks for a dictionary, and the "
+    "Counter itself is one.",
+)
+def list_of_pairs(text):
+    return Counter(text).most_common()
+
+
+@misconception(
+    "tokenizer.count_characters",
+    "shares instead of counts",
+    "You divide by the length of the text. The contract asks how often, a whole number, and"
+    " not for a share.",
+)
+def shares(text):
+    return {c: count / len(text) for c, count in Counter(text).items()}
+
+
+@misconception(
+    "tokenizer.count_characters",
+    "the last character is missing",
+    "Your loop ends one place too early, so the last character of the text is not counted.",
+)
+def without_the_last(text):
+    return dict(Counter(text[:-1]))
+
+
+@misconception(
+    "tokenizer.count_characters",
+    "one too many",
+    "Your count starts with 1 and then adds 1 for the first occurrence, too. All counts are"
+    " too large by one.",
+)
+def one_too_many_each(text):
+    return {c: count + 1 for c, count in Counter(text).items()}
+
+
+@misconception(
+    "tokenizer.count_characters",
+    "lose line breaks",
+    "You go through the lines. A line break is a character, too, and none of the lines has it.",
+)
+def count_lines(text):
+    return dict(Counter("".join(text.splitlines())))
 
 
 # --- build_vocab ------------------------------------------------------------------------------
@@ -212,6 +320,161 @@ def ignore_min_count(texts, min_count=1):
     return [*SPECIAL_TOKENS, *sorted(counts, key=lambda c: (-counts[c], c))]
 
 
+@misconception(
+    "tokenizer.build_vocab",
+    "min_count in each text",
+    "You leave out what is rare in a single text. Counts are summed over all texts first: "
+    "once in each of a thousand poems is a thousand times.",
+)
+def min_count_in_each(texts, min_count=1):
+    counts = Counter()
+    for text in texts:
+        counts.update({c: n for c, n in Counter(text).items() if n >= min_count})
+    return [*SPECIAL_TOKENS, *sorted(counts, key=lambda c: (-counts[c], c))]
+
+
+@misconception(
+    "tokenizer.build_vocab",
+    "count a space between texts",
+    "You join the texts by a space before you count. It gets an id although no text "
+    "contains it, or its count is too high.",
+)
+def count_space(texts, min_count=1):
+    counts = Counter(" ".join(texts))
+    kept = [c for c in counts if counts[c] >= min_count]
+    return [*SPECIAL_TOKENS, *sorted(kept, key=lambda c: (-counts[c], c))]
+
+
+@misconception(
+    "tokenizer.build_vocab",
+    "leave out white space and stops",
+    "You take letters only. Stops, spaces and line breaks stand in the poems, so they need ids.",
+)
+def letters_only(texts, min_count=1):
+    counts = Counter(c for text in texts for c in text if c.isalpha())
+    kept = [c for c in counts if counts[c] >= min_count]
+    return [*SPECIAL_TOKENS, *sorted(kept, key=lambda c: (-counts[c], c))]
+
+
+@misconception(
+    "tokenizer.build_vocab",
+    "leave out white space",
+    "You leave out spaces and line breaks, in the text or at its ends. They are characters "
+    "of a poem and need ids.",
+)
+def no_space(texts, min_count=1):
+    counts = Counter(c for text in texts for c in text if not c.isspace())
+    kept = [c for c in counts if counts[c] >= min_count]
+    return [*SPECIAL_TOKENS, *sorted(kept, key=lambda c: (-counts[c], c))]
+
+
+@misconception(
+    "tokenizer.build_vocab",
+    "strip each text",
+    "You strip the texts before you count. White space at the ends of a text is text like "
+    "any other.",
+)
+def strip_each(texts, min_count=1):
+    counts = Counter(c for text in texts for c in text.strip())
+    kept = [c for c in counts if counts[c] >= min_count]
+    return [*SPECIAL_TOKENS, *sorted(kept, key=lambda c: (-counts[c], c))]
+
+
+@misconception(
+    "tokenizer.build_vocab",
+    "capitals as small letters",
+    "You make small letters of capitals. Then no capital has an id, and every one becomes unknown.",
+)
+def vocab_lower(texts, min_count=1):
+    counts = Counter("".join(texts).lower())
+    kept = [c for c in counts if counts[c] >= min_count]
+    return [*SPECIAL_TOKENS, *sorted(kept, key=lambda c: (-counts[c], c))]
+
+
+@misconception(
+    "tokenizer.build_vocab",
+    "order of appearance",
+    "Your characters stand in the order in which you met them. An id should be a rank: the "
+    "commonest first.",
+)
+def vocab_as_met(texts, min_count=1):
+    counts = Counter("".join(texts))
+    return [*SPECIAL_TOKENS, *(c for c in counts if counts[c] >= min_count)]
+
+
+@misconception(
+    "tokenizer.build_vocab",
+    "the last text only",
+    "You make a new count for each text, and only the last one is left at the end. Counts "
+    "are summed over all texts.",
+)
+def last_text_only(texts, min_count=1):
+    counts = Counter()
+    for text in texts:
+        counts = Counter(text)
+    kept = [c for c in counts if counts[c] >= min_count]
+    return [*SPECIAL_TOKENS, *sorted(kept, key=lambda c: (-counts[c], c))]
+
+
+@misconception(
+    "tokenizer.build_vocab",
+    "count whole texts",
+    "You count texts instead of their characters: Counter(texts) takes each text as one "
+    "thing. Go through the characters of each.",
+)
+def count_whole_texts(texts, min_count=1):
+    counts = Counter(texts)
+    kept = [c for c in counts if counts[c] >= min_count]
+    return [*SPECIAL_TOKENS, *sorted(kept, key=lambda c: (-counts[c], c))]
+
+
+@misconception(
+    "tokenizer.build_vocab",
+    "crash without characters",
+    "Your code needs one character or more, such as max() of the counts. Without texts the "
+    "special tokens are the vocabulary.",
+)
+def crash_without_characters(texts, min_count=1):
+    counts = Counter("".join(texts))
+    max(counts.values())
+    kept = [c for c in counts if counts[c] >= min_count]
+    return [*SPECIAL_TOKENS, *sorted(kept, key=lambda c: (-counts[c], c))]
+
+
+@misconception(
+    "tokenizer.build_vocab",
+    "another order of special tokens",
+    "Your special tokens stand in another order. Their ids are their places in "
+    "SPECIAL_TOKENS, 0 … 7.",
+)
+def sorted_special(texts, min_count=1):
+    counts = Counter("".join(texts))
+    kept = [c for c in counts if counts[c] >= min_count]
+    return [*sorted(SPECIAL_TOKENS), *sorted(kept, key=lambda c: (-counts[c], c))]
+
+
+@misconception(
+    "tokenizer.build_vocab",
+    "a dictionary instead of a list",
+    "You return a dictionary from tokens to ids. The vocabulary is the list: the place in "
+    "it is the id.",
+)
+def vocab_dictionary(texts, min_count=1):
+    return {token: i for i, token in enumerate(ignore_min_count(texts))}
+
+
+@misconception(
+    "tokenizer.build_vocab",
+    "ask a generator for its length",
+    "A generator has no length and no places, so len(texts) and texts[i] fail. Go through "
+    "it with `for`, once.",
+)
+def length_of_texts(texts, min_count=1):
+    counts = Counter(c for i in range(len(texts)) for c in texts[i])
+    kept = [c for c in counts if counts[c] >= min_count]
+    return [*SPECIAL_TOKENS, *sorted(kept, key=lambda c: (-counts[c], c))]
+
+
 # --- encode -----------------------------------------------------------------------------------
 
 
@@ -289,9 +552,9 @@ def add_unknown(text, stoi, unk):
 
 @misconception(
     "tokenizer.encode",
-    "a new list for each character",
-    "`ids = ids + [...]` copies all ids so far, once per character. Ten million characters "
-    "need fifty million million copies; appending needs ten million.",
+    "a copy for each character",
+    "`ids = ids + [...]` copies all ids so far, `text = text[1:]` all that is left, once per "
+    "character. Ten million characters need fifty million million copies; one pass needs none.",
 )
 def new_list_each_time(text, stoi, unk):
     ids = []
@@ -309,6 +572,106 @@ def new_list_each_time(text, stoi, unk):
 def search_a_list(text, stoi, unk):
     keys, ids = list(stoi), list(stoi.values())
     return [ids[keys.index(c)] if c in keys else unk for c in text]
+
+
+@misconception(
+    "tokenizer.encode",
+    "look up <|unk|>",
+    "You look the unknown token up in `stoi`. The id for unknown characters is the argument"
+    " `unk`; `stoi` need not have such a key.",
+)
+def look_up_unk(text, stoi, unk):
+    return [stoi.get(c, stoi["<|unk|>"]) for c in text]
+
+
+@misconception(
+    "tokenizer.encode",
+    "keep unknown characters",
+    "You write unknown characters into `stoi`, as setdefault() does. The next text finds "
+    "them there, and the vocabulary is another one.",
+)
+def keep_unknown(text, stoi, unk):
+    return [stoi.setdefault(c, unk) for c in text]
+
+
+@misconception(
+    "tokenizer.encode",
+    "cut at white space",
+    "You cut the text at white space and look the pieces up. Chinese has no spaces between "
+    "words; go through the characters.",
+)
+def encode_words(text, stoi, unk):
+    return [stoi.get(word, unk) for word in text.split()]
+
+
+@misconception(
+    "tokenizer.encode",
+    "strip the ends",
+    "You strip the text. White space at its ends is text like any other: a decoded text "
+    "must have it again.",
+)
+def encode_stripped(text, stoi, unk):
+    return [stoi.get(c, unk) for c in text.strip()]
+
+
+@misconception(
+    "tokenizer.encode",
+    "lose white space",
+    "You skip white space. Spaces and line breaks are characters like any other: without "
+    "them, the text cannot come back.",
+)
+def lose_space(text, stoi, unk):
+    return [stoi.get(c, unk) for c in text if not c.isspace()]
+
+
+@misconception(
+    "tokenizer.encode",
+    "capitals as small letters",
+    "You make small letters of capitals. They are other characters with other ids.",
+)
+def encode_lower(text, stoi, unk):
+    return [stoi.get(c, unk) for c in text.lower()]
+
+
+@misconception(
+    "tokenizer.encode",
+    "one unknown for several",
+    "You write one id for several unknown characters in a row. Then a line of five "
+    "characters has fewer than five ids.",
+)
+def one_for_several(text, stoi, unk):
+    ids = [stoi.get(c, unk) for c in text]
+    return [i for k, i in enumerate(ids) if not (k and i == unk == ids[k - 1])]
+
+
+@misconception(
+    "tokenizer.encode",
+    "frame the text",
+    "You put <|bos|> in front and <|end|> behind. Markers are no part of encoding a text; "
+    "render_poem puts them in.",
+)
+def frame_the_text(text, stoi, unk):
+    ids = [stoi.get(c, unk) for c in text]
+    return [stoi.get("<|bos|>", unk), *ids, stoi.get("<|end|>", unk)]
+
+
+@misconception(
+    "tokenizer.encode",
+    "lose line breaks",
+    "You skip line breaks. They are characters like any other; in a pattern, the dot does "
+    "not find them.",
+)
+def lose_line_breaks(text, stoi, unk):
+    return [stoi.get(c, unk) for c in re.findall(".", text)]
+
+
+@misconception(
+    "tokenizer.encode",
+    "None for unknown characters",
+    "stoi.get(c) without a second argument gives None. The id of an unknown character is `unk`.",
+)
+def none_for_unknown(text, stoi, unk):
+    return [stoi.get(c) for c in text]
 
 
 # --- decode -----------------------------------------------------------------------------------
@@ -391,9 +754,9 @@ def smallest_of_nothing(ids, vocab):
 
 @misconception(
     "tokenizer.decode",
-    "skip ids without a token",
-    "You leave ids out that no token has. A model and a vocabulary that do not fit together "
-    "then give a text with holes, and nobody notices.",
+    "a text in spite of a wrong id",
+    "You leave ids out that no token has, or write something in their place. A model and a "
+    "vocabulary that do not fit together then give a wrong text, and nobody notices.",
 )
 def skip_outside(ids, vocab):
     return "".join(vocab[i] for i in ids if 0 <= i < len(vocab))
@@ -411,6 +774,196 @@ def one_too_many(ids, vocab):
             raise ValueError(f"no token {i}")
         tokens.append(vocab[i])
     return "".join(tokens)
+
+
+@misconception(
+    "tokenizer.decode",
+    "assert the range",
+    "assert raises AssertionError instead of ValueError, and `python -O` leaves it out. It "
+    "is for your own errors; those of the caller are raised.",
+)
+def assert_the_range(ids, vocab):
+    ids = list(ids)
+    assert all(0 <= i < len(vocab) for i in ids)
+    return "".join(vocab[i] for i in ids)
+
+
+@misconception(
+    "tokenizer.decode",
+    "leave errors to the dictionary",
+    "You look the id up in a dictionary, which raises KeyError. The caller was promised "
+    "ValueError.",
+)
+def leave_it_to_the_dictionary(ids, vocab):
+    token_of = dict(enumerate(vocab))
+    return "".join(token_of[i] for i in ids)
+
+
+@misconception(
+    "tokenizer.decode",
+    "raise Exception",
+    "You raise Exception. Whoever catches ValueError, as the contract says, does not catch it.",
+)
+def raise_exception(ids, vocab):
+    ids = list(ids)
+    if any(not 0 <= i < len(vocab) for i in ids):
+        raise Exception("no such token")
+    return "".join(vocab[i] for i in ids)
+
+
+@misconception(
+    "tokenizer.decode",
+    "raise IndexError",
+    "You test the ids, and raise IndexError. The contract asks for ValueError.",
+)
+def raise_index_error(ids, vocab):
+    ids = list(ids)
+    if any(not 0 <= i < len(vocab) for i in ids):
+        raise IndexError("no such token")
+    return "".join(vocab[i] for i in ids)
+
+
+@misconception(
+    "tokenizer.decode",
+    "forget large ids",
+    "You refuse negative ids only. A large one gives IndexError instead of ValueError.",
+)
+def forget_large(ids, vocab):
+    ids = list(ids)
+    if any(i < 0 for i in ids):
+        raise ValueError("no such token")
+    return "".join(vocab[i] for i in ids)
+
+
+@misconception(
+    "tokenizer.decode",
+    "ask an array whether it is empty",
+    "`if not ids` works for a list. NumPy does not say whether an array of several numbers "
+    "is true, and raises ValueError.",
+)
+def is_it_empty(ids, vocab):
+    if not ids:
+        return ""
+    ids = list(ids)
+    if any(not 0 <= i < len(vocab) for i in ids):
+        raise ValueError("no such token")
+    return "".join(vocab[i] for i in ids)
+
+
+@misconception(
+    "tokenizer.decode",
+    "ask a generator for its length",
+    "A generator has no length and no places, so len(ids) and ids[k] fail. Go through it "
+    "with `for`, once.",
+)
+def ask_for_the_length(ids, vocab):
+    tokens = []
+    for k in range(len(ids)):
+        if not 0 <= ids[k] < len(vocab):
+            raise ValueError(f"no token {ids[k]}")
+        tokens.append(vocab[ids[k]])
+    return "".join(tokens)
+
+
+@misconception(
+    "tokenizer.decode",
+    "return a list",
+    "You return a list of tokens. A text is asked for: join them.",
+)
+def decode_to_list(ids, vocab):
+    ids = list(ids)
+    if any(not 0 <= i < len(vocab) for i in ids):
+        raise ValueError("no such token")
+    return [vocab[i] for i in ids]
+
+
+@misconception(
+    "tokenizer.decode",
+    "stop at <|end|>",
+    "You stop at <|end|>. What a model writes behind it is then hidden, and ids without a "
+    "token are not refused there.",
+)
+def stop_at_end(ids, vocab):
+    ids = list(ids)
+    if any(not 0 <= i < len(vocab) for i in ids):
+        raise ValueError("no such token")
+    tokens = [vocab[i] for i in ids]
+    return "".join(tokens[: tokens.index(END)] if END in tokens else tokens)
+
+
+@misconception(
+    "tokenizer.decode",
+    "hide padding",
+    "You leave <|pad|> out. A special token appears by name, each of them, so that you see "
+    "what the row holds.",
+)
+def hide_padding(ids, vocab):
+    ids = list(ids)
+    if any(not 0 <= i < len(vocab) for i in ids):
+        raise ValueError("no such token")
+    return "".join(vocab[i] for i in ids if vocab[i] != "<|pad|>")
+
+
+@misconception(
+    "tokenizer.decode",
+    "refuse id 0",
+    "You refuse the id 0. Ids begin at 0, so it is the first token.",
+)
+def refuse_zero(ids, vocab):
+    ids = list(ids)
+    if any(not 0 < i < len(vocab) for i in ids):
+        raise ValueError("no such token")
+    return "".join(vocab[i] for i in ids)
+
+
+@misconception(
+    "tokenizer.decode",
+    "refuse the last id",
+    "You refuse the id len(vocab) - 1. It is that of the last token.",
+)
+def refuse_the_last(ids, vocab):
+    ids = list(ids)
+    if any(not 0 <= i < len(vocab) - 1 for i in ids):
+        raise ValueError("no such token")
+    return "".join(vocab[i] for i in ids)
+
+
+@misconception(
+    "tokenizer.decode",
+    "plain ints only",
+    "You ask isinstance(i, int). NumPy's integers are no ints, and ids of the corpus come "
+    "as NumPy arrays.",
+)
+def plain_ints_only(ids, vocab):
+    ids = list(ids)
+    if any(not isinstance(i, int) or not 0 <= i < len(vocab) for i in ids):
+        raise ValueError("no such token")
+    return "".join(vocab[i] for i in ids)
+
+
+@misconception(
+    "tokenizer.decode",
+    "strip the tokens",
+    "You strip the tokens or the text. A space is a token like any other, and it was in the text.",
+)
+def strip_tokens(ids, vocab):
+    ids = list(ids)
+    if any(not 0 <= i < len(vocab) for i in ids):
+        raise ValueError("no such token")
+    return "".join(vocab[i].strip() for i in ids)
+
+
+@misconception(
+    "tokenizer.decode",
+    "hide the first eight ids",
+    "You leave out ids below 8. Which tokens have them, says `vocab`; and special tokens "
+    "appear by name.",
+)
+def hide_first_eight(ids, vocab):
+    ids = list(ids)
+    if any(not 0 <= i < len(vocab) for i in ids):
+        raise ValueError("no such token")
+    return "".join(vocab[i] for i in ids if i >= 8)
 
 
 # --- render_poem ------------------------------------------------------------------------------
@@ -557,6 +1110,149 @@ def markers_behind(tokenizer, poem):
     return [*ids, tokenizer.special[END]]
 
 
+@misconception(
+    "tokenizer.render_poem",
+    "form behind the title",
+    "You put the title before the form. The order is author, form, title, content, as the "
+    "model will be asked.",
+)
+def form_behind_title(tokenizer, poem):
+    return frame(tokenizer, poem, ("author", "title", "form", "content"))
+
+
+@misconception(
+    "tokenizer.render_poem",
+    "the order of the dictionary",
+    "You go through tokenizer.special in its own order. A dictionary of names and ids says "
+    "nothing about the order in a row.",
+)
+def order_of_special(tokenizer, poem):
+    ids = []
+    for token, i in tokenizer.special.items():
+        field = token[2:-2]
+        if field in (*FIELDS, "bos", "end"):
+            ids += [i, *map(int, tokenizer.encode(getattr(poem, field, "")))]
+    return ids
+
+
+@misconception(
+    "tokenizer.render_poem",
+    "the order of the ids",
+    "You sort the special tokens by their ids. Ids can be any; the order in a row is fixed.",
+)
+def order_of_ids(tokenizer, poem):
+    ids = []
+    for token, i in sorted(tokenizer.special.items(), key=lambda item: item[1]):
+        field = token[2:-2]
+        if field in (*FIELDS, "bos", "end"):
+            ids += [i, *map(int, tokenizer.encode(getattr(poem, field, "")))]
+    return ids
+
+
+@misconception(
+    "tokenizer.render_poem",
+    "all markers first",
+    "You write all markers and then all texts. Each field follows its own marker, or nobody"
+    " knows where it begins.",
+)
+def all_markers_first(tokenizer, poem):
+    ids = [tokenizer.special[token] for token in SPECIAL_TOKENS[2:-1]]
+    for field in FIELDS:
+        ids += map(int, tokenizer.encode(getattr(poem, field)))
+    return [*ids, tokenizer.special[END]]
+
+
+@misconception(
+    "tokenizer.render_poem",
+    "<|end|> behind each field",
+    "You end each field with <|end|>. It says that the poem is over, and stands once, "
+    "behind the content.",
+)
+def end_each_field(tokenizer, poem):
+    ids = [tokenizer.special[BOS]]
+    for field in FIELDS:
+        ids += [
+            tokenizer.special[f"<|{field}|>"],
+            *map(int, tokenizer.encode(getattr(poem, field))),
+        ]
+        ids.append(tokenizer.special[END])
+    return ids
+
+
+@misconception(
+    "tokenizer.render_poem",
+    "markers on both sides",
+    "You put the marker in front of a field and behind it. The next marker already says "
+    "that the field is over.",
+)
+def markers_on_both_sides(tokenizer, poem):
+    ids = [tokenizer.special[BOS]]
+    for field in FIELDS:
+        marker = tokenizer.special[f"<|{field}|>"]
+        ids += [marker, *map(int, tokenizer.encode(getattr(poem, field))), marker]
+    return [*ids, tokenizer.special[END]]
+
+
+@misconception(
+    "tokenizer.render_poem",
+    "forget the form",
+    "Your row has no form. The frame has four fields: author, form, title and content.",
+)
+def forget_the_form(tokenizer, poem):
+    return frame(tokenizer, poem, ("author", "title", "content"))
+
+
+@misconception(
+    "tokenizer.render_poem",
+    "add an array to a list",
+    "You add what `encode` gives with +. A list and an array are not joined by that: NumPy "
+    "tries to add number by number.",
+)
+def add_an_array(tokenizer, poem):
+    ids = [tokenizer.special[BOS]]
+    for field in FIELDS:
+        ids = ids + [tokenizer.special[f"<|{field}|>"]] + tokenizer.encode(getattr(poem, field))  # noqa: RUF005
+    return [*ids, tokenizer.special[END]]
+
+
+@misconception(
+    "tokenizer.render_poem",
+    "a prompt instead of a poem",
+    "Your row ends at <|content|>. That is a prompt; a framed poem has its content, too.",
+)
+def only_a_prompt(tokenizer, poem):
+    return [*frame(tokenizer, poem, FIELDS[:3])[:-1], tokenizer.special["<|content|>"]]
+
+
+@misconception(
+    "tokenizer.render_poem",
+    "strip the fields",
+    "You strip the fields. White space is text, too: what the corpus has is what the model learns.",
+)
+def strip_the_fields(tokenizer, poem):
+    return frame(tokenizer, type(poem)(*(getattr(poem, field).strip() for field in FIELDS)))
+
+
+@misconception(
+    "tokenizer.render_poem",
+    "leave out the id 0",
+    "You drop ids that are false. The id 0 is false in Python, and a marker may have it.",
+)
+def leave_out_zero(tokenizer, poem):
+    return [i for i in frame(tokenizer, poem) if i]
+
+
+@misconception(
+    "tokenizer.render_poem",
+    "no markers between",
+    "You join the ids of the four fields without their markers. Nobody can tell where the "
+    "author ends.",
+)
+def no_markers(tokenizer, poem):
+    ids = [i for field in FIELDS for i in map(int, tokenizer.encode(getattr(poem, field)))]
+    return [tokenizer.special[BOS], *ids, tokenizer.special[END]]
+
+
 # --- count_pairs ------------------------------------------------------------------------------
 
 
@@ -660,6 +1356,117 @@ def last_pair_missing(chunks):
     for chunk, count in chunks.items():
         for i in range(len(chunk) - 2):
             pairs[chunk[i], chunk[i + 1]] += count
+    return pairs
+
+
+@misconception(
+    "tokenizer.count_pairs",
+    "the last id before the first",
+    "You pair the first id with the last one: chunk[-1] is the end of the chunk. A chunk is"
+    " no ring; n ids have n - 1 pairs.",
+)
+def in_a_ring(chunks):
+    pairs = Counter()
+    for chunk, count in chunks.items():
+        for i in range(len(chunk)):
+            pairs[chunk[i - 1], chunk[i]] += count
+    return pairs
+
+
+@misconception(
+    "tokenizer.count_pairs",
+    "look behind the end",
+    "At the last place you ask for chunk[i + 1], and there is none: IndexError. n ids have "
+    "n - 1 pairs.",
+)
+def pair_behind_the_end(chunks):
+    pairs = Counter()
+    for chunk, count in chunks.items():
+        for i in range(len(chunk)):
+            pairs[chunk[i], chunk[i + 1]] += count
+    return pairs
+
+
+@misconception(
+    "tokenizer.count_pairs",
+    "1 for the first occurrence",
+    "You start with 1 when a pair is new, and add the count of the chunk only later. The "
+    "first chunk counts as often as it occurs, too.",
+)
+def one_at_first(chunks):
+    pairs = {}
+    for chunk, count in chunks.items():
+        for pair in pairwise(chunk):
+            pairs[pair] = pairs[pair] + count if pair in pairs else 1
+    return pairs
+
+
+@misconception(
+    "tokenizer.count_pairs",
+    "one too many",
+    "Your count starts with 1 before anything was counted: get(pair, 1). All counts are too"
+    " large by one.",
+)
+def one_pair_too_many(chunks):
+    return {pair: count + 1 for pair, count in right_count(chunks).items()}
+
+
+@misconception(
+    "tokenizer.count_pairs",
+    "return in the loop",
+    "You return inside the loop, after the first chunk. The other chunks are never looked at.",
+)
+def first_chunk_only(chunks):
+    return right_count(dict(list(chunks.items())[:1]))
+
+
+@misconception(
+    "tokenizer.count_pairs",
+    "count single ids",
+    "You count the ids themselves. Byte-pair encoding asks which two stand side by side.",
+)
+def count_ids(chunks):
+    ids = Counter()
+    for chunk, count in chunks.items():
+        for i in chunk:
+            ids[i] += count
+    return ids
+
+
+@misconception(
+    "tokenizer.count_pairs",
+    "chunks of two ids are too short",
+    "You skip chunks of two ids. They have one pair.",
+)
+def skip_twos(chunks):
+    return right_count({chunk: count for chunk, count in chunks.items() if len(chunk) > 2})
+
+
+@misconception(
+    "tokenizer.count_pairs",
+    "stop at a short chunk",
+    "You leave the loop at a chunk without pairs. The chunks after it have pairs, too: skip"
+    " it and go on.",
+)
+def stop_at_short(chunks):
+    pairs = Counter()
+    for chunk, count in chunks.items():
+        if len(chunk) < 2:
+            break
+        pairs += right_count({chunk: count})
+    return pairs
+
+
+@misconception(
+    "tokenizer.count_pairs",
+    "all pairs of a chunk",
+    "You pair each id with all later ones. Only neighbours make a pair.",
+)
+def all_combinations(chunks):
+    pairs = Counter()
+    for chunk, count in chunks.items():
+        for pair in combinations(chunk, 2):
+            pairs[pair] += count
     return pairs
 
 
@@ -786,18 +1593,193 @@ def either_order(ids, pair, new_id):
     return tuple(out)
 
 
+@misconception(
+    "tokenizer.merge",
+    "use an id twice",
+    "You merge a pair although its first id has just been merged with the one before. 1 1 1"
+    " becomes 9 1: what is used is gone.",
+)
+def use_an_id_twice(ids, pair, new_id):
+    out, before = [], None
+    for i in ids:
+        if (before, i) == pair:
+            out[-1] = new_id
+        else:
+            out.append(i)
+        before = i
+    return tuple(out)
+
+
+@misconception(
+    "tokenizer.merge",
+    "a list is no tuple",
+    "You compare a piece of `ids` with `pair`. If `ids` is a list, the piece is one, too, "
+    "and [1, 2] == (1, 2) is False.",
+)
+def list_is_no_tuple(ids, pair, new_id):
+    return right_merge(ids, pair, new_id) if isinstance(ids, tuple) else tuple(ids)
+
+
+@misconception(
+    "tokenizer.merge",
+    "every second place",
+    "You cut the row into twos and look at each. A pair may also begin at place 1, 3 or 5.",
+)
+def merge_every_second(ids, pair, new_id):
+    out = []
+    for i in range(0, len(ids), 2):
+        out += [new_id] if tuple(ids[i : i + 2]) == pair else ids[i : i + 2]
+    return tuple(out)
+
+
+@misconception(
+    "tokenizer.merge",
+    "look at the first id only",
+    "You merge where the first id stands, whatever follows. Both ids must be those of the pair.",
+)
+def first_id_only(ids, pair, new_id):
+    out, i = [], 0
+    while i < len(ids):
+        found = ids[i] == pair[0] and i + 1 < len(ids)
+        out.append(new_id if found else ids[i])
+        i += 2 if found else 1
+    return tuple(out)
+
+
+@misconception(
+    "tokenizer.merge",
+    "miss a pair at the end",
+    "Your loop does not look at the last two ids as a pair.",
+)
+def miss_the_last_pair(ids, pair, new_id):
+    out, i = [], 0
+    while i < len(ids):
+        found = i < len(ids) - 2 and (ids[i], ids[i + 1]) == pair
+        out.append(new_id if found else ids[i])
+        i += 2 if found else 1
+    return tuple(out)
+
+
+@misconception(
+    "tokenizer.merge",
+    "replace each id of the pair",
+    "You replace the ids of the pair wherever they stand. Only the two side by side, in "
+    "this order, are the pair.",
+)
+def replace_each(ids, pair, new_id):
+    return tuple(new_id if i in pair else i for i in ids)
+
+
+@misconception(
+    "tokenizer.merge",
+    "keep the first id",
+    "You write the first id of the pair and the new one. The new id stands for both.",
+)
+def keep_the_first(ids, pair, new_id):
+    out, i = [], 0
+    while i < len(ids):
+        found = tuple(ids[i : i + 2]) == pair
+        out += [ids[i], new_id] if found else [ids[i]]
+        i += 2 if found else 1
+    return tuple(out)
+
+
+@misconception(
+    "tokenizer.merge",
+    "ids are bytes",
+    "You make bytes of the ids. From 256 on an id does not fit into a byte, and new ids "
+    "begin there.",
+)
+def ids_are_bytes(ids, pair, new_id):
+    return tuple(bytes(ids).replace(bytes(pair), bytes([new_id])))
+
+
+@misconception(
+    "tokenizer.merge",
+    "use up the list that came in",
+    "You take ids out of the list that you were given. It is empty then, and whoever called"
+    " you still needs it.",
+)
+def use_up_the_list(ids, pair, new_id):
+    row, out = ids if isinstance(ids, list) else list(ids), []
+    while row:
+        i = row.pop(0)
+        if row and (i, row[0]) == pair:
+            row.pop(0)
+            i = new_id
+        out.append(i)
+    return tuple(out)
+
+
+@misconception(
+    "tokenizer.merge",
+    "the first id of nothing",
+    "You begin with ids[0]. A row may be empty, and then there is none: IndexError.",
+)
+def first_of_nothing(ids, pair, new_id):
+    assert ids[0] is not None
+    return right_merge(ids, pair, new_id)
+
+
+@misconception(
+    "tokenizer.merge",
+    "0 is no id",
+    "You ask `if id`. The id 0 is false in Python, so the byte 0 gets lost.",
+)
+def zero_is_no_id(ids, pair, new_id):
+    out, before = [], None
+    for i in ids:
+        if before and (before, i) == pair:
+            out.append(new_id)
+            before = None
+        else:
+            out += [before] if before else []
+            before = i
+    return tuple([*out, before] if before else out)
+
+
+@misconception(
+    "tokenizer.merge",
+    "the same object",
+    "You compare with `is`. It asks for the same object, which equal numbers above 256 need"
+    " not be: use ==.",
+)
+def the_same_object(ids, pair, new_id):
+    out, i = [], 0
+    while i < len(ids):
+        found = i + 1 < len(ids) and ids[i] is pair[0] and ids[i + 1] is pair[1]
+        out.append(new_id if found else ids[i])
+        i += 2 if found else 1
+    return tuple(out)
+
+
+@misconception(
+    "tokenizer.merge",
+    "a call for each id",
+    "Your function calls itself for the rest of the row. Python allows about a thousand "
+    "calls inside each other, and a row may be longer.",
+)
+def call_for_each(ids, pair, new_id):
+    if len(ids) < 2:
+        return tuple(ids)
+    if tuple(ids[:2]) == pair:
+        return (new_id, *call_for_each(ids[2:], pair, new_id))
+    return (ids[0], *call_for_each(ids[1:], pair, new_id))
+
+
 # --- train_bpe --------------------------------------------------------------------------------
 
 
-def train(chunks, n_merges, choose, least=2):
+def train(chunks, n_merges, choose, least=2, count=right_count, replace=right_merge, turned=False):
     token_of = [bytes([i]) for i in range(256)]
     for _ in range(n_merges):
-        pairs = right_count(chunks)
-        if max(pairs.values(), default=0) < least:
+        pairs = count(chunks)
+        pair = choose(pairs) if pairs else None
+        if pairs.get(pair, 0) < least:
             break
-        pair = choose(pairs)
-        chunks = {right_merge(chunk, pair, len(token_of)): n for chunk, n in chunks.items()}
-        token_of.append(token_of[pair[0]] + token_of[pair[1]])
+        chunks = {replace(chunk, pair, len(token_of)): n for chunk, n in chunks.items()}
+        a, b = pair[::-1] if turned else pair
+        token_of.append(token_of[a] + token_of[b])
     return {token: rank for rank, token in enumerate(token_of)}
 
 
@@ -932,6 +1914,248 @@ def bpe_characters(text, n_merges):
         token_of[new_id] = token_of[a] + token_of[b]
         learned.append(token_of[new_id])
     return {token: rank for rank, token in enumerate(learned)}
+
+
+@misconception(
+    "tokenizer.train_bpe",
+    "ties by bytes",
+    "Of equally common pairs you take the one whose bytes come first. The rule compares "
+    "ids: a token learned early has a small id, whatever its bytes.",
+)
+def bpe_ties_by_bytes(text, n_merges):
+    chunks, token_of = cut(text), [bytes([i]) for i in range(256)]
+    for _ in range(n_merges):
+        pairs = right_count(chunks)
+        if max(pairs.values(), default=0) < 2:
+            break
+        a, b = min(pairs, key=lambda pair: (-pairs[pair], *(token_of[i] for i in pair)))
+        chunks = {right_merge(chunk, (a, b), len(token_of)): n for chunk, n in chunks.items()}
+        token_of.append(token_of[a] + token_of[b])
+    return {token: rank for rank, token in enumerate(token_of)}
+
+
+@misconception(
+    "tokenizer.train_bpe",
+    "ties by the first id only",
+    "Of equally common pairs you compare the first ids only. If these are equal, too, the "
+    "second ids decide.",
+)
+def bpe_first_id_only(text, n_merges):
+    return train(cut(text), n_merges, lambda pairs: min(pairs, key=lambda p: (-pairs[p], p[0])))
+
+
+@misconception(
+    "tokenizer.train_bpe",
+    "ties by the second id",
+    "Of equally common pairs you take the one with the smaller second id. The first ids are"
+    " compared first.",
+)
+def bpe_second_id(text, n_merges):
+    return train(cut(text), n_merges, lambda pairs: min(pairs, key=lambda p: (-pairs[p], p[::-1])))
+
+
+@misconception(
+    "tokenizer.train_bpe",
+    "three times or more",
+    "You stop at pairs that occur twice. Twice is a repetition: only what occurs once is "
+    "left alone.",
+)
+def bpe_three_times(text, n_merges):
+    return train(cut(text), n_merges, smallest, least=3)
+
+
+@misconception(
+    "tokenizer.train_bpe",
+    "one merge too few",
+    "You learn n_merges - 1 merges. Each round gives one token.",
+)
+def bpe_one_too_few(text, n_merges):
+    return train(cut(text), n_merges - 1, smallest)
+
+
+@misconception(
+    "tokenizer.train_bpe",
+    "forget the 256 bytes",
+    "Your ranks have the merges only. Without the 256 single bytes, a text with a rare byte"
+    " could not be encoded.",
+)
+def bpe_no_bytes(text, n_merges):
+    return {token: i for token, i in train(cut(text), n_merges, smallest).items() if i > 255}
+
+
+@misconception(
+    "tokenizer.train_bpe",
+    "begin at 257",
+    "Your first merge has the id 257. The bytes have 0 … 255, so 256 is the next one.",
+)
+def bpe_from_257(text, n_merges):
+    return {token: i + (i > 255) for token, i in train(cut(text), n_merges, smallest).items()}
+
+
+@misconception(
+    "tokenizer.train_bpe",
+    "ids for keys",
+    "Your dictionary goes from ids to bytes. The contract asks for ranks: from the bytes of"
+    " a token to its id.",
+)
+def bpe_ids_for_keys(text, n_merges):
+    return {i: token for token, i in train(cut(text), n_merges, smallest).items()}
+
+
+@misconception(
+    "tokenizer.train_bpe",
+    "pairs for keys",
+    "The keys of your merges are pairs of ids. The contract asks for the bytes of each "
+    "token: those of the first, then those of the second.",
+)
+def bpe_pairs_for_keys(text, n_merges):
+    chunks, ranks = cut(text), {bytes([i]): i for i in range(256)}
+    for new_id in range(256, 256 + n_merges):
+        pairs = right_count(chunks)
+        if max(pairs.values(), default=0) < 2:
+            break
+        ranks[smallest(pairs)] = new_id
+        chunks = {right_merge(chunk, smallest(pairs), new_id): n for chunk, n in chunks.items()}
+    return ranks
+
+
+@misconception(
+    "tokenizer.train_bpe",
+    "the second token first",
+    "You join the bytes in the wrong order: those of the first id of the pair come first.",
+)
+def bpe_second_first(text, n_merges):
+    return train(cut(text), n_merges, smallest, turned=True)
+
+
+@misconception(
+    "tokenizer.train_bpe",
+    "cut with split",
+    "re.split gives what stands between the chunks: nothing. re.findall gives the chunks.",
+)
+def bpe_re_split(text, n_merges):
+    chunks = Counter(re.split(SPLIT_PATTERN, text))
+    return train({tuple(c.encode()): n for c, n in chunks.items()}, n_merges, smallest)
+
+
+@misconception(
+    "tokenizer.train_bpe",
+    "rarest pair first",
+    "You take the pair with the smallest count. What is commonest saves most: begin with it.",
+)
+def bpe_rarest(text, n_merges):
+    return train(cut(text), n_merges, lambda pairs: min(pairs, key=lambda p: (pairs[p], p)))
+
+
+@misconception(
+    "tokenizer.train_bpe",
+    "each character alone",
+    "You take each character as a chunk, so no merge can join two. A chunk is a run of "
+    "characters, as SPLIT_PATTERN cuts it.",
+)
+def bpe_characters_alone(text, n_merges):
+    return train({tuple(c.encode()): n for c, n in Counter(text).items()}, n_merges, smallest)
+
+
+@misconception(
+    "tokenizer.train_bpe",
+    "throw stops away",
+    "You leave out the stops, spaces and line breaks. They are chunks of their own; the "
+    "comma has three bytes to be merged.",
+)
+def bpe_no_stops(text, n_merges):
+    chunks = Counter(re.findall("[^ \\n，。]+", text))
+    return train({tuple(c.encode()): n for c, n in chunks.items()}, n_merges, smallest)
+
+
+@misconception(
+    "tokenizer.train_bpe",
+    "several stops in one chunk",
+    "You take stops and line breaks that follow each other as one chunk. Each is a chunk of"
+    " its own, or 。 and the line break become one token.",
+)
+def bpe_runs_of_stops(text, n_merges):
+    chunks = Counter(re.findall("[^ \\n，。]+|[ \\n，。]+", text))
+    return train({tuple(c.encode()): n for c, n in chunks.items()}, n_merges, smallest)
+
+
+@misconception(
+    "tokenizer.train_bpe",
+    "cut at line breaks",
+    "You cut the text into lines. Stops, commas and spaces are cuts, too.",
+)
+def bpe_lines(text, n_merges):
+    chunks = Counter(text.splitlines())
+    return train({tuple(c.encode()): n for c, n in chunks.items()}, n_merges, smallest)
+
+
+@misconception(
+    "tokenizer.train_bpe",
+    "one merge in each chunk",
+    "You replace the pair once in each chunk. It is replaced everywhere.",
+)
+def bpe_once_in_each(text, n_merges):
+    return train(cut(text), n_merges, smallest, replace=first_only)
+
+
+@misconception(
+    "tokenizer.train_bpe",
+    "merge from right to left",
+    "You merge from the end of a chunk. In aaa, the first two become one, in training as in"
+    " encoding.",
+)
+def bpe_from_the_right(text, n_merges):
+    return train(cut(text), n_merges, smallest, replace=from_the_right)
+
+
+@misconception(
+    "tokenizer.train_bpe",
+    "count without overlap",
+    "You count aa once in aaa, as text.count() does. Each place where two ids stand side by"
+    " side counts.",
+)
+def bpe_no_overlap(text, n_merges):
+    return train(cut(text), n_merges, smallest, count=no_overlap)
+
+
+@misconception(
+    "tokenizer.train_bpe",
+    "count a pair once per chunk",
+    "You count a pair once per chunk, although it stands in it several times.",
+)
+def bpe_pair_or_not(text, n_merges):
+    return train(cut(text), n_merges, smallest, count=pair_or_not)
+
+
+@misconception(
+    "tokenizer.train_bpe",
+    "capitals as small letters",
+    "You make small letters of capitals. They have other bytes, and must come back.",
+)
+def bpe_lower(text, n_merges):
+    return train(cut(text.lower()), n_merges, smallest)
+
+
+@misconception(
+    "tokenizer.train_bpe",
+    "an error at the end",
+    "You raise an error when no pair occurs twice. That is no error: training ends, and the"
+    " ranks learned so far are the result.",
+)
+def bpe_error_at_the_end(text, n_merges):
+    ranks = train(cut(text), n_merges, smallest)
+    if len(ranks) < 256 + n_merges:
+        raise ValueError("no pair occurs twice")
+    return ranks
+
+
+@misconception(
+    "tokenizer.train_bpe",
+    "one merge too many",
+    "You learn n_merges + 1 merges. Each round gives one token.",
+)
+def bpe_one_too_many(text, n_merges):
+    return train(cut(text), n_merges + 1, smallest)
 
 
 # --- bpe_encode -------------------------------------------------------------------------------
@@ -1069,6 +2293,238 @@ def longest_by_rank(text, ranks):
     return [i for parts in split_bytes(text) for i in join(parts, ranks, lowest)]
 
 
+@misconception(
+    "tokenizer.bpe_encode",
+    "a shortcut for whole chunks",
+    "You take a chunk that is a key of `ranks` as one token. A token counts only if the "
+    "joins lead to it, step by step.",
+)
+def whole_chunk_first(text, ranks):
+    ids = []
+    for chunk in re.findall(SPLIT_PATTERN, text):
+        code = chunk.encode()
+        ids += [ranks[code]] if code in ranks else longest_by_rank(chunk, ranks)
+    return ids
+
+
+@misconception(
+    "tokenizer.bpe_encode",
+    "single bytes only",
+    "You write the ranks of single bytes and join nothing. Then the merges were learned for"
+    " nothing.",
+)
+def bytes_only(text, ranks):
+    return [ranks[bytes([b])] for b in text.encode()]
+
+
+@misconception(
+    "tokenizer.bpe_encode",
+    "each character alone",
+    "You encode each character for itself, so no join leads from one to the next. A chunk "
+    "is a run of characters, as SPLIT_PATTERN cuts it.",
+)
+def characters_alone(text, ranks):
+    return [i for c in text for i in longest_by_rank(c, ranks)]
+
+
+@misconception(
+    "tokenizer.bpe_encode",
+    "one join in each chunk",
+    "You join once in each chunk. Repeat until no neighbours have a rank.",
+)
+def one_join(text, ranks):
+    ids = []
+    for parts in split_bytes(text):
+        joined = [a + b for a, b in pairwise(parts)]
+        known = [token for token in joined if token in ranks]
+        if known:
+            i = joined.index(min(known, key=lambda token: ranks[token]))
+            parts[i : i + 2] = [joined[i]]
+        ids += [ranks[part] for part in parts]
+    return ids
+
+
+@misconception(
+    "tokenizer.bpe_encode",
+    "commonest neighbours first",
+    "You count which neighbours are commonest in this text. That was training; encoding "
+    "asks for the rank only.",
+)
+def commonest_first(text, ranks):
+    ids = []
+    for parts in split_bytes(text):
+        while True:
+            joined = [a + b for a, b in pairwise(parts)]
+            known = [token for token in joined if token in ranks]
+            if not known:
+                break
+            i = joined.index(min(known, key=lambda token: (-joined.count(token), ranks[token])))
+            parts[i : i + 2] = [joined[i]]
+        ids += [ranks[part] for part in parts]
+    return ids
+
+
+@misconception(
+    "tokenizer.bpe_encode",
+    "the fewest tokens",
+    "You look for the cutting with the fewest tokens. It may not be the one that the joins "
+    "by rank lead to, and the model knows only that one.",
+)
+def fewest_tokens(text, ranks):
+    ids = []
+    for chunk in re.findall(SPLIT_PATTERN, text):
+        code, best = chunk.encode(), [[]]
+        for end in range(1, len(code) + 1):
+            starts = [i for i in range(end) if code[i:end] in ranks]
+            best.append(min(([*best[i], ranks[code[i:end]]] for i in starts), key=len))
+        ids += best[-1]
+    return ids
+
+
+@misconception(
+    "tokenizer.bpe_encode",
+    "one pass in the order of the keys",
+    "You go once through the dictionary and join what you find. Its keys stand in any "
+    "order: the rank decides, and you must look again after each join.",
+)
+def one_pass_over_keys(text, ranks):
+    ids = []
+    for parts in split_bytes(text):
+        for token in ranks:
+            i = 0
+            while i < len(parts) - 1:
+                if parts[i] + parts[i + 1] == token:
+                    parts[i : i + 2] = [token]
+                i += 1
+        ids += [ranks[part] for part in parts]
+    return ids
+
+
+@misconception(
+    "tokenizer.bpe_encode",
+    "the place decides",
+    "You compare places in the dictionary instead of ranks. The order of the keys means "
+    "nothing; the value says which merge was first.",
+)
+def place_decides(text, ranks):
+    places = {token: place for place, token in enumerate(ranks)}
+    ids = []
+    for parts in split_bytes(text):
+        join(parts, places, lambda where, found: where[found.index(min(found))])
+        ids += [ranks[part] for part in parts]
+    return ids
+
+
+@misconception(
+    "tokenizer.bpe_encode",
+    "words at white space",
+    "You cut the text with split(). It throws the white space away, so the text does not "
+    "come back, and it does not cut at stops.",
+)
+def encode_split(text, ranks):
+    return [i for word in text.split() for i in encode_without_cuts(word, ranks)]
+
+
+@misconception(
+    "tokenizer.bpe_encode",
+    "throw stops away",
+    "You leave out the stops, spaces and line breaks. They are chunks of their own, and the"
+    " text must come back.",
+)
+def encode_no_stops(text, ranks):
+    words = re.findall("[^ \\n，。]+", text)
+    return [i for word in words for i in encode_without_cuts(word, ranks)]
+
+
+@misconception(
+    "tokenizer.bpe_encode",
+    "several stops in one chunk",
+    "You take stops and line breaks that follow each other as one chunk. Training cut "
+    "between them, so encoding must, too.",
+)
+def encode_runs_of_stops(text, ranks):
+    chunks = re.findall("[^ \\n，。]+|[ \\n，。]+", text)
+    return [i for chunk in chunks for i in encode_without_cuts(chunk, ranks)]
+
+
+@misconception(
+    "tokenizer.bpe_encode",
+    "cut at white space only",
+    "You cut at spaces and line breaks, but not at stops and commas. A token must not reach"
+    " over the end of a line of verse.",
+)
+def encode_white_space(text, ranks):
+    chunks = re.findall("[^ \\n]+|[ \\n]", text)
+    return [i for chunk in chunks for i in encode_without_cuts(chunk, ranks)]
+
+
+@misconception(
+    "tokenizer.bpe_encode",
+    "cut with split",
+    "re.split gives what stands between the chunks: nothing. re.findall gives the chunks.",
+)
+def encode_re_split(text, ranks):
+    chunks = re.split(SPLIT_PATTERN, text)
+    return [i for chunk in chunks for i in encode_without_cuts(chunk, ranks)]
+
+
+@misconception(
+    "tokenizer.bpe_encode",
+    "strip the ends",
+    "You strip the text. White space at its ends is text like any other, and must come back.",
+)
+def encode_stripped_bytes(text, ranks):
+    return longest_by_rank(text.strip(), ranks)
+
+
+@misconception(
+    "tokenizer.bpe_encode",
+    "a list for each chunk",
+    "You append the ids of a chunk as one thing. The ids of all chunks make one flat list.",
+)
+def list_for_each_chunk(text, ranks):
+    return [longest_by_rank(chunk, ranks) for chunk in re.findall(SPLIT_PATTERN, text)]
+
+
+@misconception(
+    "tokenizer.bpe_encode",
+    "tokens instead of ids",
+    "You return the bytes of the tokens. The ids are asked for: the ranks of these bytes.",
+)
+def tokens_for_ids(text, ranks):
+    token_of = {i: token for token, i in ranks.items()}
+    return [token_of[i] for i in longest_by_rank(text, ranks)]
+
+
+@misconception(
+    "tokenizer.bpe_encode",
+    "return in the loop",
+    "You return inside the loop, after the first chunk. The others are never encoded.",
+)
+def first_chunk(text, ranks):
+    return longest_by_rank("".join(re.findall(SPLIT_PATTERN, text)[:1]), ranks)
+
+
+@misconception(
+    "tokenizer.bpe_encode",
+    "crash on a single part",
+    "When one part is left, it has no neighbour, and min() of nothing raises ValueError. "
+    "The chunk is done then.",
+)
+def crash_on_one(text, ranks):
+    ids = []
+    for parts in split_bytes(text):
+        while True:
+            joined = [a + b for a, b in pairwise(parts)]
+            token = min(joined, key=lambda token: ranks.get(token, len(ranks)))
+            if token not in ranks:
+                break
+            i = joined.index(token)
+            parts[i : i + 2] = [token]
+        ids += [ranks[part] for part in parts]
+    return ids
+
+
 # --- assign_ids -------------------------------------------------------------------------------
 
 
@@ -1144,6 +2600,167 @@ def zero_twice(markers, text):
 def order_of_appearance(markers, text):
     marker_id = {marker: i for i, marker in enumerate(markers)}
     return marker_id, {c: i for i, c in enumerate(dict.fromkeys(text), start=len(markers))}
+
+
+@misconception(
+    "tokenizer.assign_ids",
+    "a gap behind the markers",
+    "Your characters begin one id too late. The last marker has the id len(markers) - 1, so"
+    " the next is len(markers).",
+)
+def gap(markers, text):
+    marker_id = {marker: i for i, marker in enumerate(markers)}
+    return marker_id, {c: i for i, c in enumerate(sorted(set(text)), start=len(markers) + 1)}
+
+
+@misconception(
+    "tokenizer.assign_ids",
+    "rename the markers",
+    "You give the markers other names. That would avoid the clash, but the caller looks "
+    "them up by the names that it gave.",
+)
+def rename(markers, text):
+    marker_id = {f"<|{marker}|>": i for i, marker in enumerate(markers)}
+    return marker_id, {c: i for i, c in enumerate(sorted(set(text)), start=len(markers))}
+
+
+@misconception(
+    "tokenizer.assign_ids",
+    "shared letters last",
+    "You give the letters that are markers, too, the last ids. No two things share an id "
+    "any more, but the characters should stand in Unicode order.",
+)
+def shared_letters_last(markers, text):
+    characters = sorted(set(text), key=lambda c: (c in markers, c))
+    marker_id = {marker: i for i, marker in enumerate(markers)}
+    return marker_id, {c: i for i, c in enumerate(characters, start=len(markers))}
+
+
+@misconception(
+    "tokenizer.assign_ids",
+    "an id for each place",
+    "You number the places of the text, not its characters. A character that stands there "
+    "twice uses up two ids.",
+)
+def each_place(markers, text):
+    marker_id = {marker: i for i, marker in enumerate(markers)}
+    return marker_id, {c: i for i, c in enumerate(sorted(text), start=len(markers))}
+
+
+@misconception(
+    "tokenizer.assign_ids",
+    "characters first",
+    "Your characters have the first ids, and the markers follow. A marker's id should not "
+    "depend on the text: markers first.",
+)
+def characters_first(markers, text):
+    characters = sorted(set(text))
+    marker_id = {marker: i for i, marker in enumerate(markers, start=len(characters))}
+    return marker_id, {c: i for i, c in enumerate(characters)}
+
+
+@misconception(
+    "tokenizer.assign_ids",
+    "markers among the characters",
+    "char_id has the markers, too. It should have the characters of the text and no other key.",
+)
+def markers_among_characters(markers, text):
+    marker_id = {marker: i for i, marker in enumerate(markers)}
+    characters = {c: i for i, c in enumerate(sorted(set(text)), start=len(markers))}
+    return marker_id, marker_id | characters
+
+
+@misconception(
+    "tokenizer.assign_ids",
+    "sort the markers",
+    "You sort the markers. They get their ids in the order in which they come.",
+)
+def sort_the_markers(markers, text):
+    marker_id = {marker: i for i, marker in enumerate(sorted(markers))}
+    return marker_id, {c: i for i, c in enumerate(sorted(set(text)), start=len(markers))}
+
+
+@misconception(
+    "tokenizer.assign_ids",
+    "commonest first",
+    "You sort the characters by their counts. That is the order in build_vocab; here it is "
+    "Unicode order.",
+)
+def commonest_character_first(markers, text):
+    counts = Counter(text)
+    characters = sorted(counts, key=lambda c: (-counts[c], c))
+    marker_id = {marker: i for i, marker in enumerate(markers)}
+    return marker_id, {c: i for i, c in enumerate(characters, start=len(markers))}
+
+
+@misconception(
+    "tokenizer.assign_ids",
+    "ids from a length that stays",
+    "You take len() of the common dictionary for the next id. When a letter overwrites a "
+    "marker there, the length stays, and the next character gets the same id.",
+)
+def length_that_stays(markers, text):
+    marker_id = {marker: i for i, marker in enumerate(markers)}
+    id_of = dict(marker_id)
+    for c in sorted(set(text)):
+        id_of[c] = len(id_of)
+    return marker_id, {c: id_of[c] for c in sorted(set(text))}
+
+
+@misconception(
+    "tokenizer.assign_ids",
+    "largest of nothing",
+    "You take max() of the markers' ids. Without markers there is none: ValueError. "
+    "len(markers) is always right.",
+)
+def largest_of_nothing(markers, text):
+    marker_id = {marker: i for i, marker in enumerate(markers)}
+    first = max(marker_id.values()) + 1
+    return marker_id, {c: i for i, c in enumerate(sorted(set(text)), start=first)}
+
+
+@misconception(
+    "tokenizer.assign_ids",
+    "return one dictionary",
+    "You return one dictionary. The marker A and the letter A cannot both be keys of it: "
+    "two are asked for.",
+)
+def return_one(markers, text):
+    return {token: i for i, token in enumerate([*markers, *sorted(set(text))])}
+
+
+@misconception(
+    "tokenizer.assign_ids",
+    "one id twice",
+    "Your characters begin with the id of the last marker. It has len(markers) - 1, so the "
+    "next is len(markers).",
+)
+def one_id_twice(markers, text):
+    marker_id = {marker: i for i, marker in enumerate(markers)}
+    return marker_id, {c: i for i, c in enumerate(sorted(set(text)), start=len(markers) - 1)}
+
+
+@misconception(
+    "tokenizer.assign_ids",
+    "begin at 1",
+    "Your ids begin at 1. They number the rows of a matrix, and the first row is row 0.",
+)
+def begin_at_one(markers, text):
+    marker_id = {marker: i for i, marker in enumerate(markers, start=1)}
+    return marker_id, {c: i for i, c in enumerate(sorted(set(text)), start=len(markers) + 1)}
+
+
+@misconception(
+    "tokenizer.assign_ids",
+    "the first of equal keys",
+    "Of equal keys you keep the first, so the letter gets the id of the marker. A text that"
+    " contains A now forges a marker.",
+)
+def first_of_equal(markers, text):
+    id_of = {}
+    for i, token in enumerate([*markers, *sorted(set(text))]):
+        id_of.setdefault(token, i)
+    return {marker: id_of[marker] for marker in markers}, {c: id_of[c] for c in sorted(set(text))}
 
 
 # --- vocabulary_costs -------------------------------------------------------------------------
@@ -1238,6 +2855,142 @@ def shared_twice():
     return costs(tied_copies=2)
 
 
+@misconception(
+    "tokenizer.vocabulary_costs",
+    "divide the matrix by the layers",
+    "You divide the shared matrix by the layers. A share is a part of the whole: matrix and"
+    " layers together.",
+)
+def matrix_by_layers():
+    return costs() | {"tied_share": 8_000_000 / 460_800}
+
+
+@misconception(
+    "tokenizer.vocabulary_costs",
+    "divide the tables by the layers",
+    "You divide embedding and head by the layers. A share is a part of the whole: all three"
+    " together.",
+)
+def tables_by_layers():
+    return costs() | {"share": 6_088_284 / 6_377_984}
+
+
+@misconception(
+    "tokenizer.vocabulary_costs",
+    "divide the large tables by the layers",
+    "You divide the large tables by the layers. The whole is both together.",
+)
+def large_by_layers():
+    return costs() | {"large_share": 51_300_000 / 6_377_984}
+
+
+@misconception(
+    "tokenizer.vocabulary_costs",
+    "divide by the old model",
+    "You divide the large tables by the old model's 12,466,268 parameters. With them the "
+    "model has grown: they are part of the whole.",
+)
+def by_the_old_model():
+    return costs() | {"large_share": 51_300_000 / 12_466_268}
+
+
+@misconception(
+    "tokenizer.vocabulary_costs",
+    "the share of the layers",
+    "Your shares are those of the layers. Asked is the share of the tables: what is left to 1.",
+)
+def share_of_the_layers():
+    return costs() | {
+        "share": 1 - 6_088_284 / 12_466_268,
+        "large_share": 1 - 51_300_000 / 57_677_984,
+        "tied_share": 460_800 / 8_460_800,
+    }
+
+
+@misconception(
+    "tokenizer.vocabulary_costs",
+    "the share of the six layers",
+    "Your tied_share is that of the six layers. Asked is the share of the matrix.",
+)
+def share_of_the_six():
+    return costs() | {"tied_share": 460_800 / 8_460_800}
+
+
+@misconception(
+    "tokenizer.vocabulary_costs",
+    "460,800 for each layer",
+    "You take 460,800 for one layer. The six layers have 460,800 parameters together.",
+)
+def for_each_layer():
+    return costs() | {"tied_share": 8_000_000 / (8_000_000 + 6 * 460_800), "equal": 6 * 5760}
+
+
+@misconception(
+    "tokenizer.vocabulary_costs",
+    "one layer of six",
+    "You divide 460,800 by six. Asked is the size of the six layers together.",
+)
+def one_layer():
+    return costs() | {"tied_share": 8_000_000 / (8_000_000 + 76_800), "equal": 960}
+
+
+@misconception(
+    "tokenizer.vocabulary_costs",
+    "C of the first model",
+    "You take C = 256 for the model with the shared matrix. It is another model, with C = 80.",
+)
+def first_c():
+    return costs() | {"tied_share": 25_600_000 / (25_600_000 + 460_800), "equal": 1800}
+
+
+@misconception(
+    "tokenizer.vocabulary_costs",
+    "an offset in the shared matrix",
+    "You count C + 1 numbers for each token of the shared matrix. It has no offsets.",
+)
+def shared_offset():
+    return costs() | {"tied_share": 8_100_000 / (8_100_000 + 460_800), "equal": 460_800 / 81}
+
+
+@misconception(
+    "tokenizer.vocabulary_costs",
+    "count the tied model like the first",
+    "You count 2C + 1 numbers for each token of the tied model. It has one matrix for both "
+    "ends and no offsets: C numbers.",
+)
+def tied_like_the_first():
+    return costs() | {"tied_share": 16_100_000 / (16_100_000 + 460_800), "equal": 460_800 / 161}
+
+
+@misconception(
+    "tokenizer.vocabulary_costs",
+    "leave the head in the layers",
+    "You take away the embedding only, and the head stays among the layers. What is left is"
+    " without both.",
+)
+def head_in_the_layers():
+    return costs() | {"layers": 9_428_060, "large_share": 51_300_000 / (51_300_000 + 9_428_060)}
+
+
+@misconception(
+    "tokenizer.vocabulary_costs",
+    "forget the offsets of the large head",
+    "You count 2C numbers for each of the 100,000 tokens. The head adds an offset for each:"
+    " 2C + 1.",
+)
+def large_without_offsets():
+    return costs() | {"large_tables": 51_200_000}
+
+
+@misconception(
+    "tokenizer.vocabulary_costs",
+    "two decimals",
+    "You round the shares to two decimals. Three are asked for.",
+)
+def two_decimals():
+    return costs() | {"share": 0.49, "large_share": 0.89, "tied_share": 0.95}
+
+
 # --- loses_text -------------------------------------------------------------------------------
 
 
@@ -1316,7 +3069,7 @@ def wrong_way_round(encode, decode, vocab):
     "tokenizer.loses_text",
     "call everything right",
     "Your answer is False for every tokenizer. Perhaps you try texts that are too easy: what "
-    "would go wrong with an odd one?",
+    "would go wrong with an odd one? Or you ask for both faults at once; one is enough.",
 )
 def call_all_right(encode, decode, vocab):
     return False
@@ -1325,16 +3078,216 @@ def call_all_right(encode, decode, vocab):
 @misconception(
     "tokenizer.loses_text",
     "try one special token",
-    "You try the spelling of one special token. Each of the eight could be the one that a "
-    "text can forge.",
+    "You look for one special token, in the texts or among the ids. Each of the eight could "
+    "be the one that a text can forge.",
 )
 def one_special(encode, decode, vocab):
     return finds(encode, decode, vocab, [BOS, "春" + BOS])
 
 
-def finds(encode, decode, vocab, names=None):
+def finds(encode, decode, vocab, names=None, leave_out=(), same=str.__eq__, first=8):
     every = "".join(vocab[8:])
-    names = names or [*SPECIAL_TOKENS, *(vocab[-1] + name for name in SPECIAL_TOKENS)]
+    names = names or [
+        *SPECIAL_TOKENS,
+        *(vocab[-1] + name + vocab[-1] for name in SPECIAL_TOKENS),
+    ]
     names = [name for name in names if set(name) <= set(every)]
     texts = ["", *every, every, every[::-1], 2000 * every[:9], "".join(2 * c for c in every)]
-    return any(decode(encode(s)) != s or min(encode(s), default=8) < 8 for s in [*texts, *names])
+    return any(
+        not same(decode(encode(s)) or "", s) or min(encode(s), default=8) < first
+        for s in [*texts, *names]
+        if s not in leave_out
+    )
+
+
+@misconception(
+    "tokenizer.loses_text",
+    "no empty text",
+    "You do not try the empty text. A tokenizer that makes something of nothing gets through.",
+)
+def no_empty_text(encode, decode, vocab):
+    return finds(encode, decode, vocab, leave_out=[""])
+
+
+@misconception(
+    "tokenizer.loses_text",
+    "no doubled characters",
+    "You do not try doubled characters. A tokenizer that makes one of two gets through.",
+)
+def no_doubled(encode, decode, vocab):
+    doubled = "".join(2 * c for c in vocab[8:])
+    return finds(encode, decode, vocab, leave_out=[doubled])
+
+
+@misconception(
+    "tokenizer.loses_text",
+    "no long text",
+    "Your texts are short. A tokenizer that cuts a text after a thousand characters gets through.",
+)
+def no_long_text(encode, decode, vocab):
+    return finds(encode, decode, vocab, leave_out=[2000 * "".join(vocab[8:17])])
+
+
+@misconception(
+    "tokenizer.loses_text",
+    "names alone",
+    "You try the names of special tokens only as whole texts. A name may be forged inside a"
+    " longer text, too.",
+)
+def names_alone(encode, decode, vocab):
+    return finds(encode, decode, vocab, SPECIAL_TOKENS)
+
+
+@misconception(
+    "tokenizer.loses_text",
+    "names inside a text only",
+    "You try the names of special tokens inside longer texts only. A tokenizer may look "
+    "whole texts up, and forge a name that stands alone.",
+)
+def names_inside(encode, decode, vocab):
+    return finds(encode, decode, vocab, [vocab[-1] + name + vocab[-1] for name in SPECIAL_TOKENS])
+
+
+@misconception(
+    "tokenizer.loses_text",
+    "names at the beginning",
+    "Inside a text, you try names of special tokens only at its beginning. One behind "
+    "another character may be forged, too.",
+)
+def names_at_the_beginning(encode, decode, vocab):
+    names = [name + vocab[-1] for name in SPECIAL_TOKENS]
+    return finds(encode, decode, vocab, [*SPECIAL_TOKENS, *names])
+
+
+@misconception(
+    "tokenizer.loses_text",
+    "names at the end",
+    "Inside a text, you try names of special tokens only at its end. One before another "
+    "character may be forged, too.",
+)
+def names_at_the_end(encode, decode, vocab):
+    names = [vocab[-1] + name for name in SPECIAL_TOKENS]
+    return finds(encode, decode, vocab, [*SPECIAL_TOKENS, *names])
+
+
+@misconception(
+    "tokenizer.loses_text",
+    "look at ids only",
+    "You look for special ids and never compare the text. A tokenizer that loses characters"
+    " without forging gets through.",
+)
+def ids_only(encode, decode, vocab):
+    return finds(encode, decode, vocab, same=lambda back, text: True)
+
+
+@misconception(
+    "tokenizer.loses_text",
+    "return in the loop",
+    "You return inside the loop, after the first text. The others are never tried.",
+)
+def first_text_only(encode, decode, vocab):
+    return decode(encode("")) != ""
+
+
+@misconception(
+    "tokenizer.loses_text",
+    "the last special id",
+    "You look for the ids 0 … 6. There are eight special tokens, and the last has the id 7.",
+)
+def without_the_last_id(encode, decode, vocab):
+    return finds(encode, decode, vocab, first=7)
+
+
+@misconception(
+    "tokenizer.loses_text",
+    "the whole vocabulary in one text",
+    "You try one text with all tokens, names included. What goes wrong with an empty text, "
+    "a long one, doubled characters or the ends of a text does not show in it.",
+)
+def whole_vocabulary(encode, decode, vocab):
+    text = "".join(vocab)
+    return decode(encode(text)) != text or min(encode(text)) < 8
+
+
+@misconception(
+    "tokenizer.loses_text",
+    "compare sets",
+    "You compare sets of characters. They have no order, and each character once: much can "
+    "be lost that they do not show.",
+)
+def compare_sets(encode, decode, vocab):
+    return finds(encode, decode, vocab, same=lambda back, text: set(back) == set(text))
+
+
+@misconception(
+    "tokenizer.loses_text",
+    "short random texts",
+    "You draw short texts at random. Long ones, the empty one, doubled characters and names"
+    " of special tokens hardly ever come up: write them down.",
+)
+def random_texts(encode, decode, vocab):
+    rng = random.Random(0)
+    texts = ["".join(rng.choices(vocab[8:], k=rng.randint(0, 30))) for _ in range(100)]
+    return any(decode(encode(s)) != s or min(encode(s), default=8) < 8 for s in texts)
+
+
+@misconception(
+    "tokenizer.loses_text",
+    "compare an array with a list",
+    "You compare ids with == or ask `if ids`. For a NumPy array that is no single truth: "
+    "ValueError. Make a list of it, or go through it.",
+)
+def array_with_list(encode, decode, vocab):
+    return True if not encode(vocab[-1] * 2) else finds(encode, decode, vocab)
+
+
+@misconception(
+    "tokenizer.loses_text",
+    "characters outside the vocabulary",
+    "You use characters that are not in `vocab`. A right tokenizer does not know them, so "
+    "their text need not come back.",
+)
+def outside_the_vocabulary(encode, decode, vocab):
+    return any(decode(encode(text)) != text for text in ("", "春眠不觉晓", "abc"))
+
+
+@misconception(
+    "tokenizer.loses_text",
+    "strip before comparing",
+    "You strip the texts before you compare them. White space at the ends may be just what "
+    "got lost.",
+)
+def strip_first(encode, decode, vocab):
+    return finds(encode, decode, vocab, same=lambda back, text: back.strip() == text.strip())
+
+
+@misconception(
+    "tokenizer.loses_text",
+    "compare lengths of texts",
+    "You compare the lengths of two texts. They can be equal, and other characters stand there.",
+)
+def lengths_of_texts(encode, decode, vocab):
+    return finds(encode, decode, vocab, same=lambda back, text: len(back) == len(text))
+
+
+@misconception(
+    "tokenizer.loses_text",
+    "compare without order",
+    "You compare which characters occur, sorted or as sets. The same characters in another "
+    "order are another text.",
+)
+def without_order(encode, decode, vocab):
+    return finds(encode, decode, vocab, same=lambda back, text: sorted(back) == sorted(text))
+
+
+@misconception(
+    "tokenizer.loses_text",
+    "lengths instead of ids",
+    "You compare the number of ids with the number of characters, and never look at the "
+    "ids. A special id may stand for a single character.",
+)
+def lengths_for_ids(encode, decode, vocab):
+    def back(ids):
+        return decode(ids) if len(decode(ids)) == len(ids) else None
+
+    return finds(encode, back, vocab, first=-8)

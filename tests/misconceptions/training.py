@@ -65,6 +65,95 @@ def two_on(tokens):
     return tokens[:, :-2], tokens[:, 2:]
 
 
+@misconception(
+    "training.shift",
+    "rolled the wrong way",
+    "roll with +1 moves the text to the right: the target of a place is then the id before "
+    "it, and the first one comes from the end. It is −1.",
+)
+def rolled_back(tokens):
+    return tokens[:, :-1], tokens.roll(1, dims=1)[:, :-1]
+
+
+@misconception(
+    "training.shift",
+    "next number instead of next id",
+    "You add 1 to each id. In the example the next id happens to be the next number; a target "
+    "is what stands at the next place, whatever its number.",
+)
+def next_number(tokens):
+    return tokens[:, :-1], tokens[:, :-1] + 1
+
+
+@misconception(
+    "training.shift",
+    "last target only",
+    "You give one target for each row, as for a classifier. A language model is asked at "
+    "every place: T inputs, T targets.",
+)
+def last_target_only(tokens):
+    return tokens[:, :-1], tokens[:, -1:]
+
+
+@misconception(
+    "training.shift",
+    "targets not cut",
+    "You cut the inputs and leave the targets whole: place t still has the id t as its "
+    "target, and one target is left over.",
+)
+def not_cut(tokens):
+    return tokens[:, :-1], tokens
+
+
+@misconception(
+    "training.shift",
+    "last target padded",
+    "You keep all T + 1 inputs and fill up the targets. The last id has no successor here: it "
+    "is a target only.",
+)
+def padded(tokens):
+    return tokens, torch.cat([tokens[:, 1:], torch.full_like(tokens[:, :1], -100)], dim=1)
+
+
+@misconception(
+    "training.shift",
+    "length of the example built in",
+    "You cut to the length of the example, 3. T differs from batch to batch: count from the "
+    "end, with −1.",
+)
+def built_in_length(tokens):
+    return tokens[:, :3], tokens[:, 1:4]
+
+
+@misconception(
+    "training.shift",
+    "axis of rows lost",
+    "You drop an axis when there is one row or one place. The model wants (B, T), with B = 1 "
+    "and T = 1, too.",
+)
+def axis_lost(tokens):
+    return tokens[:, :-1].squeeze(), tokens[:, 1:].squeeze()
+
+
+@misconception(
+    "training.shift",
+    "first row only",
+    "You shift the first row and forget the others. Every row of the batch is a text.",
+)
+def first_row_only(tokens):
+    return tokens[0, :-1], tokens[0, 1:]
+
+
+@misconception(
+    "training.shift",
+    "dtype changed",
+    "You convert the ids to another type. Here they shall keep theirs; who wants int64 "
+    "converts once, where the batch is made.",
+)
+def dtype_changed(tokens):
+    return tokens[:, :-1].long(), tokens[:, 1:].long()
+
+
 # --- random_windows ------------------------------------------------------------------------------
 
 
@@ -165,9 +254,9 @@ def one_start(ids, block_size, batch_size, generator):
 
 @misconception(
     "training.random_windows",
-    "starts pushed back from the end",
-    "You draw a place anywhere and push it back when the window would not fit. All places near "
-    "the end become the last window: it comes far too often.",
+    "windows not equally likely",
+    "Some of your windows come more often than others. Places pushed back from the end gather "
+    "there; rounding makes the first and the last one rare. torch.randint draws all alike.",
 )
 def pushed_back(ids, block_size, batch_size, generator):
     require_window(ids, block_size)
@@ -225,6 +314,154 @@ def short_not_refused(ids, block_size, batch_size, generator):
     places = (starts.unsqueeze(1) + torch.arange(block_size + 1)).clamp(max=len(ids) - 1)
     rows = torch.from_numpy(ids[places.numpy()].astype(np.int64))
     return Batch(rows[:, :-1], rows[:, 1:])
+
+
+@misconception(
+    "training.random_windows",
+    "first window left out",
+    "Your starts begin at 1. The lower bound of torch.randint can be drawn, the upper one "
+    "cannot: from 0 up to the number of windows.",
+)
+def first_left_out(ids, block_size, batch_size, generator):
+    require_window(ids, block_size)
+    starts = torch.randint(1, len(ids) - block_size, (batch_size,), generator=generator)
+    return cut(ids, starts, block_size)
+
+
+@misconception(
+    "training.random_windows",
+    "the same window in every row",
+    "You draw one start and use it for all rows. A batch of equal rows teaches no more than "
+    "one row: draw batch_size starts.",
+)
+def same_in_every_row(ids, block_size, batch_size, generator):
+    require_window(ids, block_size)
+    start = torch.randint(len(ids) - block_size, (1,), generator=generator)
+    return cut(ids, start.expand(batch_size), block_size)
+
+
+@misconception(
+    "training.random_windows",
+    "idx and targets exchanged",
+    "Your targets come before their inputs. The model would learn to write backwards; what "
+    "follows is the target.",
+)
+def exchanged(ids, block_size, batch_size, generator):
+    batch = reference.random_windows(ids, block_size, batch_size, generator)
+    return Batch(batch.targets, batch.idx)
+
+
+@misconception(
+    "training.random_windows",
+    "targets rolled inside the window",
+    "You roll each window, so that its last target is its own first id. The stream has the "
+    "true one: cut block_size + 1 ids.",
+)
+def rolled_inside(ids, block_size, batch_size, generator):
+    batch = reference.random_windows(ids, block_size, batch_size, generator)
+    return Batch(batch.idx, batch.idx.roll(-1, dims=1))
+
+
+@misconception(
+    "training.random_windows",
+    "stream taken for a ring",
+    "Your windows run over the end and go on at the beginning. No text continues there: a "
+    "start must leave room for the window and its last target.",
+)
+def ring(ids, block_size, batch_size, generator):
+    require_window(ids, block_size)
+    starts = torch.randint(len(ids), (batch_size,), generator=generator)
+    return cut(np.concatenate([ids, ids]), starts, block_size)
+
+
+@misconception(
+    "training.random_windows",
+    "int32 windows",
+    "Your windows are int32. An embedding takes them, but F.cross_entropy wants its targets "
+    "in int64: convert to that.",
+)
+def int32_windows(ids, block_size, batch_size, generator):
+    batch = reference.random_windows(ids, block_size, batch_size, generator)
+    return Batch(batch.idx.int(), batch.targets.int())
+
+
+@misconception(
+    "training.random_windows",
+    "a mask of True",
+    "You add a mask in which everything counts. No mask, None, says the same, and the loss "
+    "need not look at it.",
+)
+def mask_of_true(ids, block_size, batch_size, generator):
+    batch = reference.random_windows(ids, block_size, batch_size, generator)
+    return Batch(batch.idx, batch.targets, torch.ones_like(batch.idx, dtype=torch.bool))
+
+
+@misconception(
+    "training.random_windows",
+    "a plain tuple returned",
+    "You return a pair. The loop asks for batch.idx and batch.n_tokens: return a Batch.",
+)
+def plain_tuple(ids, block_size, batch_size, generator):
+    return tuple(reference.random_windows(ids, block_size, batch_size, generator)[:2])
+
+
+@misconception(
+    "training.random_windows",
+    "length not checked",
+    "You leave it to PyTorch to complain about a stream that is too short. Its error speaks "
+    "of random numbers: check the length first, and raise ValueError.",
+)
+def length_not_checked(ids, block_size, batch_size, generator):
+    starts = torch.randint(len(ids) - block_size, (batch_size,), generator=generator)
+    return cut(ids, starts, block_size)
+
+
+@misconception(
+    "training.random_windows",
+    "assert instead of ValueError",
+    "assert is for your own mistakes, and python -O leaves it out. A stream that is too short "
+    "is a mistake of the caller: raise ValueError.",
+)
+def asserts(ids, block_size, batch_size, generator):
+    assert len(ids) > block_size
+    return reference.random_windows(ids, block_size, batch_size, generator)
+
+
+@misconception(
+    "training.random_windows",
+    "block_size ids let through",
+    "Your test lets a stream of block_size ids through. It has inputs for one window, but no "
+    "last target: block_size + 1 ids are needed.",
+)
+def one_id_missing(ids, block_size, batch_size, generator):
+    if len(ids) < block_size:
+        raise ValueError("too short")
+    return length_not_checked(ids, block_size, batch_size, generator)
+
+
+@misconception(
+    "training.random_windows",
+    "one whole window refused",
+    "You refuse a stream of block_size + 1 ids. It holds exactly one window.",
+)
+def whole_window_refused(ids, block_size, batch_size, generator):
+    require_window(ids, block_size + 1)
+    return reference.random_windows(ids, block_size, batch_size, generator)
+
+
+@misconception(
+    "training.random_windows",
+    "a window cut short at the end",
+    "Your last start leaves no id for the last target, so its row is shorter than the others "
+    "and cannot be stacked with them. Most batches do not hit it: the error would come in the "
+    "middle of a run.",
+)
+def cut_short(ids, block_size, batch_size, generator):
+    require_window(ids, block_size)
+    starts = torch.randint(len(ids) - block_size + 1, (batch_size,), generator=generator)
+    stream = torch.from_numpy(ids.astype(np.int64))
+    idx = torch.stack([stream[i : i + block_size] for i in starts])
+    return Batch(idx, torch.stack([stream[i + 1 : i + 1 + block_size] for i in starts]))
 
 
 # --- estimate_loss -------------------------------------------------------------------------------
@@ -386,6 +623,178 @@ def zero_for_nothing(model, batches, loss_fn):
 def clears_gradients(model, batches, loss_fn):
     model.zero_grad()
     return reference.estimate_loss(model, batches, loss_fn)
+
+
+@misconception(
+    "training.estimate_loss",
+    "gradients switched on for good",
+    "You end by switching gradients on. Whoever calls under torch.no_grad() had them off, and "
+    "wants them off; `with torch.no_grad():` sets back what there was.",
+)
+def on_for_good(model, batches, loss_fn):
+    loss = reference.estimate_loss(model, batches, loss_fn)
+    torch.set_grad_enabled(True)
+    return loss
+
+
+@misconception(
+    "training.estimate_loss",
+    "batches gone through twice",
+    "You count the targets first and then go through `batches` again. From a generator "
+    "nothing is left: count in the same loop.",
+)
+def twice(model, batches, loss_fn):
+    n_tokens = sum(batch.n_tokens for batch in batches)
+    if n_tokens == 0:
+        raise ValueError("nothing counts")
+    left = list(batches)
+    return reference.estimate_loss(model, left, loss_fn) if left else 0.0
+
+
+@misconception(
+    "training.estimate_loss",
+    "batches counted when they are used up",
+    "You go through `batches` once more to count the targets. From a generator nothing is "
+    "left by then: count in the same loop.",
+)
+def counted_too_late(model, batches, loss_fn):
+    used = list(batches)
+    reference.estimate_loss(model, used, loss_fn)
+    return reference.estimate_loss(model, batches, loss_fn)
+
+
+@misconception(
+    "training.estimate_loss",
+    "mask not handed on",
+    "You call loss_fn without the mask. The loss of targets that do not count then enters the "
+    "mean.",
+)
+def mask_not_handed_on(model, batches, loss_fn):
+    return reference.estimate_loss(model, batches, lambda x, y, mask: loss_fn(x, y, None))
+
+
+@misconception(
+    "training.estimate_loss",
+    "weighed by rows",
+    "You weigh a batch by its rows. They differ in how many of their targets count; the mean "
+    "is one over targets.",
+)
+@torch.no_grad()
+def weighed_by_rows(model, batches, loss_fn):
+    nats, n_rows, n_tokens = 0.0, 0, 0
+    with reference.evaluating(model):
+        for batch in batches:
+            loss = loss_fn(model(batch.idx), batch.targets, batch.mask).item()
+            nats, n_rows = nats + loss * len(batch.idx), n_rows + len(batch.idx)
+            n_tokens += batch.n_tokens
+    if n_tokens == 0:
+        raise ValueError("nothing counts")
+    return nats / n_rows
+
+
+@misconception(
+    "training.estimate_loss",
+    "loss of the last batch",
+    "You return the loss of the last batch. The mean is over the targets of all of them.",
+)
+@torch.no_grad()
+def last_batch(model, batches, loss_fn):
+    with reference.evaluating(model):
+        return measured(model, batches, loss_fn)[2][-1][0]
+
+
+@misconception(
+    "training.estimate_loss",
+    "sum not divided",
+    "You return the sum over all targets. Divide by how many of them count.",
+)
+@torch.no_grad()
+def not_divided(model, batches, loss_fn):
+    with reference.evaluating(model):
+        return measured(model, batches, loss_fn)[0]
+
+
+@misconception(
+    "training.estimate_loss",
+    "sum divided by the number of batches",
+    "You turn the means into sums and then divide by the number of batches. A sum over "
+    "targets is divided by the number of targets that count.",
+)
+@torch.no_grad()
+def divided_by_batches(model, batches, loss_fn):
+    with reference.evaluating(model):
+        nats, _, means, _ = measured(model, batches, loss_fn)
+    return nats / len(means)
+
+
+@misconception(
+    "training.estimate_loss",
+    "a tensor returned",
+    "You return a tensor. A log wants a number: .item() or float() gives it.",
+)
+def tensor_returned(model, batches, loss_fn):
+    return torch.tensor(reference.estimate_loss(model, batches, loss_fn))
+
+
+@misconception(
+    "training.estimate_loss",
+    "division by no targets",
+    "When no target counts, you divide 0 by 0. Ask first, and raise a ValueError that says so.",
+)
+def divides_by_nothing(model, batches, loss_fn):
+    try:
+        return reference.estimate_loss(model, batches, loss_fn)
+    except ValueError:
+        return 0.0 / 0
+
+
+@misconception(
+    "training.estimate_loss",
+    "weights frozen for good",
+    "You switch requires_grad off for the weights, so that no graph is built. It stays off, "
+    "and the training goes on without learning: use torch.no_grad().",
+)
+def frozen(model, batches, loss_fn):
+    model.requires_grad_(False)
+    return reference.estimate_loss(model, batches, loss_fn)
+
+
+@misconception(
+    "training.estimate_loss",
+    "frozen weights thawed",
+    "You end with requires_grad on for all weights. One that was frozen before then begins to "
+    "learn: torch.no_grad() leaves the weights as they are.",
+)
+def thawed(model, batches, loss_fn):
+    loss = reference.estimate_loss(model, batches, loss_fn)
+    model.requires_grad_(True)
+    return loss
+
+
+@misconception(
+    "training.estimate_loss",
+    "global seed set",
+    "You seed PyTorch's global generator to get the same number each time. Dropout of the "
+    "training draws from it, too: fixed batches and eval() are enough.",
+)
+def seeds_globally(model, batches, loss_fn):
+    torch.manual_seed(0)
+    return reference.estimate_loss(model, batches, loss_fn)
+
+
+@misconception(
+    "training.estimate_loss",
+    "a mask expected",
+    "You count with batch.mask.sum(). The mask may be None, and then all targets count: "
+    "batch.n_tokens knows both.",
+)
+def mask_expected(model, batches, loss_fn):
+    def masked():
+        for batch in batches:
+            batch.mask.sum()
+            yield batch
+
+    return reference.estimate_loss(model, masked(), loss_fn)
 
 
 # --- training_step -------------------------------------------------------------------------------
@@ -654,6 +1063,335 @@ def step_divides_by_zero(model, batches, loss_fn, optimizers, config):
     return sum(losses), norm
 
 
+@misconception(
+    "training.training_step",
+    "mask not handed on",
+    "You call loss_fn without the mask. The update then learns from targets that do not count.",
+)
+def step_without_mask(model, batches, loss_fn, optimizers, config):
+    def unmasked(logits, targets, mask):
+        return loss_fn(logits, targets, None)
+
+    return reference.training_step(model, batches, unmasked, optimizers, config)
+
+
+@misconception(
+    "training.training_step",
+    "clipped without being asked",
+    "With grad_clip None you clip all the same. None means never: use an infinite limit.",
+)
+def step_always_clips(model, batches, loss_fn, optimizers, config):
+    losses = backward_all(model, batches, loss_fn, shares(batches))
+    limit = 1.0 if config.grad_clip is None else config.grad_clip
+    norm = float(nn.utils.clip_grad_norm_(model.parameters(), limit))
+    step_and_forget(optimizers)
+    return sum(losses), norm
+
+
+@misconception(
+    "training.training_step",
+    "norm measured only when clipping",
+    "Without clipping you return 0 as the norm. The log shows the norm in any case: with an "
+    "infinite limit clip_grad_norm_ measures and changes nothing.",
+)
+def step_norm_if_clipped(model, batches, loss_fn, optimizers, config):
+    loss, norm = reference.training_step(model, batches, loss_fn, optimizers, config)
+    return loss, 0.0 if config.grad_clip is None else norm
+
+
+@misconception(
+    "training.training_step",
+    "norms added up",
+    "You add up the norms of the parameters. All gradients are one vector: the root of the "
+    "sum of all squares.",
+)
+def step_adds_norms(model, batches, loss_fn, optimizers, config):
+    losses = backward_all(model, batches, loss_fn, shares(batches))
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    norm = sum(float(gradient.norm()) for gradient in gradients)
+    scale_down(gradients, norm, config)
+    step_and_forget(optimizers)
+    return sum(losses), norm
+
+
+def scale_down(gradients, norm, config):
+    if config.grad_clip is not None and norm > config.grad_clip:
+        for gradient in gradients:
+            gradient *= config.grad_clip / norm
+
+
+@misconception(
+    "training.training_step",
+    "a gradient expected everywhere",
+    "You use p.grad without asking. A parameter that took no part has None there: skip it.",
+)
+def step_expects_gradients(model, batches, loss_fn, optimizers, config):
+    losses = backward_all(model, batches, loss_fn, shares(batches))
+    norm = math.sqrt(sum(float(p.grad.square().sum()) for p in model.parameters()))
+    scale_down([p.grad for p in model.parameters()], norm, config)
+    step_and_forget(optimizers)
+    return sum(losses), norm
+
+
+@misconception(
+    "training.training_step",
+    "zeros for missing gradients",
+    "You give zeros to a parameter that took no part. AdamW then makes a step for it, decay "
+    "and old means included; without a gradient (None) it leaves it alone.",
+)
+def step_fills_zeros(model, batches, loss_fn, optimizers, config):
+    losses = backward_all(model, batches, loss_fn, shares(batches))
+    for parameter in model.parameters():
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    norm = clip(model, config)
+    step_and_forget(optimizers)
+    return sum(losses), norm
+
+
+@misconception(
+    "training.training_step",
+    "only the first optimizer measured and clipped",
+    "You clip the parameters of one optimizer. All parameters together are one vector, "
+    "whoever updates them.",
+)
+def step_clips_first(model, batches, loss_fn, optimizers, config):
+    losses = backward_all(model, batches, loss_fn, shares(batches))
+    owned = [p for group in optimizers[0].param_groups for p in group["params"]]
+    limit = math.inf if config.grad_clip is None else config.grad_clip
+    norm = float(nn.utils.clip_grad_norm_(owned, limit))
+    step_and_forget(optimizers)
+    return sum(losses), norm
+
+
+@misconception(
+    "training.training_step",
+    "forgotten in the first optimizer only",
+    "You clear the gradients of one optimizer. Those of the others are still there in the "
+    "next update.",
+)
+def step_forgets_first(model, batches, loss_fn, optimizers, config):
+    losses = backward_all(model, batches, loss_fn, shares(batches))
+    norm = clip(model, config)
+    for optimizer in optimizers:
+        optimizer.step()
+    optimizers[0].zero_grad()
+    return sum(losses), norm
+
+
+@misconception(
+    "training.training_step",
+    "forgotten between the pieces",
+    "You clear the gradients before each micro-batch, so only the last one has a say. They "
+    "must add up until the step.",
+)
+def step_forgets_between(model, batches, loss_fn, optimizers, config):
+    losses = []
+    for batch, share in zip(batches, shares(batches), strict=True):
+        model.zero_grad()
+        losses += backward_all(model, [batch], loss_fn, [share])
+    norm = clip(model, config)
+    step_and_forget(optimizers)
+    return sum(losses), norm
+
+
+@misconception(
+    "training.training_step",
+    "forgotten before the step",
+    "You clear the gradients and then make the step: nothing is left for it. The order is "
+    "backward, clip, step, forget.",
+)
+def step_forgets_early(model, batches, loss_fn, optimizers, config):
+    losses = backward_all(model, batches, loss_fn, shares(batches))
+    norm = clip(model, config)
+    model.zero_grad()
+    for optimizer in optimizers:
+        optimizer.step()
+    return sum(losses), norm
+
+
+@misconception(
+    "training.training_step",
+    "backward for the last piece only",
+    "Your backward() stands after the loop: only the last micro-batch gets gradients. Each "
+    "needs its own backward pass.",
+)
+def step_last_backward(model, batches, loss_fn, optimizers, config):
+    weighed = [
+        loss_fn(model(batch.idx), batch.targets, batch.mask) * share
+        for batch, share in zip(batches, shares(batches), strict=True)
+    ]
+    weighed[-1].backward()
+    norm = clip(model, config)
+    step_and_forget(optimizers)
+    return sum(loss.item() for loss in weighed), norm
+
+
+@misconception(
+    "training.training_step",
+    "weighed after backward",
+    "Your loss is right, but backward() ran before you weighed it. The gradients are those of "
+    "a sum of means.",
+)
+def step_weighs_late(model, batches, loss_fn, optimizers, config):
+    losses = backward_all(model, batches, loss_fn, [1.0] * len(batches))
+    norm = clip(model, config)
+    step_and_forget(optimizers)
+    return sum(x * share for x, share in zip(losses, shares(batches), strict=True)), norm
+
+
+@misconception(
+    "training.training_step",
+    "divided once more",
+    "You weigh the losses by their shares and divide by the number of pieces, too. The shares "
+    "add up to 1: nothing is left to divide.",
+)
+def step_divides_again(model, batches, loss_fn, optimizers, config):
+    weights = [share / len(batches) for share in shares(batches)]
+    losses = backward_all(model, batches, loss_fn, weights)
+    norm = clip(model, config)
+    step_and_forget(optimizers)
+    return sum(losses), norm
+
+
+@misconception(
+    "training.training_step",
+    "logged loss divided once more",
+    "The step is right. But the losses are already weighed by their shares: their sum is the "
+    "loss, and you divide it by the number of pieces.",
+)
+def step_logs_divided(model, batches, loss_fn, optimizers, config):
+    loss, norm = reference.training_step(model, batches, loss_fn, optimizers, config)
+    return loss / len(batches), norm
+
+
+@misconception(
+    "training.training_step",
+    "all forward passes first",
+    "You run the model on all pieces before the first backward pass. All their graphs wait in "
+    "memory together, as those of the big batch would.",
+)
+def step_forward_first(model, batches, loss_fn, optimizers, config):
+    logits = [model(batch.idx) for batch in batches]
+    total = 0.0
+    for scores, batch, share in zip(logits, batches, shares(batches), strict=True):
+        loss = loss_fn(scores, batch.targets, batch.mask) * share
+        loss.backward()
+        total += loss.item()
+    norm = clip(model, config)
+    step_and_forget(optimizers)
+    return total, norm
+
+
+@misconception(
+    "training.training_step",
+    "tensors returned",
+    "You return tensors. The log wants numbers; a loss that is still tied to its graph keeps "
+    "that in memory.",
+)
+def step_returns_tensors(model, batches, loss_fn, optimizers, config):
+    loss, norm = reference.training_step(model, batches, loss_fn, optimizers, config)
+    return torch.tensor(loss), torch.tensor(norm)
+
+
+@misconception(
+    "training.training_step",
+    "switched to train mode",
+    "You call model.train(). The mode is the business of the caller, who may want to train "
+    "without dropout.",
+)
+def step_switches_mode(model, batches, loss_fn, optimizers, config):
+    model.train()
+    return reference.training_step(model, batches, loss_fn, optimizers, config)
+
+
+@misconception(
+    "training.training_step",
+    "forgotten at the beginning, too",
+    "You clear the gradients at the end, and at the beginning as well. What is there at the "
+    "call belongs to this update: add to it.",
+)
+def step_forgets_twice(model, batches, loss_fn, optimizers, config):
+    model.zero_grad()
+    return reference.training_step(model, batches, loss_fn, optimizers, config)
+
+
+@misconception(
+    "training.training_step",
+    "a mask expected",
+    "You count with batch.mask.sum(). The mask may be None, and then all targets count: "
+    "batch.n_tokens knows both.",
+)
+def step_expects_mask(model, batches, loss_fn, optimizers, config):
+    for batch in batches:
+        batch.mask.sum()
+    return reference.training_step(model, batches, loss_fn, optimizers, config)
+
+
+@misconception(
+    "training.training_step",
+    "None taken for a number",
+    "You clip to config.grad_clip without asking. It may be None, which means never to clip.",
+)
+def step_clips_to_none(model, batches, loss_fn, optimizers, config):
+    losses = backward_all(model, batches, loss_fn, shares(batches))
+    norm = float(nn.utils.clip_grad_norm_(model.parameters(), float(config.grad_clip)))
+    step_and_forget(optimizers)
+    return sum(losses), norm
+
+
+@misconception(
+    "training.training_step",
+    "sum over targets, not divided",
+    "You turn each mean into a sum over its targets and never divide. The step is then as "
+    "many times too long as targets count.",
+)
+def step_sum_over_targets(model, batches, loss_fn, optimizers, config):
+    losses = backward_all(model, batches, loss_fn, [batch.n_tokens for batch in batches])
+    norm = clip(model, config)
+    step_and_forget(optimizers)
+    return sum(losses), norm
+
+
+@misconception(
+    "training.training_step",
+    "mean of means in the log",
+    "The step is right, but you log the plain mean of the pieces' losses. Weigh them as the "
+    "gradients are weighed.",
+)
+def step_logs_mean_of_means(model, batches, loss_fn, optimizers, config):
+    losses = raw_losses(model, batches, loss_fn)
+    _, norm = reference.training_step(model, batches, loss_fn, optimizers, config)
+    return sum(losses) / len(losses), norm
+
+
+@torch.no_grad()
+def raw_losses(model, batches, loss_fn):
+    return [loss_fn(model(batch.idx), batch.targets, batch.mask).item() for batch in batches]
+
+
+@misconception(
+    "training.training_step",
+    "losses added up in the log",
+    "The step is right, but you log the sum of the pieces' losses before their shares. With "
+    "four pieces the log says about four times the loss.",
+)
+def step_logs_sum(model, batches, loss_fn, optimizers, config):
+    losses = raw_losses(model, batches, loss_fn)
+    return sum(losses), reference.training_step(model, batches, loss_fn, optimizers, config)[1]
+
+
+@misconception(
+    "training.training_step",
+    "only the last loss in the log",
+    "The step is right, but you log the loss of the last micro-batch. The update learned from "
+    "all of them.",
+)
+def step_logs_last(model, batches, loss_fn, optimizers, config):
+    losses = raw_losses(model, batches, loss_fn)
+    return losses[-1], reference.training_step(model, batches, loss_fn, optimizers, config)[1]
+
+
 # --- set_learning_rate ---------------------------------------------------------------------------
 
 
@@ -754,6 +1492,75 @@ def stored_late(optimizers, mult):
     for group in all_groups(optimizers):
         group["lr"] = group.get("initial_lr", group["lr"]) * mult
         group.setdefault("initial_lr", group["lr"])
+
+
+@misconception(
+    "training.set_learning_rate",
+    "initial_lr never stored",
+    "You never store initial_lr, so each call begins at the rate that the last one left. A "
+    "multiplier of 0.5, given twice, gives a quarter.",
+)
+def never_stored(optimizers, mult):
+    for group in all_groups(optimizers):
+        group["lr"] *= mult
+
+
+@misconception(
+    "training.set_learning_rate",
+    "initial_lr expected to be there",
+    "PyTorch's schedulers store initial_lr; an optimizer alone does not have it. Where it is "
+    "missing, it is the rate found now.",
+)
+def expected_there(optimizers, mult):
+    for group in all_groups(optimizers):
+        group["lr"] = group["initial_lr"] * mult
+
+
+@misconception(
+    "training.set_learning_rate",
+    "initial_lr multiplied, too",
+    "You write the new rate into initial_lr. It is the first rate, and stays it for the whole run.",
+)
+def multiplied_too(optimizers, mult):
+    for group in all_groups(optimizers):
+        group.setdefault("initial_lr", group["lr"])
+        group["initial_lr"] *= mult
+        group["lr"] = group["initial_lr"]
+
+
+@misconception(
+    "training.set_learning_rate",
+    "one rate for each optimizer",
+    "You give all groups of an optimizer the rate of its first group. Each group has a rate "
+    "of its own.",
+)
+def one_for_each(optimizers, mult):
+    for optimizer in optimizers:
+        one_for_all([optimizer], mult)
+
+
+@misconception(
+    "training.set_learning_rate",
+    "default of the optimizer taken for the rate",
+    "optimizer.defaults holds what new groups would get. Groups may have been given rates of "
+    "their own: read group['lr'].",
+)
+def from_defaults(optimizers, mult):
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group.setdefault("initial_lr", optimizer.defaults["lr"])
+            group["lr"] = group["initial_lr"] * mult
+
+
+@misconception(
+    "training.set_learning_rate",
+    "rate written where nobody reads it",
+    "You set an attribute or a default of the optimizer. The step reads group['lr'] and "
+    "nothing else.",
+)
+def nobody_reads(optimizers, mult):
+    for optimizer in optimizers:
+        optimizer.defaults["lr"] *= mult
 
 
 # --- train ---------------------------------------------------------------------------------------
@@ -1051,6 +1858,292 @@ class MaxStepsMore(Loop):
         return self.logs
 
 
+@wrong_loop(
+    "steps counted from 0",
+    "You log update i as step i. After it i + 1 updates are made: step 0 is the model before "
+    "the first one.",
+)
+class CountsFromZero(Loop):
+    def record(self, **fields):
+        if "loss" in fields:
+            fields["step"] -= 1
+        super().record(**fields)
+
+
+@wrong_loop(
+    "multiplier logged as the rate",
+    "You log the multiplier. The rate is initial_lr times that; read it back from the optimizer.",
+)
+class LogsMultiplier(Loop):
+    def rate(self, step):
+        return self.lr_mult(step)
+
+
+@wrong_loop(
+    "multiplier taken for the rate",
+    "You give the multiplier itself to the groups. It stands for a share of each group's "
+    "first rate.",
+)
+class MultiplierAsRate(Loop):
+    def set_rates(self, step):
+        for group in self.groups:
+            group["lr"] = self.lr_mult(step)
+
+
+@wrong_loop(
+    "rates that shrink again and again",
+    "You multiply the present rate in each update. The multiplier is meant for initial_lr.",
+)
+class Compounds(Loop):
+    def set_rates(self, step):
+        for group in self.groups:
+            group["lr"] *= self.lr_mult(step)
+
+
+@wrong_loop(
+    "first optimizer's rates only",
+    "You set the rates of the first optimizer. The others go on at full speed.",
+)
+class FirstOptimizerOnly(Loop):
+    def set_rates(self, step):
+        mult = self.lr_mult(step)
+        for group in self.optimizers[0].param_groups:
+            group["lr"] = group["initial_lr"] * mult
+
+
+@wrong_loop(
+    "rate set after the update",
+    "You set the rates when the step has been made. Each multiplier acts one update late, and "
+    "the first update has the full rate.",
+)
+class RateSetLate(Loop):
+    def set_rates(self, step):
+        pass
+
+    def rate(self, step):
+        super().set_rates(step)
+        return super().rate(step)
+
+
+@wrong_loop(
+    "start_step forgotten by the loop",
+    "You leave out the log of step 0, but your updates begin at 0 again. What an interrupted "
+    "run has behind it is made a second time.",
+)
+class UpdatesFromZero(Loop):
+    def run(self):
+        self.begin()
+        for step in range(self.config.max_steps):
+            self.update(step)
+        return self.logs
+
+
+@wrong_loop(
+    "log before the first update of a resumed run",
+    "A run that goes on begins with a log of start_step. The interrupted run has written that "
+    "one; only step 0 has a log without an update.",
+)
+class LogsTheStart(Loop):
+    def begin(self):
+        self.record(step=self.start_step)
+        self.model.train()
+
+
+@wrong_loop(
+    "only measured steps logged",
+    "You log the steps that are due and no others. Each update has a log; train_loss and "
+    "val_loss are None where nothing was measured.",
+)
+class OnlyDueLogged(Loop):
+    def record(self, **fields):
+        if self.due(fields["step"]):
+            super().record(**fields)
+
+
+@wrong_loop(
+    "untrained model not measured",
+    "You do not measure at step 0. It is a multiple of eval_interval, too, and the first loss "
+    "must be ln V.",
+)
+class StepZeroNotMeasured(Loop):
+    def due(self, step):
+        return step > 0 and super().due(step)
+
+
+@wrong_loop(
+    "due by the number of the update",
+    "You ask whether update i is due. Step i + 1 is what its log shows, and what must be a "
+    "multiple of eval_interval.",
+)
+class DueOneLate(Loop):
+    def due(self, step):
+        return super().due(max(step - 1, 0))
+
+
+@wrong_loop(
+    "only the validation split measured",
+    "You measure eval_batches['val'] alone. The distance between both losses shows what was "
+    "learned by heart.",
+)
+class OnlyValidation(Loop):
+    def losses(self, step):
+        return {name: x for name, x in super().losses(step).items() if name == "val_loss"}
+
+
+@wrong_loop(
+    "both splits expected",
+    "You ask for both splits. Either may be missing: measure what is there.",
+)
+class BothExpected(Loop):
+    def losses(self, step):
+        found = super().losses(step)
+        if self.due(step):
+            found = {name: found[name] for name in ("train_loss", "val_loss")}
+        return found
+
+
+@wrong_loop(
+    "eval_batches expected",
+    "You use eval_batches without asking. It may be None: then nothing is measured.",
+)
+class BatchesExpected(Loop):
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.eval_batches = options.get("eval_batches")
+
+
+@wrong_loop(
+    "callback expected",
+    "You call callback without asking. It may be None.",
+)
+class CallbackExpected(Loop):
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.callback = options.get("callback")
+
+
+@wrong_loop(
+    "callback only when measured",
+    "You call back at the steps that are due. The callback gets every log.",
+)
+class CallbackWhenDue(Loop):
+    def record(self, **fields):
+        log = StepLog(**(fields | self.losses(fields["step"])))
+        self.logs.append(log)
+        if self.due(log.step):
+            self.callback(log)
+
+
+@wrong_loop(
+    "eval mode after the first measurement",
+    "The first measurement leaves the model in eval mode, and the updates after it run "
+    "without dropout. Call model.train() before each update, or set back the mode.",
+)
+class EvalModeStays(Loop):
+    def losses(self, step):
+        found = super().losses(step)
+        if found:
+            self.model.eval()
+        return found
+
+
+@wrong_loop(
+    "measured on training batches",
+    "You measure on what next_batch() gives. That uses up batches of the training, and the "
+    "numbers jump from batch to batch: eval_batches are fixed.",
+)
+class MeasuresOnTraining(Loop):
+    def losses(self, step):
+        found = {}
+        if self.due(step):
+            for split, batches in self.eval_batches.items():
+                drawn = [self.next_batch() for _ in batches]
+                found[f"{split}_loss"] = reference.estimate_loss(self.model, drawn, self.loss_fn)
+        return found
+
+
+@wrong_loop(
+    "one batch repeated",
+    "You take one batch and use it micro_steps times. Call next_batch() for each micro-batch.",
+)
+class OneRepeated(Loop):
+    def batches(self):
+        return [self.next_batch()] * self.config.micro_steps
+
+
+@wrong_loop(
+    "a batch fetched ahead",
+    "You fetch the next batch before it is needed, and one more than the run uses. A run that "
+    "goes on would then begin one batch too late.",
+)
+class FetchesAhead(Loop):
+    def begin(self):
+        super().begin()
+        self.ahead = self.next_batch()
+
+    def batches(self):
+        got = [self.ahead, *(self.next_batch() for _ in range(self.config.micro_steps - 1))]
+        self.ahead = self.next_batch()
+        return got
+
+
+@wrong_loop(
+    "an update for each micro-batch",
+    "You make a training step for each micro-batch. Hand all of them to one step: together "
+    "they are one update.",
+)
+class UpdateForEach(Loop):
+    def update(self, step):
+        began = time.perf_counter()
+        self.set_rates(step)
+        batches = self.batches()
+        for batch in batches:
+            arguments = (self.model, [batch], self.loss_fn, self.optimizers, self.config)
+            loss, grad_norm = reference.training_step(*arguments)
+        fields = {"step": step + 1, "loss": loss, "grad_norm": grad_norm, "lr": self.rate(step)}
+        seconds = time.perf_counter() - began
+        self.record(**fields, tokens=self.tokens(batches), seconds=seconds)
+
+
+@wrong_loop(
+    "seconds not measured",
+    "You leave seconds at 0. Read a clock such as time.perf_counter() before and after the update.",
+)
+class NoSeconds(Loop):
+    def record(self, **fields):
+        super().record(**(fields | {"seconds": 0.0}))
+
+
+@wrong_loop(
+    "rate logged for the untrained model",
+    "Your log of step 0 holds a rate. None has acted yet: lr is None there, as loss and "
+    "grad_norm are.",
+)
+class RateAtStepZero(Loop):
+    def record(self, **fields):
+        super().record(**({"lr": self.groups[0]["lr"]} | fields))
+
+
+@wrong_loop(
+    "loss of 0 for the untrained model",
+    "Your log of step 0 holds a loss of 0. No update was made: its loss is None, and a curve "
+    "must not begin at 0.",
+)
+class LossAtStepZero(Loop):
+    def record(self, **fields):
+        super().record(**({"loss": 0.0} | fields))
+
+
+@wrong_loop(
+    "rate set once",
+    "You set the rates once, before the loop. The schedule gives a multiplier for each update.",
+)
+class RateSetOnce(Loop):
+    def set_rates(self, step):
+        if step == self.start_step:
+            super().set_rates(step)
+
+
 # --- adamw_step ----------------------------------------------------------------------------------
 
 
@@ -1183,6 +2276,197 @@ def in_place(p, grad, m, v, step, lr, betas, eps, weight_decay):
     return p, m, v
 
 
+@misconception(
+    "training.adamw_step",
+    "betas exchanged",
+    "You use the first beta for v and the second for m. The first one, mostly 0.9, is that of m.",
+)
+def betas_exchanged(p, grad, m, v, step, lr, betas, eps, weight_decay):
+    return adam(p, grad, m, v, step, lr, betas[::-1], eps, weight_decay)
+
+
+@misconception(
+    "training.adamw_step",
+    "betas not used",
+    "You write 0.9 and 0.999 into the code. They are arguments: large models often use 0.95 "
+    "for the second.",
+)
+def betas_not_used(p, grad, m, v, step, lr, betas, eps, weight_decay):
+    return adam(p, grad, m, v, step, lr, (0.9, 0.999), eps, weight_decay)
+
+
+@misconception(
+    "training.adamw_step",
+    "eps not used",
+    "You write 1e-8 into the code. eps is an argument.",
+)
+def eps_not_used(p, grad, m, v, step, lr, betas, eps, weight_decay):
+    return adam(p, grad, m, v, step, lr, betas, 1e-8, weight_decay)
+
+
+@misconception(
+    "training.adamw_step",
+    "eps left out",
+    "You divide by the root alone. Where a gradient was always 0 this is 0 divided by 0.",
+)
+def eps_left_out(p, grad, m, v, step, lr, betas, eps, weight_decay):
+    return adam(p, grad, m, v, step, lr, betas, 0.0, weight_decay)
+
+
+@misconception(
+    "training.adamw_step",
+    "eps before the correction",
+    "You add eps to the root of v before the correction, which makes it larger or smaller "
+    "with the step. It is added to the root of the corrected v.",
+)
+def eps_before_correction(p, grad, m, v, step, lr, betas, eps, weight_decay):
+    scaled = eps / math.sqrt(1 - betas[1] ** step)
+    return adam(p, grad, m, v, step, lr, betas, scaled, weight_decay)
+
+
+@misconception(
+    "training.adamw_step",
+    "step up the slope",
+    "You add the step. The gradient points to where the loss grows: go against it.",
+)
+def up_the_slope(p, grad, m, v, step, lr, betas, eps, weight_decay):
+    new, m, v = adam(p, grad, m, v, step, lr, betas, eps, 0.0)
+    return p * (1 - lr * weight_decay) + (p - new), m, v
+
+
+@misconception(
+    "training.adamw_step",
+    "gradient not squared",
+    "You put the gradient itself into v. v is the mean of its squares; of a negative mean "
+    "there is no root.",
+)
+def not_squared(p, grad, m, v, step, lr, betas, eps, weight_decay):
+    m, v = betas[0] * m + (1 - betas[0]) * grad, betas[1] * v + (1 - betas[1]) * grad
+    return with_means(p, m, v, step, lr, betas, eps, weight_decay), m, v
+
+
+def with_means(p, m, v, step, lr, betas, eps, weight_decay):
+    m_hat, v_hat = m / (1 - betas[0] ** step), v / (1 - betas[1] ** step)
+    return p * (1 - lr * weight_decay) - lr * m_hat / (v_hat.sqrt() + eps)
+
+
+@misconception(
+    "training.adamw_step",
+    "gradient at full weight",
+    "You add the whole gradient to m, as plain momentum does. A running mean takes the share "
+    "1 − β of what is new.",
+)
+def full_weight(p, grad, m, v, step, lr, betas, eps, weight_decay):
+    m, v = betas[0] * m + grad, betas[1] * v + (1 - betas[1]) * grad**2
+    return with_means(p, m, v, step, lr, betas, eps, weight_decay), m, v
+
+
+@misconception(
+    "training.adamw_step",
+    "both corrected with the first beta",
+    "You correct v with the beta of m. Each mean is too small by its own share: 1 − β to the "
+    "power of the step.",
+)
+def same_correction(p, grad, m, v, step, lr, betas, eps, weight_decay):
+    _, m, v = adam(p, grad, m, v, step, lr, betas, eps, weight_decay)
+    return with_means(p, m, v, step, lr, (betas[0], betas[0]), eps, weight_decay), m, v
+
+
+@misconception(
+    "training.adamw_step",
+    "v not corrected",
+    "You correct m and forget v. It began at 0, too, so the first steps are too long.",
+)
+def v_not_corrected(p, grad, m, v, step, lr, betas, eps, weight_decay):
+    _, m, v = adam(p, grad, m, v, step, lr, betas, eps, weight_decay)
+    return with_means(p, m, v, step, lr, (betas[0], 0.0), eps, weight_decay), m, v
+
+
+@misconception(
+    "training.adamw_step",
+    "m not corrected",
+    "You correct v and forget m. It began at 0, too, so the first steps are too short.",
+)
+def m_not_corrected(p, grad, m, v, step, lr, betas, eps, weight_decay):
+    _, m, v = adam(p, grad, m, v, step, lr, betas, eps, weight_decay)
+    return with_means(p, m, v, step, lr, (0.0, betas[1]), eps, weight_decay), m, v
+
+
+@misconception(
+    "training.adamw_step",
+    "correction without the power",
+    "You divide by 1 − β in every step. It is 1 − β to the power of the step: what is missing "
+    "shrinks, and after many steps nothing is.",
+)
+def without_the_power(p, grad, m, v, step, lr, betas, eps, weight_decay):
+    return adam(p, grad, m, v, 1, lr, betas, eps, weight_decay)
+
+
+@misconception(
+    "training.adamw_step",
+    "running means changed in place",
+    "Your result is right, but m.mul_() and its like write into the m and v that were handed "
+    "in. The caller still holds them.",
+)
+def means_in_place(p, grad, m, v, step, lr, betas, eps, weight_decay):
+    new = adam(p, grad, m, v, step, lr, betas, eps, weight_decay)
+    return new[0], m.copy_(new[1]), v.copy_(new[2])
+
+
+@misconception(
+    "training.adamw_step",
+    "weights shrunk in place",
+    "`p *= …` writes into the weights that were handed in. The caller still holds them: p = p "
+    "* … makes new ones.",
+)
+def decay_in_place(p, grad, m, v, step, lr, betas, eps, weight_decay):
+    p *= 1 - lr * weight_decay
+    return adam(p, grad, m, v, step, lr, betas, eps, 0.0)
+
+
+@misconception(
+    "training.adamw_step",
+    "decay divided by the root",
+    "You add weight_decay · p to the corrected m, so it is divided by the gradient's size. "
+    "The decay acts apart from the gradient: lr · weight_decay of the weight.",
+)
+def decay_over_root(p, grad, m, v, step, lr, betas, eps, weight_decay):
+    _, m, v = adam(p, grad, m, v, step, lr, betas, eps, 0.0)
+    m_hat = m / (1 - betas[0] ** step) + weight_decay * p
+    return p - lr * m_hat / ((v / (1 - betas[1] ** step)).sqrt() + eps), m, v
+
+
+@misconception(
+    "training.adamw_step",
+    "eps outside the quotient",
+    "Brackets are missing: a / b + eps adds eps to the step. It belongs to the root, below "
+    "the line.",
+)
+def eps_outside(p, grad, m, v, step, lr, betas, eps, weight_decay):
+    new, m, v = adam(p, grad, m, v, step, lr, betas, 0.0, weight_decay)
+    return new + eps, m, v
+
+
+@misconception(
+    "training.adamw_step",
+    "decay with the wrong sign",
+    "Your decay makes weights grow. It takes lr · weight_decay of each weight away.",
+)
+def decay_grows(p, grad, m, v, step, lr, betas, eps, weight_decay):
+    return adam(p, grad, m, v, step, lr, betas, eps, -weight_decay)
+
+
+@misconception(
+    "training.adamw_step",
+    "gradient instead of its mean",
+    "You keep m and make the step with the gradient itself. The step follows the corrected m.",
+)
+def gradient_itself(p, grad, m, v, step, lr, betas, eps, weight_decay):
+    _, m, v = adam(p, grad, m, v, step, lr, betas, eps, 0.0)
+    v_hat = v / (1 - betas[1] ** step)
+    return p * (1 - lr * weight_decay) - lr * grad / (v_hat.sqrt() + eps), m, v
+
+
 # --- scheduled_updates ---------------------------------------------------------------------------
 
 
@@ -1286,6 +2570,152 @@ def set_late(optimizer, fill_gradients, lr_mult, start_frac, n_updates):
     return logged
 
 
+@misconception(
+    "training.scheduled_updates",
+    "start_frac twice",
+    "You multiply by start_frac before the loop and in the loop. The weights move at a share "
+    "of a share.",
+)
+def frac_twice(optimizer, fill_gradients, lr_mult, start_frac, n_updates):
+    return updates_from(optimizer, fill_gradients, lr_mult, start_frac**2, n_updates)
+
+
+@misconception(
+    "training.scheduled_updates",
+    "start_frac missing in the log",
+    "Now the weights move at the right rate, but the log leaves start_frac out. Read the rate "
+    "back from the optimizer.",
+)
+def frac_missing_in_the_log(optimizer, fill_gradients, lr_mult, start_frac, n_updates):
+    logged = updates_from(optimizer, fill_gradients, lr_mult, start_frac, n_updates)
+    return [lr / start_frac for lr in logged]
+
+
+@misconception(
+    "training.scheduled_updates",
+    "multiplier lost",
+    "You keep the share of the first loop and drop the multiplier: every update has the same "
+    "rate. The schedule must act, too.",
+)
+def multiplier_lost(optimizer, fill_gradients, lr_mult, start_frac, n_updates):
+    return updates_from(optimizer, fill_gradients, lambda i: 1.0, start_frac, n_updates)
+
+
+@misconception(
+    "training.scheduled_updates",
+    "multipliers that pile up",
+    "You multiply the present rate by lr_mult(i), so all multipliers so far act together. "
+    "Each applies to the rate at the call times start_frac.",
+)
+def piles_up(optimizer, fill_gradients, lr_mult, start_frac, n_updates):
+    return updates_from(
+        optimizer,
+        fill_gradients,
+        lambda i: math.prod(lr_mult(k) for k in range(i + 1)),
+        start_frac,
+        n_updates,
+    )
+
+
+@misconception(
+    "training.scheduled_updates",
+    "multiplier of the next update",
+    "You ask for lr_mult(i + 1) in update i. Updates are counted from 0.",
+)
+def next_multiplier(optimizer, fill_gradients, lr_mult, start_frac, n_updates):
+    return updates_from(optimizer, fill_gradients, lambda i: lr_mult(i + 1), start_frac, n_updates)
+
+
+@misconception(
+    "training.scheduled_updates",
+    "start_frac in the first update only",
+    "Only your first update has the share of the rate. It holds for all of them.",
+)
+def frac_in_the_first(optimizer, fill_gradients, lr_mult, start_frac, n_updates):
+    return updates_from(
+        optimizer,
+        fill_gradients,
+        lambda i: lr_mult(i) * (start_frac if i == 0 else 1.0),
+        1.0,
+        n_updates,
+    )
+
+
+@misconception(
+    "training.scheduled_updates",
+    "only group 0",
+    "You set the rate of group 0 alone. All groups shall train gently.",
+)
+def only_group_0(optimizer, fill_gradients, lr_mult, start_frac, n_updates):
+    others = [group["lr"] for group in optimizer.param_groups[1:]]
+
+    def fill():
+        for group, lr in zip(optimizer.param_groups[1:], others, strict=True):
+            group["lr"] = lr
+        fill_gradients()
+
+    return updates_from(optimizer, fill, lr_mult, start_frac, n_updates)
+
+
+@misconception(
+    "training.scheduled_updates",
+    "initial_lr of an earlier run",
+    "You take initial_lr where it is there. An earlier run has left it; the rate that counts "
+    "is the lr found at the call.",
+)
+def of_an_earlier_run(optimizer, fill_gradients, lr_mult, start_frac, n_updates):
+    for group in optimizer.param_groups:
+        group["lr"] = group.get("initial_lr", group["lr"])
+    return updates_from(optimizer, fill_gradients, lr_mult, start_frac, n_updates)
+
+
+@misconception(
+    "training.scheduled_updates",
+    "start_frac lost to an earlier run",
+    "Where an earlier run has left initial_lr, you take that, and start_frac is lost with the "
+    "lr found at the call. Write initial_lr anew, or keep the rate in a list.",
+)
+def frac_lost_to_an_earlier_run(optimizer, fill_gradients, lr_mult, start_frac, n_updates):
+    first = [group.get("initial_lr", group["lr"] * start_frac) for group in optimizer.param_groups]
+    for group, lr in zip(optimizer.param_groups, first, strict=True):
+        group["lr"] = lr
+    return updates_from(optimizer, fill_gradients, lr_mult, 1.0, n_updates)
+
+
+@misconception(
+    "training.scheduled_updates",
+    "gradients filled after the update",
+    "You make the step before the gradients are there. The first update has none, and the "
+    "last gradients are never used.",
+)
+def filled_late(optimizer, fill_gradients, lr_mult, start_frac, n_updates):
+    first = [group["lr"] * start_frac for group in optimizer.param_groups]
+    logged = []
+    for i in range(n_updates):
+        for group, lr in zip(optimizer.param_groups, first, strict=True):
+            group["lr"] = lr * lr_mult(i)
+        optimizer.step()
+        fill_gradients()
+        logged.append(optimizer.param_groups[0]["lr"])
+    return logged
+
+
+@misconception(
+    "training.scheduled_updates",
+    "rate of the last group logged",
+    "You log the rate of the last group. The log holds that of group 0.",
+)
+def logs_the_last_group(optimizer, fill_gradients, lr_mult, start_frac, n_updates):
+    last = []
+
+    def fill():
+        last.append(optimizer.param_groups[-1]["lr"])
+        fill_gradients()
+
+    updates_from(optimizer, fill, lr_mult, start_frac, n_updates)
+    return last
+
+
 # --- measured_run --------------------------------------------------------------------------------
 
 
@@ -1324,9 +2754,9 @@ def fresh_windows(draw_train, draw_val, update, measure, n_updates, eval_interva
 
 @misconception(
     "training.measured_run",
-    "generator seeded in the loop",
-    "You make the generator anew for each update, with the same seed. All updates get one and the "
-    "same batch.",
+    "the same batches again",
+    "Some updates train on a batch that an earlier one had. A generator that is seeded in the loop "
+    "begins at the same place each time: seed it once, before the loop, and draw for each update.",
 )
 def seeded_in_the_loop(draw_train, draw_val, update, measure, n_updates, eval_interval, seed):
     losses = []
@@ -1361,7 +2791,7 @@ def right_run(draw_train, draw_val, update, measure, n_updates, eval_interval, s
 
 @misconception(
     "training.measured_run",
-    "global generator for the training",
+    "global generator used",
     "You seed PyTorch's global generator and draw from it. Dropout draws from it, too, and the "
     "next run in the same program begins with what you left.",
 )
@@ -1388,6 +2818,48 @@ def measured_after(draw_train, draw_val, update, measure, n_updates, eval_interv
         if i % eval_interval == 0:
             losses.append(measure(fixed))
     return losses
+
+
+@misconception(
+    "training.measured_run",
+    "measured at the end, too",
+    "You measure once more after the last update. Here it is asked for before update 0 and "
+    "before every multiple of eval_interval, and nowhere else.",
+)
+def at_the_end_too(draw_train, draw_val, update, measure, n_updates, eval_interval, seed):
+    fixed = []
+
+    def measure_fixed(batch):
+        fixed.append(batch)
+        return measure(batch)
+
+    losses = right_run(draw_train, draw_val, update, measure_fixed, n_updates, eval_interval, seed)
+    return [*losses, measure(fixed[0])]
+
+
+@misconception(
+    "training.measured_run",
+    "no measurement before the first update",
+    "You leave out the measurement before update 0. It shows where the run began.",
+)
+def not_before_the_first(draw_train, draw_val, update, measure, n_updates, eval_interval, seed):
+    generator = torch.Generator().manual_seed(seed)
+    fixed, losses = draw_val(torch.Generator().manual_seed(seed + 1)), []
+    for i in range(n_updates):
+        if i > 0 and i % eval_interval == 0:
+            losses.append(measure(fixed))
+        update(draw_train(generator))
+    return losses
+
+
+@misconception(
+    "training.measured_run",
+    "seed not used",
+    "Your training batches are the same for every seed. A second run with another seed shows "
+    "how much of a result is luck.",
+)
+def seed_not_used(draw_train, draw_val, update, measure, n_updates, eval_interval, seed):
+    return right_run(draw_train, draw_val, update, measure, n_updates, eval_interval, 0)
 
 
 # --- accumulate ----------------------------------------------------------------------------------
@@ -1492,9 +2964,9 @@ def clears_first(model, batches, loss_fn):
 
 @misconception(
     "training.accumulate",
-    "tensor with its graph returned",
-    "You return a tensor that is still tied to its graph. A log of thousands of them fills the "
-    "memory: .item() gives a float.",
+    "a tensor returned",
+    "You return a tensor. Still tied to its graph it keeps that in memory, and a log holds "
+    "thousands of them: .item() gives a float.",
 )
 def returns_a_tensor(model, batches, loss_fn):
     total = 0.0
@@ -1503,6 +2975,50 @@ def returns_a_tensor(model, batches, loss_fn):
         loss.backward()
         total = total + loss
     return total
+
+
+@misconception(
+    "training.accumulate",
+    "divided once more",
+    "You add up the shares and divide by the number of pieces. The shares add up to 1 "
+    "already: their sum is the loss of the big batch.",
+)
+def divided_again(model, batches, loss_fn):
+    losses, weights = pieces_of(model, batches, loss_fn)
+    return sum(x * share for x, share in zip(losses, weights, strict=True)) / len(batches)
+
+
+@misconception(
+    "training.accumulate",
+    "weighed twice",
+    "Your loss is already multiplied by its share when you add it up, and you multiply it "
+    "again. One weight is enough.",
+)
+def weighed_twice(model, batches, loss_fn):
+    losses, weights = pieces_of(model, batches, loss_fn)
+    return sum(x * share**2 for x, share in zip(losses, weights, strict=True))
+
+
+@misconception(
+    "training.accumulate",
+    "multiplied by the number of pieces",
+    "You add up the shares and multiply by the number of pieces. The shares add up to 1: "
+    "their sum is the loss of the big batch as it stands.",
+)
+def times_pieces(model, batches, loss_fn):
+    losses, weights = pieces_of(model, batches, loss_fn)
+    return sum(x * share for x, share in zip(losses, weights, strict=True)) * len(batches)
+
+
+@misconception(
+    "training.accumulate",
+    "gradients of a sum over targets",
+    "The log is right, but you call backward() on sums over targets and divide only the log. "
+    "The gradients are as many times too long as targets count.",
+)
+def gradients_of_all_targets(model, batches, loss_fn):
+    losses = [backward_share(model, batch, loss_fn, batch.n_tokens) for batch in batches]
+    return sum(loss * share for loss, share in zip(losses, shares(batches), strict=True))
 
 
 # --- leaks_gradients -----------------------------------------------------------------------------
@@ -1580,9 +3096,9 @@ def one_optimizer(step_fn):
 
 @misconception(
     "training.leaks_gradients",
-    "loss that falls",
-    "You ask whether the loss falls. It falls with leaking gradients, too, at least at first: "
-    "that is why this bug stays unseen.",
+    "no leak found",
+    "You find no leak even in a step that never forgets. A falling loss proves nothing, AdamW and "
+    "clipping hide that a gradient is too long, and what you clear yourself cannot leak.",
 )
 def loss_falls(step_fn):
     model, optimizers, batch, _, config = make_run()
@@ -1608,9 +3124,9 @@ def turned_round(step_fn):
 
 @misconception(
     "training.leaks_gradients",
-    "any movement taken for a leak",
-    "Your second batch has a gradient of its own. The weights move in every right step, so "
-    "movement alone proves nothing.",
+    "every step taken for a leak",
+    "You return True for steps that forget, too. If you look for movement: the weights move in "
+    "every right step, because the second batch has a gradient of its own.",
 )
 def any_movement(step_fn):
     model, optimizers, batch, _, config = make_run()
@@ -1753,3 +3269,113 @@ def no_first_measurement():
 )
 def ratio_turned_round():
     return sizes(tokens_per_parameter=200e6 / (50_000 * 524_288))
+
+
+@misconception(
+    "training.sizes_of_a_run",
+    "one window too few",
+    "You count 743 windows. The starts are 0 … 743: with 0 there are 744.",
+)
+def one_window_too_few():
+    return sizes(windows=1_000 - 256 - 1)
+
+
+@misconception(
+    "training.sizes_of_a_run",
+    "every place counted as a window",
+    "You count a window for each of the 1,000 ids. Those near the end leave no room for 256 "
+    "inputs and the last target.",
+)
+def every_place():
+    return sizes(windows=1_000)
+
+
+@misconception(
+    "training.sizes_of_a_run",
+    "one window only",
+    "You count the logits of one window. The batch has 64.",
+)
+def one_window_only():
+    return sizes(logits_bytes=256 * 11_868 * 4)
+
+
+@misconception(
+    "training.sizes_of_a_run",
+    "one probability",
+    "You give the probability 1/V. The loss is its negative logarithm: ln V.",
+)
+def one_probability():
+    return sizes(first_loss=1 / 11_868)
+
+
+@misconception(
+    "training.sizes_of_a_run",
+    "logarithm to base 10",
+    "You take the logarithm to base 10. In nats it is the natural one, to base e.",
+)
+def base_10():
+    return sizes(first_loss=math.log10(11_868))
+
+
+@misconception(
+    "training.sizes_of_a_run",
+    "divided by windows alone",
+    "32,768 is 524,288 / 16, and also the tokens of one micro-batch, 16 · 2,048. Asked for is "
+    "how many of these make 524,288.",
+)
+def divided_by_windows():
+    return sizes(micro_steps=524_288 // 16)
+
+
+@misconception(
+    "training.sizes_of_a_run",
+    "tokens of one update",
+    "You divide the tokens of one update by the parameters. There are 50,000 updates.",
+)
+def of_one_update():
+    return sizes(tokens_per_parameter=524_288 / 200e6)
+
+
+@misconception(
+    "training.sizes_of_a_run",
+    "not divided by the parameters",
+    "You give all tokens of the run. Divide by the 200 million parameters.",
+)
+def not_by_parameters():
+    return sizes(tokens_per_parameter=50_000 * 524_288)
+
+
+@misconception(
+    "training.sizes_of_a_run",
+    "micro-batches counted as updates",
+    "You divide by the tokens of one micro-batch. An update has 524,288 tokens.",
+)
+def micro_batches_counted():
+    return sizes(updates=-(-95_000_000 // 32_768))
+
+
+@misconception(
+    "training.sizes_of_a_run",
+    "measured at every update",
+    "You count a measurement for each update. Measured is at multiples of 30, and at the end.",
+)
+def at_every_update():
+    return sizes(evaluations=100)
+
+
+@misconception(
+    "training.sizes_of_a_run",
+    "numbers of 16 bits",
+    "You count 2 bytes for each logit. A float32 takes 4.",
+)
+def numbers_of_16_bits():
+    return sizes(logits_bytes=2 * 64 * 256 * 11_868)
+
+
+@misconception(
+    "training.sizes_of_a_run",
+    "megabytes",
+    "You give megabytes. Asked for is the number of bytes, exactly.",
+)
+def in_megabytes():
+    return sizes(logits_bytes=777.781248)
