@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from nanopoet.pattern import Pattern, find_pattern
+
 
 @dataclass(eq=False)
 class Difference(Exception):  # noqa: N818 (not an error of the program)
@@ -23,6 +25,7 @@ class Difference(Exception):  # noqa: N818 (not an error of the program)
     got: str = ""
     why: str = ""
     images: tuple[list, list] | None = None  # expected and got, when they are matrices
+    pattern: Pattern | None = None  # what one has to do with the other, if that is simple
 
 
 def shorten(value: object, limit: int = 70) -> str:
@@ -65,7 +68,9 @@ def compare_arrays(where: str, expected: Any, got: Any, rtol: float, atol: float
     except (ValueError, TypeError) as error:
         raise Difference(f"{where} is not an array", shorten(expected), shorten(got)) from error
     if have.shape != want.shape:
-        raise Difference(f"{where} has the wrong shape", str(want.shape), str(have.shape))
+        pattern = find_pattern(want, have)
+        symptom = f"{where} has the wrong shape"
+        raise Difference(symptom, str(want.shape), str(have.shape), pattern=pattern)
     if kind_of(want.dtype) != kind_of(have.dtype) and want.size:
         raise Difference(
             f"{where} holds {kind_of(have.dtype)}", kind_of(want.dtype), kind_of(have.dtype)
@@ -99,7 +104,11 @@ def compare_arrays(where: str, expected: Any, got: Any, rtol: float, atol: float
             row_name += f", from place {start} on" if start else ""
             want_row, have_row = want[index[:-1]][start:], have[index[:-1]][start:]
         raise Difference(
-            f"{where} differs{row_name}", numbers(want_row), numbers(have_row), images=images
+            f"{where} differs{row_name}",
+            numbers(want_row),
+            numbers(have_row),
+            images=images,
+            pattern=find_pattern(want, have),
         )
 
 
@@ -118,7 +127,8 @@ def compare_values(where: str, expected: Any, got: Any, rtol: float, atol: float
                     f"{where} is of type {type(got).__name__}", str(expected), shorten(got)
                 )
         if got != expected:
-            raise Difference(f"{where} differs", shorten(expected), shorten(got))
+            pattern = find_pattern(expected, got)
+            raise Difference(f"{where} differs", shorten(expected), shorten(got), pattern=pattern)
     elif isinstance(expected, int | float | np.number):
         if isinstance(got, Tensor) and got.numel() == 1:
             got = got.item()
@@ -129,7 +139,8 @@ def compare_values(where: str, expected: Any, got: Any, rtol: float, atol: float
         if math.isnan(got) and not math.isnan(expected):
             raise Difference(f"{where} is NaN", shorten(expected), shorten(got))
         if not np.isclose(float(got), float(expected), rtol=rtol, atol=atol, equal_nan=True):
-            raise Difference(f"{where} differs", shorten(expected), shorten(got))
+            pattern = find_pattern(expected, got)
+            raise Difference(f"{where} differs", shorten(expected), shorten(got), pattern=pattern)
     elif isinstance(expected, Mapping):
         if not isinstance(got, Mapping):
             raise Difference(
@@ -161,6 +172,7 @@ def compare_values(where: str, expected: Any, got: Any, rtol: float, atol: float
                 f"{where} has length {len(got)}, not {len(expected)}",
                 shorten(expected),
                 shorten(got),
+                pattern=find_pattern(expected, got),
             )
         names = getattr(expected, "_fields", None)
         for i, (want, have) in enumerate(zip(expected, got, strict=True)):
@@ -170,6 +182,8 @@ def compare_values(where: str, expected: Any, got: Any, rtol: float, atol: float
             except Difference as difference:
                 if len(difference.expected) < 12 and isinstance(want, int | str):
                     difference.expected, difference.got = shorten(expected), shorten(got)
+                if isinstance(want, int | float | str):  # the whole list tells more
+                    difference.pattern = find_pattern(expected, got)
                 raise
     elif got != expected:
         raise Difference(f"{where} differs", shorten(expected), shorten(got))

@@ -32,13 +32,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from nanopoet.naming import name_misconception
 from nanopoet.sandbox import conclude, output_of
 from nanopoet.tasks import Task, load_tasks
-from nanopoet.trial import in_words, judge, load_checks, name_misconception
+from nanopoet.trial import in_words, judge, load_checks
 from nanopoet.verdict import Verdict, line_of
 
 OUTPUT = 2**16  # bytes that may be printed
-NAMING = 1.5  # seconds of computing to find a wrong answer's name: nobody waits longer
+NAMING = 1.0  # seconds of computing to find the name of a wrong answer: nobody waits longer
 
 OWN_ROOTS = ("nanopoet", "nanopoet_ref", "solutions", "tests")
 

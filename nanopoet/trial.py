@@ -2,19 +2,13 @@
 
 A check is a function of a `Trial`, registered with `@check` in tests/exercises/. It asks the same
 of the answer and of the reference (`same`, `compare`) and states what must hold (`require`,
-`for_all`). A known wrong answer is registered with `@misconception` in tests/misconceptions/. When
-an answer fails, the check runs again on each of them: if one fails with the same results, the
-verdict names it.
+`for_all`). A known wrong answer is registered with `@misconception` in tests/misconceptions/.
 """
 
-import contextlib
 import copy
 import importlib.util
-import math
-import os
 import random
 import sys
-import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -95,17 +89,6 @@ def load_checks(module: str) -> None:
         assert spec.loader
         sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules[name])
-
-
-def equal_outcomes(a: Any, b: Any) -> bool:
-    """Whether two answers did the same: gave equal results, or failed alike."""
-    if isinstance(a, Exception) or isinstance(b, Exception):
-        return type(a) is type(b)
-    try:
-        compare_values("", a, b, rtol=1e-4, atol=1e-6)
-    except Difference:
-        return False
-    return True
 
 
 # --- Trials -----------------------------------------------------------------------------------
@@ -191,7 +174,8 @@ class Trial:
     def randint(self, high: int, *shape: int) -> Tensor:
         return torch.randint(high, shape, generator=self.generator)
 
-    def _note(self, difference: Difference | None, result: Any) -> None:
+    def note(self, difference: Difference | None, result: Any) -> None:
+        """Keep one outcome; a wrong one ends the check, unless all are collected."""
         self.outcomes.append(Outcome(difference is None, result))
         if self.on_outcome:
             self.on_outcome(self.outcomes[-1])
@@ -253,7 +237,7 @@ class Trial:
         except Exception as error:
             if not self.collecting:
                 raise
-            self._note(Difference(str(error)), error)
+            self.note(Difference(str(error)), error)
             return expected
         try:
             for name, value in expected.items():
@@ -263,9 +247,9 @@ class Trial:
             if difference.symptom.startswith(AFTERWARDS):
                 difference.symptom = "writes into what it was given"
                 difference.why = "whoever calls still needs it: make a new one, leave the old one"
-            self._note(difference, got)
+            self.note(difference, got)
         else:
-            self._note(None, got)
+            self.note(None, got)
         return got
 
     def refuses(self, *args: Any, why: str, error: type[Exception] = ValueError, **kw: Any) -> None:
@@ -273,23 +257,23 @@ class Trial:
         try:
             result = self.answer(*copied(args), **copied(kw))
         except error as raised:
-            self._note(None, type(raised)())
+            self.note(None, type(raised)())
         except NotImplementedError:
             raise
         except Exception as raised:
             name = type(raised).__name__
             wrong = Difference(f"raises {name}", error.__name__, f"{name}: {raised}", why)
-            self._note(wrong, raised)
+            self.note(wrong, raised)
         else:
             wrong = Difference("raises no error", error.__name__, shorten(result), why)
-            self._note(wrong, None)
+            self.note(wrong, None)
 
     def require(
         self, holds: bool, symptom: str, why: str, expected: str = "", got: str = ""
     ) -> None:
         """Something that must hold of the answer's results; `symptom` says what is wrong."""
         holds = bool(holds)
-        self._note(None if holds else Difference(symptom, expected, got, why), holds)
+        self.note(None if holds else Difference(symptom, expected, got, why), holds)
 
     def for_all(self, examples: int = 25, **strategies: Any) -> Callable[[Callable], None]:
         """Run a property at once, on many inputs by hypothesis; the smallest failure is shown."""
@@ -310,77 +294,6 @@ class Trial:
         return run
 
 
-class UnlikeError(BaseException):
-    """Two answers do not go wrong alike. (No `Exception`: checks and hypothesis let it pass.)"""
-
-
-class Likeness:
-    """How like one answer goes wrong to another, whose outcomes are known: told one by one.
-
-    Of all comparisons that either gets wrong, the share with the same result in both. Ends the
-    check with `UnlikeError` as soon as the share cannot be `more_than` so much.
-    """
-
-    def __init__(self, known: list[Outcome], more_than: float) -> None:
-        self.known, self.more_than = known, more_than
-        self.place = self.alike = self.unlike = 0
-
-    def __call__(self, theirs: Outcome) -> None:
-        ours = self.known[self.place] if self.place < len(self.known) else Outcome(True, None)
-        self.place += 1
-        if ours.right and theirs.right:
-            return
-        if ours.right == theirs.right and equal_outcomes(ours.result, theirs.result):
-            self.alike += 1
-        else:
-            self.unlike += 1
-            best = self.alike + self.wrong_to_come
-            if best / (best + self.unlike) <= self.more_than:
-                raise UnlikeError
-
-    @property
-    def wrong_to_come(self) -> int:
-        return sum(not outcome.right for outcome in self.known[self.place :])
-
-    @property
-    def share(self) -> float:
-        return self.alike / max(self.alike + self.unlike + self.wrong_to_come, 1)
-
-
-def collect(task: str, answer: Answer, seed: int, **options: Any) -> list[Outcome]:
-    """All outcomes of an answer, right and wrong ones, as far as its check can go."""
-    known = CHECKS[task]
-    trial = Trial(answer, known.reference, seed, collecting=True, **options)
-    try:
-        known.run(trial)
-    except Exception as error:
-        trial._note(Difference(str(error)), error)
-    return trial.outcomes
-
-
-def recognize(
-    task: str, answer: Answer, seed: int, seconds: float = math.inf
-) -> Misconception | None:
-    """The misconception that goes wrong most like this answer, in half of what is wrong or more.
-
-    The search ends after so many seconds of computing. Nothing of what is printed meanwhile is
-    shown.
-    """
-    found, share, end = None, 0.49, time.process_time() + seconds
-    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
-        expected: dict = {}  # the reference's results are the same for all: compute them once
-        outcomes = collect(task, answer, seed, expected=expected)
-        for known in MISCONCEPTIONS[task]:
-            likeness = Likeness(outcomes, more_than=share)
-            with contextlib.suppress(UnlikeError):
-                collect(task, known.answer, seed, on_outcome=likeness, expected=expected)
-                if likeness.share > share:
-                    found, share = known, likeness.share
-            if share == 1 or time.process_time() > end:
-                break
-    return found
-
-
 # --- Verdicts ---------------------------------------------------------------------------------
 
 
@@ -399,6 +312,8 @@ def judge(task: str, answer: Answer, seed: int, file: str = "") -> Verdict:
         verdict.why, verdict.images = difference.why, difference.images
         if load_tasks()[task].kind == "predict":
             verdict.expected, verdict.images = "", None  # it is for the learner to find
+        elif difference.pattern:
+            verdict.misconception, verdict.explanation = difference.pattern
     except Exception as error:
         if isinstance(error, NotImplementedError) and str(error) in load_tasks():
             verdict.status, verdict.symptom = "todo", "is not written yet"
@@ -415,15 +330,6 @@ def judge(task: str, answer: Answer, seed: int, file: str = "") -> Verdict:
         own = [frame for frame in frames if frame.filename == file]
         verdict.line = (own[-1].lineno or 0) if own else 0
     return verdict
-
-
-def name_misconception(verdict: Verdict, answer: Answer, seconds: float = math.inf) -> None:
-    """Add to the verdict on a wrong answer what people think who give it, if that is known."""
-    if verdict.status not in ("fail", "error"):
-        return
-    if found := recognize(verdict.task, answer, verdict.seed, seconds):
-        verdict.status = "fail"
-        verdict.misconception, verdict.explanation = found.name, found.explanation
 
 
 def in_words(error: BaseException) -> str:

@@ -18,6 +18,7 @@ import torch
 from nanopoet import mutate
 from nanopoet.compare import Difference, compare_values
 from nanopoet.mutate import changed_modules, equivalents, main, mutants
+from nanopoet.naming import name_misconception
 from nanopoet.progress import memory_folder
 from nanopoet.stubs import SOLUTIONS, find_node, stub_file
 from nanopoet.tasks import Task, TaskError, find_tasks, load_tasks, modules
@@ -26,7 +27,6 @@ from nanopoet.trial import (
     MISCONCEPTIONS,
     judge,
     load_checks,
-    name_misconception,
 )
 from nanopoet.verdict import ROOT, Verdict
 

@@ -371,23 +371,6 @@ def estimate_loss(t: Trial) -> None:
 # --- One update ----------------------------------------------------------------------------------
 
 
-REFERENCE_STEPS: dict[tuple[int, bool, int], Any] = {}
-
-
-def steps_kept(t: Trial, use: Callable[[Callable], Any]) -> Callable[[Callable], Any]:
-    """What the reference does in a comparison of `training_step` is found once for all answers."""
-
-    def once(function: Callable) -> Any:
-        if function is t.answer:
-            return use(function)
-        key = (t.seed, t.collecting, len(t.outcomes))
-        if key not in REFERENCE_STEPS:
-            REFERENCE_STEPS[key] = use(function)
-        return REFERENCE_STEPS[key]
-
-    return once
-
-
 @check("training.training_step", reference=reference.training_step)
 def training_step(t: Trial) -> None:
     small, large = make_batch(t, 2, 6, keep=[1, 0]), make_batch(t, 4, 6, keep=[6, 5, 6, 3])
@@ -430,7 +413,7 @@ def training_step(t: Trial) -> None:
             found = step(function, **options)
             return {name: found[name] for name in names}
 
-        return steps_kept(t, use)
+        return use
 
     t.compare(
         parts("loss", "gradient norm", "weights", batches=[unmasked]),
@@ -508,7 +491,7 @@ def training_step(t: Trial) -> None:
         return events
 
     t.compare(
-        steps_kept(t, order),
+        order,
         why="a micro-batch whose backward pass waits still occupies its memory",
         name="what happened, in order,",
     )
@@ -522,7 +505,7 @@ def training_step(t: Trial) -> None:
         return {"loss and norm": results, "weights": weights_of(model)}
 
     t.compare(
-        steps_kept(t, momentum),
+        momentum,
         why="each update begins with fresh gradients; AdamW leaves a weight without one alone",
         name="a run of three steps",
     )
@@ -583,9 +566,6 @@ def set_learning_rate(t: Trial) -> None:
             why="a run that goes on finds initial_lr there; the lr beside it is already multiplied",
             name=f"in a resumed run, {key} after each of two calls",
         )
-
-
-REFERENCE_RUNS: dict[int, dict[str, Any]] = {}  # of `train`, by seed
 
 
 @check("training.train", reference=reference.train)
@@ -660,12 +640,11 @@ def train(t: Trial) -> None:
             "seconds": [log.seconds for log in logs or [] if log.step],
         }
 
-    runs: dict[str, dict[str, Any]] = {}
+    known: dict[str, dict[str, Any]] = {}
 
     def once(function: Callable, **options: Any) -> dict[str, Any]:
-        """A run like one before is not made again; the reference's serve all answers."""
-        known = runs if function is t.answer else REFERENCE_RUNS.setdefault(t.seed, {})
-        key = str(options)
+        """A run like one before is not made again."""
+        key = f"{id(function)} {options}"
         if key not in known:
             known[key] = run(function, **options)
         return known[key]
