@@ -5,15 +5,13 @@ right result in another form is right: a tuple for a list, a tensor of one numbe
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
 import numpy as np
 from torch import Tensor
-
-from nanopoet.pattern import Pattern, find_pattern
 
 
 @dataclass(eq=False)
@@ -25,7 +23,7 @@ class Difference(Exception):  # noqa: N818 (not an error of the program)
     got: str = ""
     why: str = ""
     images: tuple[list, list] | None = None  # expected and got, when they are matrices
-    pattern: Pattern | None = None  # what one has to do with the other, if that is simple
+    values: tuple[Any, Any] | None = None  # both as they are
 
 
 def shorten(value: object, limit: int = 70) -> str:
@@ -59,22 +57,28 @@ def as_array(value: Any) -> np.ndarray:
     return np.asarray(value)
 
 
+def differs(where: str, expected: Any, got: Any) -> Difference:
+    return Difference(f"{where} differs", shorten(expected), shorten(got), values=(expected, got))
+
+
+def of_another_type(where: str, expected: str, got: Any) -> Difference:
+    return Difference(f"{where} is of type {type(got).__name__}", expected, shorten(got))
+
+
 def compare_arrays(where: str, expected: Any, got: Any, rtol: float, atol: float) -> None:
-    """Raise the first `Difference` of two arrays: type, shape, dtype, NaN, then values."""
+    """Type, shape, dtype, NaN, then values."""
     if isinstance(expected, Tensor) and not isinstance(got, Tensor):
-        raise Difference(f"{where} is of type {type(got).__name__}", "a torch.Tensor", shorten(got))
+        raise of_another_type(where, "a torch.Tensor", got)
     try:
         want, have = as_array(expected), as_array(got)
     except (ValueError, TypeError) as error:
         raise Difference(f"{where} is not an array", shorten(expected), shorten(got)) from error
     if have.shape != want.shape:
-        pattern = find_pattern(want, have)
-        symptom = f"{where} has the wrong shape"
-        raise Difference(symptom, str(want.shape), str(have.shape), pattern=pattern)
-    if kind_of(want.dtype) != kind_of(have.dtype) and want.size:
-        raise Difference(
-            f"{where} holds {kind_of(have.dtype)}", kind_of(want.dtype), kind_of(have.dtype)
-        )
+        shapes = str(want.shape), str(have.shape)
+        raise Difference(f"{where} has the wrong shape", *shapes, values=(want, have))
+    kinds = kind_of(want.dtype), kind_of(have.dtype)
+    if kinds[0] != kinds[1] and want.size:
+        raise Difference(f"{where} holds {kinds[1]}", *kinds)
     if isinstance(expected, Tensor) and expected.is_floating_point():
         if expected.dtype != got.dtype:
             raise Difference(f"{where} has another precision", str(expected.dtype), str(got.dtype))
@@ -91,99 +95,107 @@ def compare_arrays(where: str, expected: Any, got: Any, rtol: float, atol: float
     else:
         wrong = have != want
     if wrong.any():
-        index: tuple[Any, ...] = tuple(int(i) for i in np.argwhere(wrong)[0])
-        images = None
-        if want.ndim >= 2 and 1 < want.shape[-1] <= 64 and 1 < want.shape[-2] <= 64:
-            matrix = (*index[:-2], slice(None), slice(None))
-            images = (want[matrix].astype(float).tolist(), have[matrix].astype(float).tolist())
-        if want.ndim == 0:
-            row_name, want_row, have_row = "", want.reshape(1), have.reshape(1)
-        else:
-            row_name = f", row {', '.join(map(str, index[:-1]))}" if want.ndim > 1 else ""
-            start = max(index[-1] - 3, 0) if want.shape[-1] > 8 else 0
-            row_name += f", from place {start} on" if start else ""
-            want_row, have_row = want[index[:-1]][start:], have[index[:-1]][start:]
-        raise Difference(
-            f"{where} differs{row_name}",
-            numbers(want_row),
-            numbers(have_row),
-            images=images,
-            pattern=find_pattern(want, have),
-        )
+        raise first_wrong_row(where, want, have, wrong)
+
+
+def first_wrong_row(
+    where: str, want: np.ndarray, have: np.ndarray, wrong: np.ndarray
+) -> Difference:
+    """The row with the first wrong number, and the matrix around it as two images."""
+    index: tuple[Any, ...] = tuple(int(i) for i in np.argwhere(wrong)[0])
+    images = None
+    if want.ndim >= 2 and 1 < want.shape[-1] <= 64 and 1 < want.shape[-2] <= 64:
+        matrix = (*index[:-2], slice(None), slice(None))
+        images = (want[matrix].astype(float).tolist(), have[matrix].astype(float).tolist())
+    if want.ndim == 0:
+        row_name, want_row, have_row = "", want.reshape(1), have.reshape(1)
+    else:
+        row_name = f", row {', '.join(map(str, index[:-1]))}" if want.ndim > 1 else ""
+        start = max(index[-1] - 3, 0) if want.shape[-1] > 8 else 0
+        row_name += f", from place {start} on" if start else ""
+        want_row, have_row = want[index[:-1]][start:], have[index[:-1]][start:]
+    rows = numbers(want_row), numbers(have_row)
+    return Difference(f"{where} differs{row_name}", *rows, images=images, values=(want, have))
+
+
+def compare_booleans(where: str, expected: Any, got: Any, rtol: float, atol: float) -> None:
+    if isinstance(got, np.bool_) or (isinstance(got, Tensor) and got.numel() == 1):
+        got = got.item()
+    if not isinstance(got, bool):
+        raise of_another_type(where, str(expected), got)
+    if got != expected:
+        raise differs(where, expected, got)
+
+
+def compare_numbers(where: str, expected: Any, got: Any, rtol: float, atol: float) -> None:
+    if isinstance(got, Tensor) and got.numel() == 1:
+        got = got.item()
+    if isinstance(got, bool) or not isinstance(got, Real):
+        raise of_another_type(where, shorten(expected), got)
+    if math.isnan(got) and not math.isnan(expected):
+        raise Difference(f"{where} is NaN", shorten(expected), shorten(got))
+    if not np.isclose(float(got), float(expected), rtol=rtol, atol=atol, equal_nan=True):
+        raise differs(where, expected, got)
+
+
+def compare_mappings(where: str, expected: Any, got: Any, rtol: float, atol: float) -> None:
+    if not isinstance(got, Mapping):
+        raise of_another_type(where, "a dictionary", got)
+    for key in expected:
+        if key not in got:
+            raise Difference(f"{where} lacks {shorten(key)}", shorten(expected), shorten(got))
+        compare_values(f"{where}[{shorten(key)}]", expected[key], got[key], rtol, atol)
+    for key in got:
+        if key not in expected:
+            symptom = f"{where} has {shorten(key)} too much"
+            raise Difference(symptom, shorten(expected), shorten(got))
+
+
+def compare_sets(where: str, expected: Any, got: Any, rtol: float, atol: float) -> None:
+    if not isinstance(got, set | frozenset) or got != expected:
+        raise Difference(f"{where} differs", shorten(sorted(expected)), shorten(got))
+
+
+def compare_rows(where: str, expected: Any, got: Any, rtol: float, atol: float) -> None:
+    """Lists and tuples, one for the other; of numbers, an array will do."""
+    numbers_only = all(isinstance(item, int | float) for item in expected)
+    if isinstance(got, np.ndarray | Tensor) and numbers_only:
+        got = got.tolist()
+    if not isinstance(got, list | tuple):
+        raise of_another_type(where, f"a {type(expected).__name__} of {len(expected)}", got)
+    if len(got) != len(expected):
+        symptom = f"{where} has length {len(got)}, not {len(expected)}"
+        raise Difference(symptom, shorten(expected), shorten(got), values=(expected, got))
+    names = getattr(expected, "_fields", None)
+    for i, (want, have) in enumerate(zip(expected, got, strict=True)):
+        place = f"{where}.{names[i]}" if names else f"{where}[{i}]"
+        try:
+            compare_values(place, want, have, rtol, atol)
+        except Difference as difference:
+            if len(difference.expected) < 12 and isinstance(want, int | str):
+                difference.expected, difference.got = shorten(expected), shorten(got)
+            if isinstance(want, int | float | str):  # the whole list tells more
+                difference.values = expected, got
+            raise
 
 
 def compare_values(where: str, expected: Any, got: Any, rtol: float, atol: float) -> None:
     """Raise the first `Difference` between two results of any kind."""
     if got is None and expected is not None and "[" not in where:
         raise Difference(f"{where} is None: is a `return` missing?", shorten(expected), "None")
-    if isinstance(expected, Tensor | np.ndarray):
-        compare_arrays(where, expected, got, rtol, atol)
-    elif isinstance(expected, bool | np.bool_ | str | bytes | None):
-        if isinstance(expected, bool | np.bool_):
-            if isinstance(got, np.bool_) or (isinstance(got, Tensor) and got.numel() == 1):
-                got = got.item()
-            if not isinstance(got, bool):
-                raise Difference(
-                    f"{where} is of type {type(got).__name__}", str(expected), shorten(got)
-                )
-        if got != expected:
-            pattern = find_pattern(expected, got)
-            raise Difference(f"{where} differs", shorten(expected), shorten(got), pattern=pattern)
-    elif isinstance(expected, int | float | np.number):
-        if isinstance(got, Tensor) and got.numel() == 1:
-            got = got.item()
-        if isinstance(got, bool) or not isinstance(got, Real):
-            raise Difference(
-                f"{where} is of type {type(got).__name__}", shorten(expected), shorten(got)
-            )
-        if math.isnan(got) and not math.isnan(expected):
-            raise Difference(f"{where} is NaN", shorten(expected), shorten(got))
-        if not np.isclose(float(got), float(expected), rtol=rtol, atol=atol, equal_nan=True):
-            pattern = find_pattern(expected, got)
-            raise Difference(f"{where} differs", shorten(expected), shorten(got), pattern=pattern)
-    elif isinstance(expected, Mapping):
-        if not isinstance(got, Mapping):
-            raise Difference(
-                f"{where} is of type {type(got).__name__}", "a dictionary", shorten(got)
-            )
-        for key in expected:
-            if key not in got:
-                raise Difference(f"{where} lacks {shorten(key)}", shorten(expected), shorten(got))
-            compare_values(f"{where}[{shorten(key)}]", expected[key], got[key], rtol, atol)
-        if more := [key for key in got if key not in expected]:
-            raise Difference(
-                f"{where} has {shorten(more[0])} too much", shorten(expected), shorten(got)
-            )
-    elif isinstance(expected, set | frozenset):
-        if not isinstance(got, set | frozenset) or got != expected:
-            raise Difference(f"{where} differs", shorten(sorted(expected)), shorten(got))
-    elif isinstance(expected, list | tuple):
-        numbers_only = all(isinstance(item, int | float) for item in expected)
-        if isinstance(got, np.ndarray | Tensor) and numbers_only:
-            got = got.tolist()
-        if not isinstance(got, list | tuple):
-            raise Difference(
-                f"{where} is of type {type(got).__name__}",
-                f"a {type(expected).__name__} of {len(expected)}",
-                shorten(got),
-            )
-        if len(got) != len(expected):
-            raise Difference(
-                f"{where} has length {len(got)}, not {len(expected)}",
-                shorten(expected),
-                shorten(got),
-                pattern=find_pattern(expected, got),
-            )
-        names = getattr(expected, "_fields", None)
-        for i, (want, have) in enumerate(zip(expected, got, strict=True)):
-            place = f"{where}.{names[i]}" if names else f"{where}[{i}]"
-            try:
-                compare_values(place, want, have, rtol, atol)
-            except Difference as difference:
-                if len(difference.expected) < 12 and isinstance(want, int | str):
-                    difference.expected, difference.got = shorten(expected), shorten(got)
-                if isinstance(want, int | float | str):  # the whole list tells more
-                    difference.pattern = find_pattern(expected, got)
-                raise
-    elif got != expected:
-        raise Difference(f"{where} differs", shorten(expected), shorten(got))
+    for kind, compare in COMPARISONS.items():
+        if isinstance(expected, kind):
+            compare(where, expected, got, rtol, atol)
+            return
+    if got != expected:
+        raise differs(where, expected, got)
+
+
+COMPARISONS: dict[Any, Callable[[str, Any, Any, float, float], None]] = {
+    Tensor | np.ndarray: compare_arrays,
+    bool | np.bool_: compare_booleans,
+    int | float | np.number: compare_numbers,
+    Mapping: compare_mappings,
+    set | frozenset: compare_sets,
+    list | tuple: compare_rows,
+}

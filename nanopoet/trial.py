@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from nanopoet.compare import Difference, compare_values, shorten
+from nanopoet.pattern import find_pattern
 from nanopoet.tasks import load_tasks
 from nanopoet.verdict import ROOT, Verdict
 
@@ -312,8 +313,8 @@ def judge(task: str, answer: Answer, seed: int, file: str = "") -> Verdict:
         verdict.why, verdict.images = difference.why, difference.images
         if load_tasks()[task].kind == "predict":
             verdict.expected, verdict.images = "", None  # it is for the learner to find
-        elif difference.pattern:
-            verdict.misconception, verdict.explanation = difference.pattern
+        elif difference.values and (pattern := find_pattern(*difference.values)):
+            verdict.misconception, verdict.explanation = pattern
     except Exception as error:
         if isinstance(error, NotImplementedError) and str(error) in load_tasks():
             verdict.status, verdict.symptom = "todo", "is not written yet"
