@@ -57,6 +57,8 @@ def test_a_simple_pattern_is_said(name, said, expected, got):
     ("expected", "got"),
     [
         (MATRIX, np.cos(MATRIX)),
+        (np.eye(3), np.eye(3) * (1 + 5e-5)),
+        (MATRIX + MATRIX.T, (MATRIX + MATRIX.T) * (1 - 5e-5)),
         (np.array([1e-300, 1e-310, -np.inf]), np.array([1e300, 1.0, -np.inf])),
         (MATRIX, np.where(MATRIX == 9, np.nan, MATRIX)),
         (np.zeros(3), np.array([0.0, 1.0, 0.0])),
