@@ -178,6 +178,7 @@ def judge_alone(request: dict[str, Any], verdict_file: Path) -> None:
     task = load_tasks()[request["task"]]
 
     def leave(verdict: Verdict) -> None:
+        # Not by `write_atomically`: an answer may have replaced what it calls, such as `len`.
         draft.write_text(json.dumps(dataclasses.asdict(verdict)), encoding="utf-8")
         draft.replace(verdict_file)
 
