@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from nanopoet import textbook
 from nanopoet.budget import learn
+from nanopoet.paths import raw
 from nanopoet.update import TINY, BenchError, Sizes, in_fresh_process, our_step, textbook_step
 from nanopoet_ref.corpus import load_poems
 from nanopoet_ref.gpt import generate
@@ -146,7 +147,7 @@ def run_bench(full: bool, quick_test: bool = False) -> dict[str, Any]:
     if quick_test:
         text = "床前明月光，疑是地上霜。" * 100
     else:
-        text = "".join(poem.content for poem in load_poems())
+        text = "".join(poem.content for poem in load_poems(raw()))
     with tqdm(total=4 + full, unit="figure", disable=None) as bar:
         results = {"train_memory_ratio": bench_memory(sizes, bar)}
         results["train_speedup"] = bench_training(sizes, bar)

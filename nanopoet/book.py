@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from nanopoet.paths import CHAPTERS
+
 TEMPLATE = Path(__file__).with_name("book.md.j2")
-KATEX = Path(__file__).resolve().parents[1] / "chapters" / "assets" / "katex" / "katex.min.js"
+KATEX = CHAPTERS / "assets" / "katex" / "katex.min.js"
 FIGURES = "figures"  # beside the chapters; mdBook copies it into the book
 
 # What a Markdown text is made of, as far as formulas and links are concerned. The first three

@@ -14,6 +14,7 @@ from functools import partial
 from nanopoet.data import load_data
 from nanopoet.experiment import EXPERIMENTS, commit
 from nanopoet.files import write_atomically
+from nanopoet.paths import announce_other_clone
 from nanopoet.presets import LOSSES, Preset, make_optimizers
 from nanopoet_ref.gpt import GPT, GPTConfig
 from nanopoet_ref.loss import unigram_log_probs
@@ -113,6 +114,7 @@ def learn(
 
 def main() -> None:
     """Learn, and write the curve with its recipe to chapters/experiments/budget.json."""
+    announce_other_clone()
     learned = learn()
     found = {
         "command": "python -m nanopoet.budget",

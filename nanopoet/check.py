@@ -15,9 +15,10 @@ from rich.text import Text
 from tqdm import tqdm
 
 from nanopoet.files import write_atomically
+from nanopoet.paths import exercises
 from nanopoet.progress import COLOURS, MARKS, Memory, as_row, next_tasks, show_hint, show_progress
 from nanopoet.sandbox import Sandbox
-from nanopoet.tasks import Task, TaskError, exercises_dir, find_tasks, load_tasks
+from nanopoet.tasks import Task, TaskError, find_tasks, load_tasks
 from nanopoet.verdict import Verdict
 
 
@@ -51,7 +52,7 @@ def print_verdict(verdict: Verdict, console: Console, root: Path, verbose: bool 
     for label, text in more.items():
         row(label, text if verbose else "", "dim")
     again = f"nanopoet check {verdict.task}"
-    if root != exercises_dir():
+    if root != exercises():
         again += f" --root {root}"
     if verdict.status in ("fail", "error"):
         again += f" --seed {verdict.seed}"
@@ -148,13 +149,13 @@ def check_command(
     verbose: bool,
 ) -> int:
     """Check what was asked for; returns the exit code, 0 only if all of it passes."""
-    folder = (root or exercises_dir()).resolve()
+    folder = (root or exercises()).resolve()
     if not folder.is_dir():
         raise TaskError(f"{folder} is not a folder with exercises")
     seed = new_seed() if seed is None else seed
     # JSON on standard output stands alone.
     console = Console(stderr=as_json == "-")
-    memory = Memory() if folder == exercises_dir() else None
+    memory = Memory() if folder == exercises() else None
     one_by_one = not names and not everything
     if one_by_one:
         tasks = list(next_tasks(memory) if memory else load_tasks().values())
@@ -250,8 +251,8 @@ def watch(
         task = waiting[skipped % len(waiting)]
         if seen != (task.name, memory.version(task)):
             seen = (task.name, memory.version(task))
-            (verdict,) = check_tasks([task], exercises_dir(), new_seed(), sandbox, memory)
-            print_verdict(verdict, console, exercises_dir())
+            (verdict,) = check_tasks([task], exercises(), new_seed(), sandbox, memory)
+            print_verdict(verdict, console, exercises())
             console.print(f"  watching {task.file} · {KEYS}", style="dim", highlight=False)
             if verdict.status == "pass":
                 continue

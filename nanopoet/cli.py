@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from nanopoet.paths import announce_other_clone
+
 app = typer.Typer(
     help="Build a GPT that writes classical Chinese poems, and let it write.",
     no_args_is_help=True,
@@ -18,12 +20,14 @@ app = typer.Typer(
 )
 
 
-def command(examples: str) -> Callable:
+def command(examples: str, announced: bool = True) -> Callable:
     """A command with examples at the end of its help, and errors as one line and exit code 1."""
 
     def register(function: Callable) -> Callable:
         @functools.wraps(function)
         def guarded(*args: Any, **kwargs: Any) -> None:
+            if announced:
+                announce_other_clone()
             try:
                 function(*args, **kwargs)
             except BrokenPipeError:  # whoever read our output has seen enough: typer ends quietly
@@ -110,11 +114,13 @@ def train(
     import torch
 
     from nanopoet.mine import ask_who_writes
+    from nanopoet.paths import exercises, refuse_other_clone
     from nanopoet.presets import PresetError, find_preset
     from nanopoet.runs import Run, RunError, find_run, run_name
-    from nanopoet.tasks import exercises_dir
     from nanopoet.train import RunInterrupted, start_run, train_run, with_text_and_steps
 
+    if overwrite:
+        refuse_other_clone("NANOPOET_RUNS")
     if resume:
         given = (preset, text, steps, seed, device, threads, root)
         if overwrite or mine or any(value is not None for value in given):
@@ -146,7 +152,7 @@ def train(
                 f"{run.name}. Start over: add --overwrite. Or choose another --name."
             )
         torch.set_num_threads(threads or torch.get_num_threads())
-        own = ask_who_writes(root or exercises_dir()) if mine else None
+        own = ask_who_writes(root or exercises()) if mine else None
         start_run(run, chosen, seed or 0, device or "cpu", own)
     try:
         train_run(run, until=stage)
@@ -278,9 +284,11 @@ def reset(
     task: Annotated[str, typer.Argument(help="A task, or a file of exercises without .py.")],
 ) -> None:
     """Put a task, or a whole file, back to its stub; what was there is kept as a backup."""
+    from nanopoet.paths import refuse_other_clone
     from nanopoet.progress import reset_file, reset_task
     from nanopoet.tasks import find_tasks, modules
 
+    refuse_other_clone("NANOPOET_EXERCISES")
     kept = reset_file(task) if task in modules() else reset_task(find_tasks([task])[0])
     typer.echo(f"{task} is back to its beginning; what was there: {kept}")
 
@@ -316,7 +324,7 @@ def bench(
     bench_command(as_json, full)
 
 
-@command("nanopoet doctor")
+@command("nanopoet doctor", announced=False)  # it has a line about that
 def doctor() -> None:
     """Look at this machine: what is there, what is missing, how to mend it."""
     from nanopoet.doctor import doctor_command

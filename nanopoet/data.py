@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nanopoet.paths import raw
 from nanopoet.presets import Preset
 from nanopoet_ref.corpus import (
     FIELDS,
@@ -56,7 +57,7 @@ def load_data(preset: Preset) -> Data:
         cut = len(text) * 9 // 10
         digest = hashlib.sha256(text.encode()).hexdigest()[:16]
         return Data(text[:cut], text[cut:], f"text {digest}")
-    poems = load_poems(script=preset.script)
+    poems = load_poems(raw(), preset.script)
     if preset.forms == "regulated":
         poems = [poem for poem in poems if poem.form in REGULATED.values()]
     train, val = split_poems(poems)

@@ -16,12 +16,12 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from nanopoet.paths import announce_other_clone, raw
 from nanopoet_ref.corpus import (
     REGULATED,
     Poem,
     load_poems,
     prepared,
-    raw_folder,
     split_poems,
     words,
 )
@@ -369,8 +369,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Write the card, or compare it; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m nanopoet.datacard", description=__doc__)
     parser.add_argument("--check", action="store_true", help="compare instead of writing")
-    parser.add_argument("--raw", type=Path, default=raw_folder(), help="folder of the corpus")
+    parser.add_argument("--raw", type=Path, default=raw(), help="folder of the corpus")
     options = parser.parse_args(arguments)
+    announce_other_clone()
     folder: Path = options.raw
     meta = prepared(folder, "simplified")
     if meta is None:

@@ -25,6 +25,16 @@ class Finding:
     needed: bool = True  # nothing of the course works without it
 
 
+def project() -> Finding:
+    from nanopoet import paths
+
+    if other := paths.other_clone():
+        fix = "run `make install` here, and use .venv/bin/nanopoet of this folder"
+        found = f"you are in {other}, but this is the nanopoet of {paths.ROOT}"
+        return Finding("project", found, fix, needed=False)
+    return Finding("project", str(paths.home()))
+
+
 def python_version() -> Finding:
     version = platform.python_version()
     good = (3, 11) <= sys.version_info[:2] < (3, 14)
@@ -56,9 +66,9 @@ def memory() -> Finding:
 
 
 def disk() -> Finding:
-    from nanopoet.runs import runs_dir
+    from nanopoet.paths import runs
 
-    folder = runs_dir()
+    folder = runs()
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free
@@ -67,9 +77,10 @@ def disk() -> Finding:
 
 
 def corpus() -> Finding:
-    from nanopoet_ref.corpus import prepared, raw_folder
+    from nanopoet.paths import raw
+    from nanopoet_ref.corpus import prepared
 
-    meta = prepared(raw_folder(), "simplified")
+    meta = prepared(raw(), "simplified")
     if meta is None:
         return Finding("corpus", "not prepared", "nanopoet corpus")
     return Finding("corpus", f"{meta['kept']:,} poems")
@@ -99,6 +110,7 @@ def npm() -> Finding:
 
 
 CHECKS: tuple[Callable[[], Finding], ...] = (
+    project,
     python_version,
     torch_version,
     threads,

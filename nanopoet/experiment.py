@@ -17,7 +17,7 @@ import torch
 
 from nanopoet.evaluate import evaluate_run
 from nanopoet.files import write_atomically
-from nanopoet.notebooks import CHAPTERS
+from nanopoet.paths import CHAPTERS, ROOT, announce_other_clone
 from nanopoet.presets import Preset, find_preset, load_presets, rehearse
 from nanopoet.runs import Run
 from nanopoet.train import start_run, train_run
@@ -28,9 +28,7 @@ EXPERIMENTS = CHAPTERS / "experiments"
 def commit() -> str:
     """The commit that the code stands at, with a + if something has been changed since."""
     command = ["git", "describe", "--always", "--dirty=+"]
-    found = subprocess.run(
-        command, capture_output=True, encoding="utf-8", cwd=Path(__file__).parent
-    )
+    found = subprocess.run(command, capture_output=True, encoding="utf-8", cwd=ROOT)
     return found.stdout.strip() or "unknown"
 
 
@@ -93,6 +91,7 @@ def main() -> int:
     parser.add_argument("name", help="a .toml file of presets, or the name of a preset")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    announce_other_clone()
     try:
         print(run_experiment(arguments.name, arguments.seed))
     except (ValueError, OSError) as error:

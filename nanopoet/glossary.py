@@ -13,7 +13,7 @@ from pathlib import Path
 import nbformat
 
 from nanopoet.files import write_atomically
-from nanopoet.notebooks import CHAPTERS
+from nanopoet.paths import CHAPTERS, announce_other_clone
 
 FILE = CHAPTERS / "glossary.toml"
 GLOSSARY = CHAPTERS / "glossary.md"
@@ -75,6 +75,7 @@ def glossary_markdown() -> str:
 
 
 def main() -> int:
+    announce_other_clone()
     write_atomically(GLOSSARY, glossary_markdown())
     print(GLOSSARY)
     return 0

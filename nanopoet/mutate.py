@@ -20,10 +20,10 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from nanopoet.paths import ROOT
 from nanopoet.stubs import SOLUTIONS, find_node
 from nanopoet.tasks import Task, find_tasks, load_tasks
 from nanopoet.trial import judge, load_checks
-from nanopoet.verdict import ROOT
 
 EQUIVALENT = ROOT / "tests" / "course" / "equivalent.toml"
 SECONDS = 10  # for one changed solution

@@ -19,10 +19,10 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
 from nanopoet.files import write_atomically
+from nanopoet.paths import CHAPTERS, announce_other_clone
 from nanopoet.quiz import load_quiz, quiz_markdown
 from nanopoet.tasks import Task, TaskError, load_tasks, task_markdown
 
-CHAPTERS = Path(__file__).resolve().parents[1] / "chapters"
 UNCOMPARED = "nbval-ignore-output"
 QUIZ = "quiz"
 TASK = "task"
@@ -155,6 +155,7 @@ def main() -> int:
     paths = parser.parse_args().notebooks or chapter_paths()
     if missing := [str(path) for path in paths if not path.is_file()]:
         parser.error(f"no such notebook: {', '.join(missing)}")
+    announce_other_clone()
     for path in paths:
         try:
             changed, seconds = refresh(path.resolve())

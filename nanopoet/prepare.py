@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from nanopoet_ref.corpus import Script, prepare_corpus, prepared, raw_folder, read_text
+from nanopoet.paths import raw
+from nanopoet_ref.corpus import Script, prepare_corpus, prepared, read_text
 from nanopoet_ref.source import SOURCE, SOURCE_INTEGRITY, CorpusError, Record, check_integrity
 
 TARBALL = SOURCE.replace("@", "-") + ".tgz"  # the name that npm gives it
@@ -137,7 +138,7 @@ def corpus_command(
     if text is not None:
         report_text(text, console)
         return
-    folder = raw_dir or raw_folder()
+    folder = raw_dir or raw()
     meta = prepared(folder, script)
     if meta is None or from_tarball is not None:  # a file that was given is checked in any case
         tarball = ensure_source(folder, from_tarball)

@@ -6,7 +6,6 @@ passed which task. Losing it loses nothing but marks: `nanopoet check --all` bri
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -15,25 +14,21 @@ from typing import Any
 
 from rich.console import Console
 
+from nanopoet import paths
 from nanopoet.files import write_atomically
-from nanopoet.tasks import Task, TaskError, exercises_dir, load_tasks
-from nanopoet.verdict import ROOT, Verdict
+from nanopoet.tasks import Task, TaskError, load_tasks
+from nanopoet.verdict import Verdict
 
 MARKS = {"pass": "✓", "fail": "✗", "error": "✗", "timeout": "✗", "todo": "·"}
 COLOURS = {"pass": "green", "fail": "red", "error": "red", "timeout": "red", "todo": "yellow"}
-
-
-def memory_folder() -> Path:
-    """NANOPOET_MEMORY, or .nanopoet/ in the project."""
-    return Path(os.environ.get("NANOPOET_MEMORY", ROOT / ".nanopoet"))
 
 
 class Memory:
     """Results by task and version of its file, and how many hints were read."""
 
     def __init__(self) -> None:
-        self.root = exercises_dir()
-        self.path = memory_folder() / "progress.json"
+        self.root = paths.exercises()
+        self.path = paths.memory() / "progress.json"
         self.read()
 
     def read(self) -> None:
@@ -125,7 +120,7 @@ def reset_task(task: Task) -> Path:
     """
     from nanopoet.stubs import find_node, lines_of, stub_file
 
-    path = exercises_dir() / task.file
+    path = paths.exercises() / task.file
     stub = stub_file(task.module)
     fresh = find_node(stub, task.function)
     assert fresh is not None
@@ -157,7 +152,7 @@ def reset_file(module: str) -> Path:
     """Bring a whole file of exercises back; returns the backup of what was there."""
     from nanopoet.stubs import stub_file
 
-    path = exercises_dir() / f"{module}.py"
+    path = paths.exercises() / f"{module}.py"
     backup = back_up(path, path.read_text(encoding="utf-8")) if path.is_file() else path
     write_atomically(path, stub_file(module))
     return backup
@@ -165,7 +160,7 @@ def reset_file(module: str) -> Path:
 
 def back_up(path: Path, source: str) -> Path:
     """Keep a copy under .nanopoet/backup, with the time in its name."""
-    folder = memory_folder() / "backup"
+    folder = paths.memory() / "backup"
     stamp = time.strftime("%Y%m%d-%H%M%S")
     backup = folder / f"{path.stem}-{stamp}.py"
     number = 1

@@ -9,7 +9,9 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-FILE = Path(__file__).resolve().parents[1] / "chapters" / "quiz.toml"
+from nanopoet.paths import CHAPTERS
+
+FILE = CHAPTERS / "quiz.toml"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ samples.txt      poems written on the way
 """
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from nanopoet import paths
 from nanopoet.files import write_atomically
 from nanopoet.presets import Preset
 from nanopoet_ref.checkpoint import Checkpoint, load_checkpoint
@@ -28,12 +28,6 @@ from nanopoet_ref.training import StepLog
 
 class RunError(ValueError):
     """A run that is not there, not finished, or in the way."""
-
-
-def runs_dir() -> Path:
-    """Where runs live: NANOPOET_RUNS, or runs/ beside the package."""
-    default = Path(__file__).resolve().parents[1] / "runs"
-    return Path(os.environ.get("NANOPOET_RUNS", default))
 
 
 def run_name(text: Path) -> str:
@@ -47,7 +41,7 @@ def run_name(text: Path) -> str:
 
 def all_configs() -> list[Path]:
     """config.json of every run."""
-    return list(runs_dir().glob("*/config.json"))
+    return list(paths.runs().glob("*/config.json"))
 
 
 @contextmanager
@@ -67,7 +61,7 @@ class Run:
         if not re.fullmatch(r"\w[\w.-]*", name):
             raise RunError(f"{name!r} cannot name a run: use letters, digits, dots and dashes")
         self.name = name
-        self.path = runs_dir() / name
+        self.path = paths.runs() / name
         self.config_path = self.path / "config.json"
         self.tokenizer_path = self.path / "tokenizer.json"
         self.catalog_path = self.path / "catalog.json"
@@ -107,7 +101,7 @@ class Run:
         if not self.exists:
             others = ", ".join(sorted(path.parent.name for path in all_configs()))
             raise RunError(
-                f"no run {self.name!r} in {runs_dir()} (there is {others or 'none'}): "
+                f"no run {self.name!r} in {paths.runs()} (there is {others or 'none'}): "
                 f"nanopoet train --name {self.name}"
             )
         with damage_named(self.config_path):
@@ -202,6 +196,6 @@ def find_run(name: str | None = None) -> Run:
         return run
     configs = all_configs()
     if not configs:
-        raise RunError(f"no runs in {runs_dir()}: nanopoet train --preset quick")
+        raise RunError(f"no runs in {paths.runs()}: nanopoet train --preset quick")
     newest = max(configs, key=lambda path: max(f.stat().st_mtime for f in path.parent.iterdir()))
     return Run(newest.parent.name)

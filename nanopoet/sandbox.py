@@ -15,8 +15,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from nanopoet.paths import clone
 from nanopoet.tasks import load_tasks
-from nanopoet.verdict import ROOT, Verdict, line_of
+from nanopoet.verdict import Verdict, line_of
 
 SECONDS = 15.0  # of wall time for one task; most need a tenth of one
 MEMORY = 2 * 2**30  # bytes more than the judging process has at its start
@@ -71,7 +72,7 @@ def serve_one_without_fork(request: dict[str, Any]) -> Verdict:
         process = subprocess.Popen(
             [sys.executable, "-m", "nanopoet.judging", "--one", json.dumps(request), verdict_file],
             stdin=subprocess.DEVNULL,
-            cwd=ROOT,
+            cwd=clone(),
             start_new_session=True,
         )
         try:
@@ -88,7 +89,7 @@ class Sandbox:
     """A process that judges answers; use it in a `with` statement.
 
     >>> with Sandbox() as sandbox:
-    ...     sandbox.judge("welcome.first_line", ROOT / "solutions", seed=0).status
+    ...     sandbox.judge("welcome.first_line", clone() / "solutions", seed=0).status
     'pass'
     """
 
@@ -130,7 +131,7 @@ class Sandbox:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
-                cwd=ROOT,
+                cwd=clone(),
             )
         assert self.process.stdin
         assert self.process.stdout

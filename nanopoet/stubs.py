@@ -6,12 +6,13 @@ differ. A bug hunt begins with the bug: the misconception that is marked `stub`.
 
 import ast
 import inspect
+import sys
 import textwrap
 
 from nanopoet.files import write_atomically
-from nanopoet.tasks import Task, TaskError, exercises_dir, load_tasks, modules
+from nanopoet.paths import ROOT, ProjectError, announce_other_clone, exercises, refuse_other_clone
+from nanopoet.tasks import Task, TaskError, load_tasks, modules
 from nanopoet.trial import MISCONCEPTIONS, load_checks
-from nanopoet.verdict import ROOT
 
 SOLUTIONS = ROOT / "solutions"
 
@@ -81,12 +82,19 @@ def stub_file(module: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    folder = exercises_dir()
-    for module in modules():
-        write_atomically(folder / f"{module}.py", stub_file(module))
-        print(folder / f"{module}.py")
+def main() -> int:
+    announce_other_clone()
+    try:
+        refuse_other_clone("NANOPOET_EXERCISES")
+        for module in modules():
+            path = exercises() / f"{module}.py"
+            write_atomically(path, stub_file(module))
+            print(path)
+    except ProjectError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

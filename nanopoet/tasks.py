@@ -1,6 +1,5 @@
 """The manifest of all tasks: which there are, in which order, and three hints for each."""
 
-import os
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -91,11 +90,6 @@ def task_markdown(tasks: list[Task]) -> str:
 def modules() -> list[str]:
     """The files of exercises/ and solutions/, in order, without .py."""
     return list(dict.fromkeys(task.module for task in load_tasks().values()))
-
-
-def exercises_dir() -> Path:
-    """Where the learner's files are: NANOPOET_EXERCISES, or exercises/ in the project."""
-    return Path(os.environ.get("NANOPOET_EXERCISES", MANIFEST.parents[1] / "exercises")).resolve()
 
 
 def find_tasks(names: list[str]) -> list[Task]:

@@ -21,9 +21,10 @@ import torch
 from torch import Tensor
 
 from nanopoet.compare import Difference, compare_values, shorten
+from nanopoet.paths import ROOT, clone
 from nanopoet.pattern import find_pattern
 from nanopoet.tasks import load_tasks
-from nanopoet.verdict import ROOT, Verdict
+from nanopoet.verdict import Verdict
 
 Answer = Callable[..., Any]
 
@@ -84,7 +85,7 @@ def load_checks(module: str) -> None:
         if name in sys.modules:
             continue
         # By path: a package of another project may be called "tests", too.
-        path = ROOT / "tests" / folder / f"{module}.py"
+        path = clone() / "tests" / folder / f"{module}.py"
         spec = importlib.util.spec_from_file_location(name, path)
         assert spec
         assert spec.loader

@@ -6,8 +6,6 @@ from pathlib import Path
 
 from nanopoet.tasks import Task
 
-ROOT = Path(__file__).resolve().parents[1]
-
 
 @dataclass
 class Verdict:

@@ -16,7 +16,8 @@ def test_every_check_prints_one_marked_line(capsys):
     printed = lines(capsys)
     marked = [line for line in printed if line.startswith(("[ok] ", "[fix]"))]
     assert len(marked) == len(doctor.CHECKS)
-    for what in ("Python", "torch", "threads", "memory", "disk", "corpus", "fonts", "UTF-8", "npm"):
+    names = "project Python torch threads memory disk corpus fonts UTF-8 npm"
+    for what in names.split():
         assert any(f" {what} " in line for line in marked)
 
 

@@ -19,7 +19,7 @@ from nanopoet import mutate
 from nanopoet.compare import Difference, compare_values
 from nanopoet.mutate import changed_modules, equivalents, main, mutants
 from nanopoet.naming import name_misconception
-from nanopoet.progress import memory_folder
+from nanopoet.paths import ROOT
 from nanopoet.stubs import SOLUTIONS, find_node, stub_file
 from nanopoet.tasks import Task, TaskError, find_tasks, load_tasks, modules
 from nanopoet.trial import (
@@ -28,7 +28,7 @@ from nanopoet.trial import (
     judge,
     load_checks,
 )
-from nanopoet.verdict import ROOT, Verdict
+from nanopoet.verdict import Verdict
 
 for module in modules():
     load_checks(module)
@@ -317,7 +317,3 @@ def test_small_changes_are_small_changes():
     changes = [what for what, _ in mutants(tree)]
     for change in ("a + b  →  a - b", "a < 1  →  a <= 1", "2  →  3", "g(a, b, c=3)  →  g(a, b)"):
         assert change in changes
-
-
-def test_the_memory_stays_in_the_project():
-    assert memory_folder().name == ".nanopoet"
