@@ -1,6 +1,8 @@
 """`nanopoet evaluate`: what a run's poet is worth, in numbers."""
 
+import random
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
@@ -12,6 +14,7 @@ from nanopoet.train import load_run_data
 from nanopoet_ref.checkpoint import Checkpoint
 from nanopoet_ref.corpus import Poem
 from nanopoet_ref.evaluation import (
+    chance_of_rhyme,
     form_patterns,
     has_form,
     lines_of,
@@ -28,6 +31,22 @@ from nanopoet_ref.tokenizer import render_poem
 from nanopoet_ref.training import estimate_loss
 
 VAL_POEMS = 2000  # the loss of one poem scatters by about 0.5 nats, so their mean by 0.01
+RATES = {
+    "form_exact": "poems whose lines are as many and as long as asked",
+    "form_chance": "the same with the forms asked for exchanged by chance",
+    "form_corpus": "the same of real poems not seen in training",
+    "novel_lines": "lines that are not in the corpus",
+    "novel_corpus": "lines of real poems that were not trained on",
+    "rhyme": "poems that rhyme: regulated verse by its even lines, a lyric by its sentences",
+    "rhyme_chance": "the same with the line ends exchanged by chance",
+    "rhyme_corpus": "the same of real poems not seen in training",
+}
+MEANINGS = {
+    "val_loss_per_token": "nats per token of unseen poems, markers included",
+    "val_loss_per_char": "the same nats per character",
+    **RATES,
+    "samples": "poems written for this",
+}
 
 
 def pick(poems: Sequence[Poem], n: int, seed: int) -> list[Poem]:
@@ -51,15 +70,6 @@ def evaluate_run(
         return evaluate_text(poet, data)
     chosen = pick(val, VAL_POEMS, seed)
     per_token, per_char = poem_loss(poet.model, poet.tokenizer, chosen)
-    result: dict[str, Any] = {
-        "val_loss_per_token": per_token,
-        "val_loss_per_char": per_char,
-        "form_exact": None,
-        "novel_lines": None,
-        "rhyme": None,
-        "rhyme_corpus": share(rhymes(poem.content) for poem in chosen),
-        "samples": 0,
-    }
     room = poet.model.config.block_size // 2  # a longer title would leave none for the poem
     asked = [Poem(p.author, p.form, p.title, "") for p in val]
     asked = [request for request in asked if len(render_poem(poet.tokenizer, request)) <= room]
@@ -73,15 +83,45 @@ def evaluate_run(
             temperature=temperature,
             generator=make_generator(seed, start),
         )
-    if poems:
-        result["samples"] = len(poems)
-        corpus = [*data.poems("train"), *val]
-        patterns = form_patterns(corpus)
-        known = {line for poem in corpus for line in lines_of(poem.content)}
-        result["form_exact"] = share(has_form(poem, patterns) for poem in poems)
-        result["novel_lines"] = novel_lines(poems, known)
-        result["rhyme"] = share(rhymes(poem.content) for poem in poems)
-    return result
+    return {
+        "val_loss_per_token": per_token,
+        "val_loss_per_char": per_char,
+        **rates(poems, chosen, data, seed),
+        "samples": len(poems),
+    }
+
+
+def rates(
+    poems: Sequence[Poem], real: Sequence[Poem], data: Data, seed: int
+) -> dict[str, float | None]:
+    """What share of the written poems keeps form, is new, rhymes; beside chance and real poems.
+
+    By chance: form, if the forms asked for were exchanged among the poems; rhyme, if their line
+    ends were.
+    """
+    train = data.poems("train")
+    patterns = form_patterns(train)
+    trained = {line for poem in train for line in lines_of(poem.content)}
+    corpus = trained.union(*(lines_of(poem.content) for poem in data.poems("val")))
+    of_real = {
+        "form_corpus": share(has_form(poem, patterns) for poem in real),
+        "novel_corpus": novel_lines(real, trained),
+        "rhyme_corpus": share(rhymes(poem.content) for poem in real),
+    }
+    if not poems:
+        return dict.fromkeys(RATES) | of_real
+    forms = [poem.form for poem in poems]
+    random.Random(seed).shuffle(forms)
+    exchanged = [replace(poem, form=form) for poem, form in zip(poems, forms, strict=True)]
+    contents = [poem.content for poem in poems]
+    return dict.fromkeys(RATES) | {
+        "form_exact": share(has_form(poem, patterns) for poem in poems),
+        "form_chance": share(has_form(poem, patterns) for poem in exchanged),
+        "novel_lines": novel_lines(poems, corpus),
+        "rhyme": share(map(rhymes, contents)),
+        "rhyme_chance": chance_of_rhyme(contents, seed),
+        **of_real,
+    }
 
 
 def evaluate_text(poet: Checkpoint, data: Data) -> dict[str, Any]:
@@ -89,23 +129,8 @@ def evaluate_text(poet: Checkpoint, data: Data) -> dict[str, Any]:
     ids = data.stream(poet.tokenizer, "val")
     batch_at = window_batches(ids, poet.model.config.block_size, 16, seed=1)
     loss = estimate_loss(poet.model, [batch_at(i) for i in range(8)], masked_cross_entropy)
-    names = ("form_exact", "novel_lines", "rhyme", "rhyme_corpus")
-    return (
-        {"val_loss_per_token": loss, "val_loss_per_char": loss}
-        | dict.fromkeys(names)
-        | {"samples": 0}
-    )
-
-
-MEANINGS = {
-    "val_loss_per_token": "nats per token of unseen poems, markers included",
-    "val_loss_per_char": "the same nats per character",
-    "form_exact": "poems whose lines are as many and as long as asked",
-    "novel_lines": "lines that are not in the corpus",
-    "rhyme": "poems whose even lines rhyme",
-    "rhyme_corpus": "the same of real poems not seen in training",
-    "samples": "poems written for this",
-}
+    losses: dict[str, Any] = {"val_loss_per_token": loss, "val_loss_per_char": loss}
+    return losses | dict.fromkeys(RATES) | {"samples": 0}
 
 
 def print_evaluation(name: str, result: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 A language model learns whatever its text repeats, noise included. So this module decides
 what a poem is, keeps what fits, counts what does not, and writes the result once:
 
-    tarball -> read_source -> clean_text, form_of -> to_simplified -> no duplicates -> JSONL
+    tarball -> read_source -> clean_text, form_of -> to_simplified -> one_of_each -> JSONL
 """
 
 import hashlib
@@ -11,12 +11,12 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from operator import attrgetter, itemgetter
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from nanopoet_ref.source import (
     ADVICE,
@@ -28,10 +28,11 @@ from nanopoet_ref.source import (
     check_integrity,
     read_source,
 )
+from nanopoet_ref.spelling import merged_characters, respelled, to_simplified
 
 Script = Literal["simplified", "original"]
 
-FORMAT_VERSION = 4  # raise it when a rule below changes: prepared files are then rebuilt
+FORMAT_VERSION = 5  # raise it when a rule below changes: prepared files are then rebuilt
 REGULATED = {(4, 5): "五言绝句", (4, 7): "七言绝句", (8, 5): "五言律诗", (8, 7): "七言律诗"}
 SHORTEST_TUNE = 16  # characters of 归字谣: a shorter lyric is what is left of a lost one
 
@@ -39,8 +40,9 @@ HAN = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 CLEAN = re.compile(f"[{HAN}]+(?:[，。][{HAN}]+)*")
 NOTE = re.compile(r"（[^（）]*）|\[[一二三四五六七八九十○〇]+\]")  # editors' notes, note numbers
 MARKS = str.maketrans(
-    "、；：,;:？！.?!", "，，，，，，。。。。。", "《》〈〉「」『』“”‘’[]·… \t\u3000"
+    "、；：,;:？！.?!", "，，，，，，。。。。。", "《》〈〉「」『』“”‘’[]· \t\u3000"
 )
+NOBODY = ("无名氏", "不详", "佚名", "缺名")  # unknown: any name is better attested
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,8 @@ def clean_text(text: str) -> str:
     """Leave Han characters with ， and 。 between them; return "" if a hole would remain.
 
     Notes in brackets go. Pauses become ，; stops become 。; quotation marks go. Anything
-    else, such as □ for a lost character, cannot be removed honestly: the text is refused.
+    else, such as □ for a lost character or … for lost lines, cannot be removed honestly: the
+    text is refused.
 
     >>> clean_text("春眠不覺曉，處處聞啼鳥。（一作「聽」）")
     '春眠不覺曉，處處聞啼鳥'
@@ -93,38 +96,6 @@ def form_of(content: str) -> str:
     return REGULATED.get((len(lengths), lengths[0]), "") if len(set(lengths)) == 1 else ""
 
 
-def to_simplified(text: str) -> str:
-    """Turn traditional characters into simplified ones, phrase by phrase, one for one.
-
-    The phrase decides: 乾坤 keeps its 乾, 乾燥 becomes 干燥. Merged characters (後 and 后
-    are both 后) cannot be told apart again.
-
-    >>> to_simplified("乾坤萬里眼")
-    '乾坤万里眼'
-
-    Raises:
-        CorpusError: the length changed, so fields and lines may have moved.
-    """
-    from opencc import OpenCC  # here, so that training never needs it
-
-    simplified: str = OpenCC("t2s").convert(text)
-    if len(simplified) != len(text):
-        raise CorpusError(f"OpenCC made {len(simplified):,} characters of {len(text):,}")
-    return simplified
-
-
-def merged_characters(before: str, after: str) -> dict[str, dict[str, int]]:
-    """Count what a conversion made the same: {new character: {old character: times}}.
-
-    >>> merged_characters("皇后前後", "皇后前后")
-    {'后': {'后': 1, '後': 1}}
-    """
-    merged: dict[str, dict[str, int]] = {}
-    for (old, new), times in Counter(zip(before, after, strict=True)).most_common():
-        merged.setdefault(new, {})[old] = times
-    return {new: olds for new, olds in merged.items() if len(olds) > 1}
-
-
 def poems_of(kind: str, records: list[Record], dropped: Counter[str]) -> Iterator[Poem]:
     """Yield the poems among the records of one member; count the others by reason.
 
@@ -140,7 +111,7 @@ def poems_of(kind: str, records: list[Record], dropped: Counter[str]) -> Iterato
             dropped["damaged or annotated text"] += 1
         elif kind != "ci" and not form:
             dropped["not regulated verse"] += 1
-        elif not (author and form and title):
+        elif not title or min(len(author), len(form)) < 2:  # 向 was 向子諲, 大 was 大酺
             dropped["damaged author or title"] += 1
         elif kind == "ci" and (len(words(content)) < SHORTEST_TUNE or form == "失调名"):
             dropped["fragment of a lyric"] += 1
@@ -153,21 +124,62 @@ def words(content: str) -> str:
     return content.replace("，", "").replace("。", "")
 
 
+def one_of_each(
+    poems: Sequence[tuple[str, Poem]], authors: Sequence[str]
+) -> list[tuple[str, Poem]]:
+    """Of poems with the same characters keep one, in the place of the first.
+
+    The collection names several authors for some poems. The one with the most poems in it stays:
+    登鹳雀楼 is 王之涣's, though the copy of 朱斌 comes first. `authors` are the simplified names,
+    so that both scripts choose alike.
+    """
+    attested = Counter(author for author in authors if author not in NOBODY)
+    best: dict[str, tuple[int, str, Poem]] = {}
+    for (kind, poem), author in zip(poems, authors, strict=True):
+        key = words(poem.content)
+        if key not in best or attested[author] > best[key][0]:
+            best[key] = (attested[author], kind, poem)
+    return [(kind, poem) for _, kind, poem in best.values()]
+
+
 def raw_folder() -> Path:
     """Where the corpus lives: `$NANOPOET_RAW`, or the folder `raw` of this clone."""
     return Path(os.environ.get("NANOPOET_RAW") or Path(__file__).resolve().parents[1] / "raw")
 
 
 def prepared(folder: Path, script: str, integrity: str = SOURCE_INTEGRITY) -> Record | None:
-    """Describe the prepared corpus if it is up to date. Reads no poem, so it takes no time."""
+    """Describe the prepared corpus if it is up to date and whole; None otherwise."""
     path = folder / f"poems.{script}.json"
     try:
         meta: Record = json.loads(path.read_text("utf-8"))
-        found = meta["integrity"], meta["format_version"], meta["bytes"]
-        size = path.with_suffix(".jsonl").stat().st_size
-    except (OSError, ValueError, KeyError):
+        found = meta["integrity"], meta["format_version"], meta["sha256"]
+        digest = hashlib.sha256(path.with_suffix(".jsonl").read_bytes()).hexdigest()
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return meta if found == (integrity, FORMAT_VERSION, size) else None
+    return meta if found == (integrity, FORMAT_VERSION, digest) else None
+
+
+def read_poems(
+    tarball: Path,
+    progress: Callable[[int, int], None] | None,
+    read: Counter[str],
+    dropped: Counter[str],
+) -> list[tuple[str, Poem]]:
+    """All poems of the source with their kinds: Tang, Song, lyrics, each by file number.
+
+    Counts into `read`, by kind, and `dropped`, by reason.
+    """
+    found: list[tuple[int, int, Poem]] = []  # (kind, file number, poem)
+    for kind, number, records in read_source(tarball, progress):
+        read[kind] += len(records)
+        try:
+            found += [(KINDS.index(kind), number, p) for p in poems_of(kind, records, dropped)]
+        except (AttributeError, KeyError, TypeError) as error:
+            raise CorpusError(
+                f"{tarball}, {kind} {number}: bad record ({error!r}). {ADVICE}"
+            ) from error
+    found.sort(key=itemgetter(0, 1))  # stable: poems keep their order within a file
+    return [(KINDS[kind_index], poem) for kind_index, _, poem in found]
 
 
 def prepare_corpus(
@@ -180,8 +192,8 @@ def prepare_corpus(
     """Write `poems.{script}.jsonl` and `poems.{script}.json`, its description; return the latter.
 
     Training then reads one clean file in a second. The poems stand in the order Tang, Song,
-    lyrics; of exact duplicates the first stays. If the files are there, made from the same
-    source by the same rules, nothing is read or written.
+    lyrics; of duplicates one stays. If the files are there, made from the same source by the
+    same rules, nothing is written.
 
     Raises:
         CorpusError: the tarball is not the pinned one or damaged, or the script is unknown.
@@ -192,77 +204,114 @@ def prepare_corpus(
         return meta
     check_integrity(tarball, integrity)
     read, dropped = Counter[str](), Counter[str]()
-    found: list[tuple[int, int, Poem]] = []  # (kind, file number, poem)
-    for kind, number, records in read_source(tarball, progress):
-        read[kind] += len(records)
-        try:
-            found += [(KINDS.index(kind), number, p) for p in poems_of(kind, records, dropped)]
-        except (AttributeError, KeyError, TypeError) as error:
-            raise CorpusError(
-                f"{tarball}, {kind} {number}: bad record ({error!r}). {ADVICE}"
-            ) from error
-    found.sort(key=itemgetter(0, 1))  # stable: poems keep their order within a file
-    before = "\n".join("\t".join(fields_of(poem)) for _, _, poem in found)
+    found = read_poems(tarball, progress, read, dropped)
+    before = "\n".join("\t".join(fields_of(poem)) for _, poem in found)
     after = to_simplified(before) if script == "simplified" else before
-    first: dict[str, tuple[str, Poem]] = {}
-    for (kind_index, _, _), line in zip(found, after.split("\n"), strict=True):
-        poem = Poem(*line.split("\t"))
-        first.setdefault(words(poem.content), (KINDS[kind_index], poem))
-    dropped["duplicate"] = len(found) - len(first)
-    poems = [poem for _, poem in first.values()]
+    rows = [
+        (kind, Poem(*line.split("\t")))
+        for (kind, _), line in zip(found, after.split("\n"), strict=True)
+    ]
+    authors = to_simplified("\n".join(poem.author for _, poem in rows)).split("\n")
+    kept = one_of_each(rows, authors)
+    dropped["duplicate"] = len(rows) - len(kept)
+    about = {
+        "source": SOURCE,
+        "integrity": integrity,
+        "script": script,
+        "converter": f"OpenCC {version('OpenCC')}",
+        "read": dict(read),
+        "dropped": dict(dropped),
+        "kept_by_kind": dict(Counter(kind for kind, _ in kept)),
+        "merged": merged_characters(before, after),
+        "respelled": respelled(before) if script == "simplified" else {},
+    }
+    return save_poems([poem for _, poem in kept], out_dir, script, about)
+
+
+def save_poems(
+    poems: Sequence[Poem], out_dir: Path, script: Script, about: Mapping[str, Any]
+) -> Record:
+    """Write poems as one line of JSON each, and a description of them beside it; return it.
+
+    The description is `about`, with counts, the split and digests.
+    """
     encode = json.JSONEncoder(ensure_ascii=False).encode
     data = "".join(
         encode(dict(zip(FIELDS, fields_of(poem), strict=True))) + "\n" for poem in poems
     ).encode()
     train, val = split_poems(poems)
     meta = {
-        "source": SOURCE,
-        "integrity": integrity,
-        "script": script,
+        **about,
         "format_version": FORMAT_VERSION,
-        "converter": f"OpenCC {version('OpenCC')}",
-        "read": dict(read),
-        "dropped": dict(dropped),
         "kept": len(poems),
         "characters": sum(len(poem.content) for poem in poems),
-        "kept_by_kind": dict(Counter(kind for kind, _ in first.values())),
         "kept_by_form": dict(Counter(poem.form for poem in poems).most_common()),
-        "merged": merged_characters(before, after),
         "train": len(train),
         "val": len(val),
         "split_sha256": split_hash(train, val),
         "bytes": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),
     }
-    out_dir.mkdir(parents=True, exist_ok=True)
-    for suffix, content in ("jsonl", data), ("json", encode(meta).encode()):
-        part = out_dir / f"poems.{script}.{suffix}.{os.getpid()}"
-        part.write_bytes(content)
-        os.replace(part, part.with_suffix(""))  # whole or not at all
+    write_whole(out_dir / f"poems.{script}.jsonl", data)
+    write_whole(out_dir / f"poems.{script}.json", encode(meta).encode())
     return meta
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all; a full disk leaves what was there.
+
+    Raises:
+        CorpusError: it cannot be written.
+    """
+    part = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(data)
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise CorpusError(f"cannot write {path}: {error.strerror}") from error
 
 
 def load_poems(out_dir: Path | None = None, script: Script = "simplified") -> list[Poem]:
     """Read the prepared corpus, by default from the folder `raw` or `$NANOPOET_RAW`.
 
     Raises:
-        CorpusError: it has not been prepared.
+        CorpusError: it has not been prepared, or by other rules, or is damaged.
     """
     path = (out_dir or raw_folder()) / f"poems.{script}.jsonl"
+    command = "nanopoet corpus" + ("" if script == "simplified" else f" --script {script}")
     try:
-        text = path.read_text("utf-8")
+        data = path.read_bytes()
+        meta = json.loads(path.with_suffix(".json").read_text("utf-8"))
+        promised = meta["format_version"], meta["sha256"]
     except OSError as error:
-        option = "" if script == "simplified" else f" --script {script}"
-        raise CorpusError(f"no prepared poems in {path}. Run: nanopoet corpus{option}") from error
-    records = json.loads("[" + text.rstrip("\n").replace("\n", ",") + "]")  # 1 call, not 250,000
-    return [Poem(**record) for record in records]
+        raise CorpusError(f"no prepared poems in {path}. Run: {command}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorpusError(f"{path.with_suffix('.json')} is damaged. Run: {command}") from error
+    if promised[0] != FORMAT_VERSION:
+        raise CorpusError(f"{path} was prepared by other rules than today's. Run: {command}")
+    if promised[1] != hashlib.sha256(data).hexdigest():
+        raise CorpusError(f"{path} is damaged or was changed. Run: {command}")
+    text = data.decode("utf-8").rstrip("\n")
+    return [Poem(**row) for row in json.loads("[" + text.replace("\n", ",") + "]")]  # 1 call
+
+
+def long_lines(poem: Poem) -> list[str]:
+    """The lines of 5 characters or more: shorter ones may be shared by chance.
+
+    >>> long_lines(Poem("", "", "", "山映斜阳天接水。芳草无情，"))
+    ['山映斜阳天接水']
+    """
+    return [line for line in re.split("[，。]", poem.content) if len(line) >= 5]
 
 
 def split_poems(poems: Iterable[Poem]) -> tuple[list[Poem], list[Poem]]:
     """Split into (training, validation): within each form, every 10th poem is validation.
 
-    Rare forms then have the same share in both. A repeated poem follows its first copy, so
-    no validation poem has been trained on. No chance is involved: the split never changes.
+    Rare forms then have the same share in both. A poem that repeats an earlier one, or at least
+    half of whose lines have stood before, follows them to their side: a quatrain cut from a longer
+    poem is no unseen poem. No chance is involved: the split never changes.
 
     >>> train, val = split_poems(Poem("李白", "五言绝句", "", str(i)) for i in range(20))
     >>> len(train), [poem.content for poem in val]
@@ -270,13 +319,22 @@ def split_poems(poems: Iterable[Poem]) -> tuple[list[Poem], list[Poem]]:
     """
     train: list[Poem] = []
     val: list[Poem] = []
-    count, side = Counter[str](), dict[str, list[Poem]]()
+    count = Counter[str]()
+    side: dict[str, list[Poem]] = {}  # of each poem's characters, and of each line
     for poem in poems:
-        key = words(poem.content)
-        if key not in side:
+        key, lines = words(poem.content), long_lines(poem)
+        known = [side[line] for line in lines if line in side]
+        if key in side:
+            mine = side[key]
+        elif lines and 2 * len(known) >= len(lines):
+            mine = val if 2 * sum(part is val for part in known) > len(known) else train
+        else:
             count[poem.form] += 1
-            side[key] = train if count[poem.form] % 10 else val
-        side[key].append(poem)
+            mine = train if count[poem.form] % 10 else val
+        mine.append(poem)
+        side[key] = mine
+        for line in lines:
+            side.setdefault(line, mine)
     return train, val
 
 

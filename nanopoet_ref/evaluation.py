@@ -1,14 +1,16 @@
 """Evaluation (评测): what a poet has learned, counted.
 
 A loss says how well the model foresees real poems. The other counts look at poems it wrote: are
-the lines as many and as long as the form asks, are they new, do they rhyme?
+the lines as many and as long as the form asks, are they new, do they rhyme? A rate says little by
+itself: beside it belongs what chance would give, and what real poems reach.
 
 Sources: 中华新韵 (Chinese Poetry Society, 2005), fourteen rhyme classes of modern pronunciation.
 """
 
+import random
 import re
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 
 from nanopoet_ref.corpus import REGULATED, Poem
@@ -29,23 +31,27 @@ def lines_of(content: str) -> list[str]:
 
 
 Patterns = Mapping[str, Collection[tuple[int, ...]]]  # form → the line lengths it may have
+RARE = 0.01  # of a tune's poems: what fewer of them have is a fragment or a misprint
 
 
 def form_patterns(poems: Iterable[Poem]) -> Patterns:
     """The line lengths that each form may have.
 
-    Regulated verse has one pattern by definition; a ci tune has those that real poems have.
+    Regulated verse has one pattern by definition; a ci tune has those of at least one in a hundred
+    of its poems.
 
     >>> form_patterns([])["五言绝句"]
     {(5, 5, 5, 5)}
     """
-    patterns: dict[str, set[tuple[int, ...]]] = defaultdict(set)
-    for (n_lines, n_characters), form in REGULATED.items():
-        patterns[form] = {(n_characters,) * n_lines}
+    counts: dict[str, Counter[tuple[int, ...]]] = defaultdict(Counter)
     for poem in poems:
-        if poem.form not in REGULATED.values():
-            patterns[poem.form].add(tuple(map(len, lines_of(poem.content))))
-    return dict(patterns)
+        counts[poem.form][tuple(map(len, lines_of(poem.content)))] += 1
+    patterns = {
+        form: {pattern for pattern, n in found.items() if n >= RARE * found.total()}
+        for form, found in counts.items()
+    }
+    regulated = {form: {(length,) * lines} for (lines, length), form in REGULATED.items()}
+    return patterns | regulated
 
 
 def has_form(poem: Poem, patterns: Patterns) -> bool:
@@ -79,14 +85,29 @@ HISSING = {"zh", "ch", "sh", "r", "z", "c", "s"}
 
 
 @cache
-def rhyme_classes(character: str) -> frozenset[str]:
-    """The rhyme classes of a character in today's pronunciation, one for each reading.
+def readings_in_words() -> dict[str, set[str]]:
+    """The readings of each character in the words of pypinyin's dictionary, with their tones."""
+    from pypinyin.phrases_dict import phrases_dict  # 47,000 words: only when a rhyme is asked for
 
-    >>> sorted(rhyme_classes("光")), sorted(rhyme_classes("是"))
-    (['唐'], ['支', '齐'])
+    readings: dict[str, set[str]] = defaultdict(set)
+    for word, syllables in phrases_dict.items():
+        for character, (syllable, *_) in zip(word, syllables, strict=False):
+            readings[character].add(syllable)
+    return readings
+
+
+@cache
+def rhyme_classes(character: str) -> frozenset[str]:
+    """The rhyme classes of a character in today's pronunciation, one for each reading in use.
+
+    In use is the commonest reading, and any that a word has. 斜 was once read xiá, which rhymed
+    with 家; no word of today is read so.
+
+    >>> sorted(rhyme_classes("光")), sorted(rhyme_classes("还")), sorted(rhyme_classes("斜"))
+    (['唐'], ['寒', '开'], ['皆'])
     """
-    from pypinyin import Style, pinyin  # loads a dictionary: only when a rhyme is asked for
-    from pypinyin.contrib.tone_convert import to_finals, to_initials
+    from pypinyin import Style, pinyin
+    from pypinyin.contrib.tone_convert import to_finals, to_initials, to_normal
 
     def rhyme_class(syllable: str) -> str | None:
         final = to_finals(syllable, strict=True)
@@ -94,19 +115,58 @@ def rhyme_classes(character: str) -> frozenset[str]:
             return "支"
         return CLASS_OF_FINAL.get(final)
 
-    syllables = pinyin(character, style=Style.NORMAL, heteronym=True, errors="ignore")
-    classes = {rhyme_class(syllable) for syllable in (syllables[0] if syllables else [])}
-    return frozenset(name for name in classes if name)
+    found = pinyin(character, style=Style.NORMAL, heteronym=True, errors="ignore")
+    syllables = found[0] if found else []
+    in_words = set(map(to_normal, readings_in_words().get(character, ())))
+    used = syllables[:1] + [syllable for syllable in syllables[1:] if syllable in in_words]
+    return frozenset(name for name in map(rhyme_class, used) if name)
 
 
 def rhymes(content: str) -> bool:
-    """Whether all even lines end in one rhyme class.
+    """Whether a poem rhymes as its kind does.
+
+    Regulated verse: all even lines end in one rhyme class. A lyric, which may change its rhyme: two
+    thirds of its sentences do.
 
     >>> rhymes("床前明月光，疑是地上霜。举头望明月，低头思故乡。")
     True
     """
-    ends = [rhyme_classes(line[-1]) for line in lines_of(content)[1::2]]
-    return len(ends) > 1 and bool(frozenset.intersection(*ends))
+    lines = lines_of(content)
+    regulated = (len(lines), len(lines[0]) if lines else 0) in REGULATED
+    if regulated and len(set(map(len, lines))) == 1:
+        ends, needed = [line[-1] for line in lines[1::2]], 1.0
+    else:
+        ends = [sentence[-1] for sentence in re.split("[。！？]", content) if sentence]
+        needed = 2 / 3
+    counts = Counter(name for end in ends for name in rhyme_classes(end))
+    return len(ends) > 1 and max(counts.values(), default=0) >= needed * len(ends)
+
+
+def chance_of_rhyme(contents: Sequence[str], seed: int = 0, times: int = 20) -> float:
+    """The share that would rhyme if their line ends were dealt out among them by chance.
+
+    A rhyme rate means something only where it is well above this.
+
+    >>> chance_of_rhyme(["床前明月光，疑是地上霜。举头望明月，低头思故乡。"], times=600) < 0.5
+    True
+    """
+    dealer = random.Random(seed)
+    ends = [line[-1] for content in contents for line in lines_of(content)]
+    hits = []
+    for _ in range(times):
+        dealer.shuffle(ends)
+        deck = iter(ends)
+        hits += [rhymes(with_ends(content, deck)) for content in contents]
+    return share(hits)
+
+
+def with_ends(content: str, ends: Iterator[str]) -> str:
+    """The poem with the last character of each line replaced by the next of `ends`.
+
+    >>> with_ends("床前明月光，疑是地上霜。", iter("甲乙"))
+    '床前明月甲，疑是地上乙。'
+    """
+    return re.sub(r"[^，。！？、；：](?=[，。！？、；：]|$)", lambda _: next(ends), content)
 
 
 def share(hits: Iterable[bool]) -> float:

@@ -4,7 +4,6 @@ Importing torch takes seconds, so commands run inside the test process. Only tes
 start another one.
 """
 
-import json
 import random
 import shutil
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ from nanopoet import train as train_module
 from nanopoet.cli import app
 from nanopoet.runs import Run
 from nanopoet.sandbox import Sandbox
-from nanopoet_ref.corpus import REGULATED
+from nanopoet_ref.corpus import REGULATED, Poem, save_poems
 
 AUTHORS = ["李白", "杜甫", "王维", "孟浩然", "苏轼"]
 TITLES = ["春望", "江雪", "静夜思", "秋夕", "送友人"]
@@ -68,9 +67,7 @@ def made_up_poems(n: int, seed: int = 0) -> list[dict[str, str]]:
 
 def write_corpus(folder: Path, poems: list[dict[str, str]]) -> None:
     """The poems as `nanopoet corpus` leaves them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lines = "".join(json.dumps(poem, ensure_ascii=False) + "\n" for poem in poems)
-    (folder / "poems.simplified.jsonl").write_text(lines, "utf-8")
+    save_poems([Poem(**poem) for poem in poems], folder, "simplified", {})
 
 
 class Done(NamedTuple):

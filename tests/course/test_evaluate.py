@@ -6,18 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from nanopoet.evaluate import pick
+from nanopoet.data import Data
+from nanopoet.evaluate import RATES, pick, rates
 from nanopoet_ref.corpus import Poem
 
-KEYS = [
-    "val_loss_per_token",
-    "val_loss_per_char",
-    "form_exact",
-    "novel_lines",
-    "rhyme",
-    "rhyme_corpus",
-    "samples",
-]
+LOSSES = ["val_loss_per_token", "val_loss_per_char"]
+OF_POEMS = ["form_exact", "form_chance", "novel_lines", "rhyme", "rhyme_chance"]
+OF_REAL = ["form_corpus", "novel_corpus", "rhyme_corpus"]
+KEYS = [*LOSSES, *RATES, "samples"]
 
 
 def test_json_has_exactly_these_keys_and_repeats(nanopoet, poet):
@@ -27,7 +23,7 @@ def test_json_has_exactly_these_keys_and_repeats(nanopoet, poet):
     assert list(numbers) == KEYS
     assert numbers["samples"] == 5
     assert 0 < numbers["val_loss_per_token"] < numbers["val_loss_per_char"] < 10
-    assert all(0 <= numbers[key] <= 1 for key in KEYS[2:6])
+    assert all(0 <= numbers[key] <= 1 for key in RATES)
     assert numbers["rhyme_corpus"] == 1.0  # the made-up poems all rhyme
     assert nanopoet("evaluate", "--json", "--samples", 5).out == done.out
 
@@ -41,7 +37,8 @@ def test_the_loss_is_that_of_the_last_evaluation(nanopoet, poet):
 def test_without_samples_only_real_poems_are_counted(nanopoet, poet):
     numbers = json.loads(nanopoet("evaluate", "--json", "--samples", 0).out)
     assert list(numbers) == KEYS
-    assert (numbers["form_exact"], numbers["novel_lines"], numbers["rhyme"]) == (None, None, None)
+    assert [numbers[key] for key in OF_POEMS] == [None] * 5
+    assert all(0 <= numbers[key] <= 1 for key in OF_REAL)
     assert numbers["samples"] == 0
 
 
@@ -85,7 +82,8 @@ def test_a_text_has_losses_only(nanopoet):
     numbers = json.loads(nanopoet("evaluate", "a", "--json").out)
     assert list(numbers) == KEYS
     assert 0 < numbers["val_loss_per_token"] == numbers["val_loss_per_char"] < math.log(20)
-    assert [numbers[key] for key in KEYS[2:]] == [None, None, None, None, 0]
+    assert [numbers[key] for key in RATES] == [None] * 8
+    assert numbers["samples"] == 0
     assert "nats per token" in nanopoet("evaluate", "a").out
 
 
@@ -100,3 +98,16 @@ def test_another_seed_picks_other_poems():
     poems = [Poem("", "", str(number), "") for number in range(100)]
     assert pick(poems, 5, seed=0) == pick(poems, 5, seed=0)
     assert set(pick(poems, 5, seed=0)).isdisjoint(pick(poems, 5, seed=1))
+
+
+def test_beside_each_rate_stands_what_chance_and_what_real_poems_give():
+    lines = {"五言绝句": "床前明月光，疑是地上霜。举头望明月，低头思故乡。"}
+    lines["七言绝句"] = "朝辞白帝彩云间，千里江陵一日还。两岸猿声啼不住，轻舟已过万重山。"
+    real = [Poem("", form, "", content) for form, content in lines.items()] * 20
+    found = rates(real, real, Data(real, [], ""), seed=0)
+    assert found["form_exact"] == found["form_corpus"] == found["rhyme"] == 1.0
+    assert 0.3 < found["form_chance"] < 0.7, "two forms, exchanged by chance"
+    assert found["novel_lines"] == found["novel_corpus"] == 0.0
+    assert 0.1 < found["rhyme_chance"] < 0.6, "of eight kinds of ends four are of two classes"
+    again = rates(real, real, Data(real, [], ""), seed=0)
+    assert again == found

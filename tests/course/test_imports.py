@@ -14,6 +14,7 @@ import nanopoet_ref
 
 ORDER = [
     "source",
+    "spelling",
     "corpus",
     "runtime",
     "lesson",

@@ -152,7 +152,7 @@ def prepared_folder(tmp_path: Path) -> Path:
         "kept_by_form": {"五言绝句": 1000},
         "train": 900,
         "val": 100,
-        "bytes": 3,
+        "sha256": hashlib.sha256(b"{}\n").hexdigest(),
     }
     folder = tmp_path / "raw [1]"
     folder.mkdir()

@@ -22,15 +22,16 @@ from nanopoet_ref.corpus import (
     clean_text,
     form_of,
     load_poems,
+    long_lines,
     prepare_corpus,
     prepared,
     raw_folder,
     read_text,
     split_hash,
     split_poems,
-    to_simplified,
 )
 from nanopoet_ref.source import SOURCE_INTEGRITY, CorpusError, check_integrity, read_source
+from nanopoet_ref.spelling import to_simplified
 
 TANG = "package/dist/quantangshi/poet.tang.0.json"
 SONG = "package/dist/quantangshi/poet.song.0.json"
@@ -88,6 +89,9 @@ def prepare(tmp_path: Path, script: Any = "simplified", **members: Any) -> list[
         ("壽周益公  其一", "壽周益公其一"),
         ("𣂏酒𡾰山", "𣂏酒𡾰山"),  # beyond the first 65,536 code points
         ("江□月", ""),
+        ("山中無曆日，寒盡不知年。……水落魚梁淺，天寒夢澤深。", ""),  # two places of a lost poem
+        ("山中無曆日…", ""),
+        ("山中無曆日（見《說郛》……）", "山中無曆日"),
         ("題○樹", ""),
         ("熬{下爲火}旅", ""),
         ("half a line", ""),
@@ -131,12 +135,6 @@ def test_form_of_refuses_every_other_shape(lengths: list[int]) -> None:
     assert form_of(content) == expected
 
 
-def test_to_simplified_keeps_length_and_reads_phrases() -> None:
-    assert to_simplified("乾坤萬里眼\t時序百年心\n") == "乾坤万里眼\t时序百年心\n"
-    assert to_simplified("皇后前後") == "皇后前后"
-    assert to_simplified("") == ""
-
-
 # --- from the tarball to the prepared file
 
 
@@ -165,14 +163,15 @@ def test_numbers_of_namesakes_and_circles_of_ten(tmp_path: Path) -> None:
 
 def test_order_is_tang_song_lyrics_by_file_number(tmp_path: Path) -> None:
     tarball = tmp_path / "source.tgz"
-    numbers = {10000: "甲", 2000: "乙", 0: "丙"}
-    members: dict[str, Any] = {CI: [ci()], SONG: [shi("宋", "詩", ["花" * 5 + "，"] * 4)]}
+    numbers = {10000: "王甲", 2000: "王乙", 0: "王丙"}
+    members: dict[str, Any] = {CI: [ci()], SONG: [shi("宋祁", "詩", ["花" * 5 + "，"] * 4)]}
     for number, name in numbers.items():
-        lines = [name * 5 + "，"] * 4
+        lines = [name[1] * 5 + "，"] * 4
         members[TANG.replace("0", str(number))] = [shi(name, "詩", lines)]
     integrity = pack(tarball, members)
     prepare_corpus(tarball, tmp_path, integrity=integrity)
-    assert [poem.author for poem in load_poems(tmp_path)] == ["丙", "乙", "甲", "宋", "李清照"]
+    authors = [poem.author for poem in load_poems(tmp_path)]
+    assert authors == ["王丙", "王乙", "王甲", "宋祁", "李清照"]
 
 
 def test_each_dropped_poem_is_counted_under_its_reason(tmp_path: Path) -> None:
@@ -197,7 +196,28 @@ def test_each_dropped_poem_is_counted_under_its_reason(tmp_path: Path) -> None:
     }
     assert meta["read"] == {"tang": 6, "song": 0, "ci": 4}
     assert sum(meta["read"].values()) == len(poems) + sum(meta["dropped"].values())
-    assert poems[0].author == "李白", "of two copies the first stays"
+    assert poems[0].author == "李白", "of two copies by one poem each the first stays"
+
+
+@pytest.mark.parametrize("script", ["simplified", "original"])
+def test_of_two_copies_the_better_attested_author_stays_in_the_place_of_the_first(
+    tmp_path: Path, script: str
+) -> None:
+    other = ["紅豆生南國，春來發幾枝。", "願君多採擷，此物最相思。"]
+    tang = [shi("朱斌"), shi("王之渙", lines=other), shi("王之渙"), shi("無名氏", lines=other)]
+    tang += [shi("無名氏", lines=[f"{n}生南國此，春來發幾枝。"] * 2) for n in "一二三"]
+    poems = prepare(tmp_path, script, tang=tang)
+    authors = [to_simplified(poem.author) for poem in poems]
+    assert authors == ["王之涣", "王之涣", "无名氏", "无名氏", "无名氏", "李清照"]
+    assert to_simplified(poems[0].content).endswith("低头思故乡。")
+
+
+@pytest.mark.parametrize("record", [ci("大・大"), {**ci(), "author": "向"}])
+def test_a_name_that_lost_a_character_is_damaged(tmp_path: Path, record: dict[str, Any]) -> None:
+    assert [poem.author for poem in prepare(tmp_path, ci=[record])] == ["李白"]
+    meta = prepared(tmp_path / "raw", "simplified", integrity_of(tmp_path / "source.tgz"))
+    assert meta is not None
+    assert meta["dropped"]["damaged author or title"] == 1
 
 
 def test_duplicates_are_found_after_conversion_and_across_marks(tmp_path: Path) -> None:
@@ -332,6 +352,35 @@ def test_corpus_not_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         load_poems()
 
 
+def test_a_damaged_or_older_corpus_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(tmp_path)
+    path = tmp_path / "raw" / "poems.simplified.jsonl"
+    good = path.read_bytes()
+    path.write_bytes(good.replace("李白".encode(), "李黑".encode()))  # as many bytes as before
+    assert prepared(tmp_path / "raw", "simplified", integrity_of(tmp_path / "source.tgz")) is None
+    with pytest.raises(CorpusError, match=r"jsonl is damaged or was changed. Run: nanopoet corpus"):
+        load_poems(tmp_path / "raw")
+    path.write_bytes(good)
+    assert len(load_poems(tmp_path / "raw")) == 2
+    with monkeypatch.context() as patch:
+        patch.setattr(corpus, "FORMAT_VERSION", corpus.FORMAT_VERSION + 1)
+        with pytest.raises(CorpusError, match=r"other rules than today's. Run: nanopoet corpus$"):
+            load_poems(tmp_path / "raw")
+    for content in (b"", b"null", b"{}", b"\xff"):
+        path.with_suffix(".json").write_bytes(content)
+        with pytest.raises(CorpusError, match=r"simplified\.json is damaged"):
+            load_poems(tmp_path / "raw")
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "raw" / "poems.simplified.jsonl").mkdir(parents=True)
+    with pytest.raises(CorpusError, match=r"cannot write .*poems\.simplified\.jsonl"):
+        prepare(tmp_path)
+    assert [path.name for path in (tmp_path / "raw").iterdir()] == ["poems.simplified.jsonl"]
+
+
 def test_text_of_ones_own(tmp_path: Path) -> None:
     path = tmp_path / "text.txt"
     path.write_bytes("\ufeffe\u0301té\r\n".encode())
@@ -387,6 +436,30 @@ def test_a_repeated_poem_follows_its_first_copy_whatever_its_marks() -> None:
     assert val == [poems[9], copies[1]]
 
 
+MORNING = "朝辭白帝城，江陵一日還。兩岸聞猿聲，輕舟過萬山。"
+LONG = MORNING + "春眠不覺曉，處處聞啼鳥。夜來風雨聲，花落知多少。"
+
+
+@pytest.mark.parametrize("place", [0, 9])
+@pytest.mark.parametrize("rest", [MORNING, LONG[24:], MORNING[:12] + "春江潮水連，海上明月生。"])
+def test_half_of_a_poem_follows_the_whole(place: int, rest: str) -> None:
+    poems = [
+        Poem("某", "五言律诗", "詩", "，".join(f"{i}{j}一二三" for j in range(8)))
+        for i in range(10)
+    ]
+    poems[place] = Poem("某", "五言律诗", "詩", LONG)
+    half = Poem("某", "五言绝句", "詩", rest)
+    train, val = split_poems([*poems, half])
+    assert (half in val) == (place == 9)
+    assert (half in train) == (place == 0)
+
+
+def test_a_poem_with_one_known_line_is_a_poem_of_its_own() -> None:
+    poems = [Poem("某", "甲", "詩", f"{i}一二三四，{i}五六七八，{i}九十百千") for i in range(9)]
+    new = Poem("某", "甲", "詩", "0一二三四，春眠不覺曉，處處聞啼鳥")
+    assert split_poems([*poems, new]) == (poems, [new])
+
+
 def test_split_hash_sees_order_and_side() -> None:
     a, b = (Poem("某", "甲", "詩", content) for content in "春秋")
     digests = {split_hash([a, b], []), split_hash([b, a], []), split_hash([a], [b])}
@@ -426,5 +499,12 @@ def test_validation_is_disjoint_and_saved_by_hash(real: tuple[dict[str, Any], li
     meta, poems = real
     train, val = split_poems(poems)
     assert not {p.content for p in train} & {p.content for p in val}
+    lines = {line for poem in train for line in long_lines(poem)}
+    halves = [
+        p
+        for p in val
+        if 2 * sum(line in lines for line in long_lines(p)) >= 4 == len(long_lines(p))
+    ]
+    assert len(halves) < 0.002 * len(val), "few quatrains of the validation are halves of others"
     assert (len(train), len(val)) == (meta["train"], meta["val"])
     assert split_hash(train, val) == meta["split_sha256"]

@@ -5,6 +5,7 @@ import torch
 
 from nanopoet_ref.corpus import Poem
 from nanopoet_ref.evaluation import (
+    chance_of_rhyme,
     form_patterns,
     has_form,
     lines_of,
@@ -63,6 +64,36 @@ def test_one_ending_alone_and_no_character_at_all_do_not_rhyme(content):
 def test_a_character_with_two_readings_rhymes_in_either():
     assert rhyme_classes("还") >= {"寒", "开"}
     assert rhyme_classes("a") == frozenset()
+
+
+def test_a_reading_that_no_word_of_today_has_does_not_count():
+    assert not rhyme_classes("斜") & rhyme_classes("家")
+
+
+DREAM = "常记溪亭日暮。沉醉不知归路。兴尽晚回舟，误入藕花深处。争渡。争渡。惊起一滩鸥鹭。"
+
+
+def test_a_lyric_rhymes_by_two_thirds_of_its_sentences():
+    assert rhymes(DREAM), "李清照, 如梦令: its even lines do not rhyme, its sentences do"
+    assert rhymes(DREAM.replace("鸥鹭", "白鸥"))
+    assert not rhymes(DREAM.replace("深处", "深红").replace("争渡", "争先"))
+
+
+def test_chance_of_rhyme_is_what_dealt_ends_give():
+    poems = list(RHYMING.values())
+    chance = chance_of_rhyme(poems, times=200)
+    assert 0.0 < chance < 0.2 < 1.0 == share(map(rhymes, poems))
+    assert chance == chance_of_rhyme(poems, times=200)
+    assert chance_of_rhyme([]) == 0.0
+    assert chance_of_rhyme(["床前明月光，疑是地上光。举头望明光，低头思故光"], times=3) == 1.0
+
+
+def test_a_shape_that_one_poem_in_a_hundred_has_not_is_no_pattern_of_its_tune():
+    whole, fragment = "江南好，风景旧曾谙。日出江花红胜火。", "江南好，风景旧曾谙。"
+    poems = [Poem("", "忆江南", "", whole)] * 250 + [Poem("", "忆江南", "", fragment)] * 2
+    asked = Poem("", "忆江南", "", fragment)
+    assert not has_form(asked, form_patterns(poems))
+    assert has_form(asked, form_patterns([*poems, asked]))
 
 
 def test_lines_end_at_stops_and_keep_no_mark():
