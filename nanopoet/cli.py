@@ -45,7 +45,6 @@ def command(examples: str, announced: bool = True) -> Callable:
     return register
 
 
-RunName = Annotated[str | None, typer.Option("--run", help="Which run; the newest if not given.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Same seed, same result.")]
 Temperature = Annotated[
     float, typer.Option(min=0.0, max=10.0, help="0: the likeliest; 1: as learned.")
@@ -164,13 +163,21 @@ def train(
 
 @command(
     "nanopoet write\nnanopoet write --author 李白 --form 五言绝句 --title 春望 -n 4\n"
-    'nanopoet write --author "Li Bai" --form jueju5 --title "spring view" --pinyin'
+    'nanopoet write --author "Li Bai" --form jueju5 --title "spring view" --pinyin\n'
+    "nanopoet write --begin 床前\nnanopoet write --run names --begin A --length 300"
 )
 def write(
     author: Annotated[str, typer.Option(help="李白, libai or 'Li Bai'.")] = "",
-    form: Annotated[str, typer.Option(help="五言绝句, wuyanjueju or jueju5.")] = "",
+    form: Annotated[str, typer.Option(help="五言绝句, 五绝, wuyanjueju or jueju5.")] = "",
     title: Annotated[str, typer.Option(help="春望, chunwang or 'spring view'.")] = "",
-    n: Annotated[int, typer.Option("-n", min=1, max=100, help="How many poems.")] = 1,
+    begin: Annotated[str, typer.Option(help="How the poem, or the text, begins.")] = "",
+    length: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=10_000, help="Characters, for a run on a text.", show_default="200"
+        ),
+    ] = None,
+    n: Annotated[int, typer.Option("-n", min=1, max=100, help="How many poems or texts.")] = 1,
     seed: Seed = 0,
     temperature: Temperature = 0.8,
     top_k: Annotated[int | None, typer.Option(min=1, help="Draw from the k likeliest.")] = None,
@@ -179,29 +186,21 @@ def write(
     ] = None,
     pinyin: Annotated[bool, typer.Option("--pinyin", help="Pinyin under each verse.")] = False,
     picture: Annotated[
-        Path | None, typer.Option(help="Also draw the loss curve and the first poem as a PNG.")
+        Path | None,
+        typer.Option(help="Also draw the loss curve and the first poem here, as a PNG."),
     ] = None,
-    run: RunName = None,
+    run: Annotated[
+        str | None,
+        typer.Option(help="Which run; the newest finished one that writes poems if not given."),
+    ] = None,
 ) -> None:
-    """Write poems. What is not given, the model makes up."""
-    from rich.console import Console
+    """Write poems. What is not given, the model makes up. A run on a text continues text."""
+    from nanopoet.write import write_command
+    from nanopoet_ref.corpus import Poem
 
-    from nanopoet.mine import mine_of
-    from nanopoet.picture import draw_poet
-    from nanopoet.runs import find_run
-    from nanopoet.write import compose, print_poem
-
-    console = Console(soft_wrap=True)
     options = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
-    found = find_run(run)
-    poems = compose(found, author, form, title, n, seed, **options)
-    for poem in poems:
-        print_poem(console, poem, with_pinyin=pinyin)
-    if mine := mine_of(found.config()):
-        console.print(f"    {mine.signature}", style="dim", highlight=False)
-    if picture:
-        draw_poet(found.logs(found.preset().stages[-1].name), poems[0], picture)
-        typer.echo(f"picture: {picture}")
+    asked = Poem(author, form, title, begin)
+    write_command(run, asked, length, n, seed, pinyin, picture, **options)
 
 
 @command(
@@ -295,7 +294,9 @@ def reset(
 
 @command("nanopoet evaluate\nnanopoet evaluate quick --json\nnanopoet evaluate quick --samples 500")
 def evaluate(
-    run: Annotated[str | None, typer.Argument(help="Which run; the newest if not given.")] = None,
+    run: Annotated[
+        str | None, typer.Argument(help="Which run; the newest finished one if not given.")
+    ] = None,
     samples: Annotated[int, typer.Option(min=0, help="How many poems to have written.")] = 200,
     seed: Seed = 0,
     temperature: Temperature = 0.8,
@@ -303,9 +304,9 @@ def evaluate(
 ) -> None:
     """Measure a poet: loss on unseen poems, form, new lines, rhyme."""
     from nanopoet.evaluate import evaluate_run, print_evaluation
-    from nanopoet.runs import find_run
+    from nanopoet.runs import find_trained
 
-    found = find_run(run)
+    found = find_trained(run)
     result = evaluate_run(found, samples, seed, temperature)
     if as_json:
         typer.echo(json.dumps(result))

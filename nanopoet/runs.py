@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +40,6 @@ def run_name(text: Path) -> str:
     return re.sub(r"[^\w.-]+", "-", text.stem).strip("-.") or "text"
 
 
-def all_configs() -> list[Path]:
-    """config.json of every run."""
-    return list(paths.runs().glob("*/config.json"))
-
-
 @contextmanager
 def damage_named(path: Path) -> Iterator[None]:
     """Name the file in which something is wrong, and the way out."""
@@ -54,11 +50,14 @@ def damage_named(path: Path) -> Iterator[None]:
         raise RunError(f"{path}: damaged ({reason}); train again with --overwrite") from error
 
 
+NAME = re.compile(r"\w[\w.-]*")
+
+
 class Run:
     """One folder of runs/, by name."""
 
     def __init__(self, name: str) -> None:
-        if not re.fullmatch(r"\w[\w.-]*", name):
+        if not NAME.fullmatch(name):
             raise RunError(f"{name!r} cannot name a run: use letters, digits, dots and dashes")
         self.name = name
         self.path = paths.runs() / name
@@ -93,19 +92,22 @@ class Run:
 
     def write_config(self, preset: Preset, settings: dict[str, Any]) -> None:
         """How this run was started. Written last: a run without it does not exist."""
-        config = {"preset": preset.as_dict(), **settings}
+        begun = datetime.now(UTC).isoformat(timespec="microseconds")
+        config = {"preset": preset.as_dict(), "begun": begun, **settings}
         write_atomically(self.config_path, json.dumps(config, ensure_ascii=False, indent=2))
 
     def config(self) -> dict[str, Any]:
         """How this run was started."""
-        if not self.exists:
-            others = ", ".join(sorted(path.parent.name for path in all_configs()))
+        try:
+            text = self.config_path.read_text(encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError) as error:
+            others = ", ".join(sorted(run.name for run in newest_runs()))
             raise RunError(
                 f"no run {self.name!r} in {paths.runs()} (there is {others or 'none'}): "
                 f"nanopoet train --name {self.name}"
-            )
+            ) from error
         with damage_named(self.config_path):
-            config = json.loads(self.config_path.read_text(encoding="utf-8"))
+            config = json.loads(text)
             for key in ("seed", "device", "precision", "data", "threads"):
                 config[key]  # what is missing is a KeyError
             Preset.from_dict(config["preset"]["name"], config["preset"])
@@ -114,6 +116,32 @@ class Run:
     def preset(self) -> Preset:
         table = self.config()["preset"]
         return Preset.from_dict(table["name"], table)
+
+    @property
+    def begun(self) -> str:
+        """When this run was begun, as it wrote down itself; "" if nobody can tell.
+
+        Runs made before this was noted, and damaged ones, are so the oldest.
+        """
+        try:
+            begun = json.loads(self.config_path.read_text(encoding="utf-8"))["begun"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""
+        return begun if isinstance(begun, str) else ""
+
+    @property
+    def readable(self) -> bool:
+        """Whether its config.json is there and whole."""
+        try:
+            self.config()
+        except RunError:
+            return False
+        return True
+
+    @property
+    def writes_poems(self) -> bool:
+        """Whether its last stage learns to write what is asked for."""
+        return self.preset().stage_names[-1] == "midtrain"
 
     def finished(self) -> bool:
         """Whether every stage has its final weights."""
@@ -188,14 +216,50 @@ class Run:
         ]
 
 
+def newest_runs() -> list[Run]:
+    """Every run, the newest first: the one that was begun last.
+
+    What counts is the time in config.json, which a run writes once. Dates of files say nothing:
+    a training replaces them while one looks, a picture is touched, a copy has another date.
+    """
+    folders = (path.parent for path in paths.runs().glob("*/config.json"))
+    runs = [Run(folder.name) for folder in folders if NAME.fullmatch(folder.name)]
+    return sorted(runs, key=lambda run: (run.begun, run.name), reverse=True)
+
+
 def find_run(name: str | None = None) -> Run:
     """The run of that name, or the newest."""
     if name is not None:
         run = Run(name)
         run.config()
         return run
-    configs = all_configs()
-    if not configs:
+    runs = newest_runs()
+    if not runs:
         raise RunError(f"no runs in {paths.runs()}: nanopoet train --preset quick")
-    newest = max(configs, key=lambda path: max(f.stat().st_mtime for f in path.parent.iterdir()))
-    return Run(newest.parent.name)
+    return runs[0]
+
+
+def find_trained(name: str | None = None, poems: bool = False) -> Run:
+    """The run of that name, or the newest that is trained to its end; with `poems`, to write poems.
+
+    Raises `RunError` with the way out, where there is none.
+    """
+    if name is not None:
+        return find_run(name)
+    find_run()  # none at all is an error of its own
+    runs = newest_runs()
+    fitting = [run for run in runs if run.readable and (run.writes_poems or not poems)]
+    for run in fitting:
+        if run.finished():
+            return run
+    for run in fitting:
+        raise RunError(
+            f"run {run.name!r} has not ended its stage {run.preset().stage_names[-1]}: nanopoet "
+            f"train --resume --name {run.name}; or ask for {run.name} by name, to take it as it is"
+        )
+    for run in runs:
+        run.config()  # names the damage
+    raise RunError(
+        f"no run writes poems, so nanopoet train --preset quick; {', '.join(r.name for r in runs)} "
+        f"continues text: nanopoet write --run {runs[0].name}"
+    )

@@ -187,6 +187,7 @@ def write_poems(
     tokenizer: CharTokenizer,
     requests: Sequence[Poem],
     *,
+    begin: str = "",
     temperature: float = 1.0,
     top_k: int | None = None,
     top_p: float | None = None,
@@ -196,7 +197,7 @@ def write_poems(
     """Write a poem for each request; whatever a request leaves empty, the model makes up.
 
     Fields are filled in the order of the frame: author, form, title, content. No marker can be
-    drawn inside a field, and the next marker ends it.
+    drawn inside a field, and the next marker ends it. A poem that is made up starts with `begin`.
     """
     special, block_size = tokenizer.special, model.config.block_size
     rows = [[special[BOS]] for _ in requests]
@@ -207,6 +208,9 @@ def write_poems(
         open_rows = [row for row, text in zip(rows, given, strict=True) if not text]
         if not open_rows:
             continue
+        if field == "content":
+            for row in open_rows:
+                row += tokenizer.encode(begin).tolist()
         stop = special[next_marker]
         written = generate(
             model,

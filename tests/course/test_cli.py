@@ -64,7 +64,7 @@ def test_train_write_evaluate_write_in_their_folders_only(nanopoet, trained, tmp
     here, raw = files(tmp_path / "here"), files(trained / "raw")
     for args in (
         ("train", "--preset", "tiny.toml"),
-        ("write", "-n", 2, "--pinyin"),
+        ("write", "--run", "tiny", "-n", 2, "--pinyin"),
         ("evaluate", "--samples", 2),
         ("train", "--resume"),
     ):
@@ -79,7 +79,7 @@ def test_train_write_evaluate_write_in_their_folders_only(nanopoet, trained, tmp
 def test_chinese_comes_out_of_a_terminal_that_speaks_ascii(nanopoet, poet):
     environment = os.environ | {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     done = subprocess.run(
-        [sys.executable, "-m", "nanopoet.cli", "write", "--author", "Li Bai"],
+        [sys.executable, "-m", "nanopoet.cli", "write", "--run", "tiny", "--author", "Li Bai"],
         capture_output=True,
         env=environment,
         check=True,

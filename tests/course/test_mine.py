@@ -46,7 +46,7 @@ def test_all_solutions_train_the_same_poet_as_the_reference(nanopoet):
     assert json.loads(Run("tiny-mine").config_path.read_text("utf-8"))["mine"]["own"] == list(PARTS)
     # Other batches are drawn, from the same poems: close, not equal.
     assert final_loss("tiny-mine") == pytest.approx(final_loss("theirs"), abs=0.2)
-    signed = nanopoet("write", "--run", "tiny-mine").out
+    signed = nanopoet("write", "--run", "tiny-mine").err
     assert f"{len(PARTS)} of the {len(PARTS)} parts that trained this poet are your own" in signed
     assert "your own" not in nanopoet("write", "--run", "theirs").out
 
@@ -57,7 +57,7 @@ def test_what_is_missing_comes_from_the_reference(nanopoet, learner):
     own = json.loads(Run("half").config_path.read_text("utf-8"))["mine"]["own"]
     assert own == ["attention.attention", "attention.rotate", "loss.masked_cross_entropy"]
     assert "the reference (yours is not written yet)" in done.out
-    assert "3 of the" in nanopoet("write", "--run", "half").out
+    assert "3 of the" in nanopoet("write", "--run", "half").err
 
 
 def test_a_wrong_answer_is_not_used_and_the_table_says_why(nanopoet, learner):

@@ -4,11 +4,15 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from nanopoet.write import FEW, print_poem, verses
+from nanopoet import write as write_module
+from nanopoet.runs import Run
+from nanopoet.verse import print_poem, verses
+from nanopoet.write import FEW
 from nanopoet_ref.corpus import Poem
 
 ASK = ("write", "--author", "李白", "--form", "五言绝句", "--title", "春望")
@@ -16,7 +20,7 @@ ASK = ("write", "--author", "李白", "--form", "五言绝句", "--title", "春�
 
 def heading(done) -> tuple[str, str]:
     """Title, and author with form, of the first poem."""
-    assert (done.code, done.err) == (0, "")
+    assert (done.code, done.err) == (0, "run tiny\n")
     title, author = [line.strip() for line in done.out.splitlines() if line.strip()][:2]
     return title, author
 
@@ -130,9 +134,107 @@ def test_a_setting_out_of_range_is_refused(nanopoet, poet, option, value):
 
 def test_a_run_that_cannot_take_orders_yet_says_so(nanopoet):
     assert nanopoet("train", "--preset", "tiny.toml", "--stage", "pretrain").code == 0
-    error = nanopoet("write").error
-    assert "midtrain" in error
-    assert "nanopoet train --resume --name tiny" in error
+    for order in ((), ("--run", "tiny", "--author", "李白")):
+        error = nanopoet("write", *order).error
+        assert "midtrain" in error
+        assert "nanopoet train --resume --name tiny" in error
+
+
+@pytest.mark.parametrize("field", ["--author", "--form", "--title", "--begin"])
+def test_only_spaces_ask_for_nothing(nanopoet, poet, field):
+    assert nanopoet("write", field, " \u3000").out == nanopoet("write").out
+
+
+@pytest.mark.parametrize("begin", ["春", "雲山", "明月明月，", "归去来思望闻见落飞流照空寒"])
+def test_a_poem_begins_as_asked(nanopoet, poet, begin):
+    done = nanopoet("write", "--begin", begin, "-n", 3)
+    assert done.out.count(f"· 五言绝句\n\n    {begin.replace('雲', '云')}") == 3
+
+
+def test_a_beginning_that_cannot_be_read_or_is_too_long_is_refused(nanopoet, poet):
+    assert (
+        "beginning '春鑫': the run does not know 鑫" in nanopoet("write", "--begin", "春鑫").error
+    )
+    assert "21 characters leaves no room" in nanopoet("write", "--begin", "春" * 21).error
+
+
+def test_a_poem_has_its_own_length(nanopoet, poet):
+    assert "leave out --length" in nanopoet("write", "--length", 9).error
+
+
+TEXT = ("write", "--run", "text")
+
+
+@pytest.fixture
+def text_run(nanopoet):
+    """A run on a text of one's own: names, one a line."""
+    Path("text.txt").write_text("anna\nbo\ncarla\n" * 200, "utf-8")
+    assert nanopoet("train", "--preset", "tiny.toml", "--text", "text.txt").code == 0
+    return Run("text")
+
+
+def test_a_run_on_a_text_continues_text(nanopoet, text_run):
+    done = nanopoet(*TEXT, "--begin", "anna\nb", "--length", 30)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("anna\nb")
+    assert len(done.out) == 6 + 30 + 1
+    assert set(done.out) <= set("anbocrl\n")
+    assert len(nanopoet(*TEXT).out) == 200 + 1
+
+
+def test_a_text_goes_on_beyond_what_the_model_sees_at_once(nanopoet, text_run):
+    assert text_run.poet().model.config.block_size == 80
+    for begin in ("", "a", "anna\n" * 40):
+        done = nanopoet(*TEXT, "--begin", begin, "--length", 333)
+        assert done.out.startswith(begin)
+        assert len(done.out) == len(begin) + 333 + 1
+
+
+def test_a_seed_decides_the_text(nanopoet, text_run):
+    first = nanopoet(*TEXT, "-n", 2, "--length", 90).out
+    assert nanopoet(*TEXT, "-n", 2, "--length", 90).out == first
+    assert nanopoet(*TEXT, "-n", 2, "--length", 90, "--seed", 1).out != first
+    likeliest = nanopoet(*TEXT, "--temperature", 0).out
+    assert nanopoet(*TEXT, "--top-k", 1).out == likeliest
+    assert nanopoet(*TEXT, "-n", FEW + 1, "--length", 9).out.count("\n\n") >= FEW
+
+
+def test_a_text_keeps_what_a_terminal_could_take_for_markup(nanopoet):
+    text = "[bold]:moon:[/bold]\n"
+    Path("text.txt").write_text(text * 100, "utf-8")
+    assert nanopoet("train", "--preset", "tiny.toml", "--text", "text.txt", "--steps", 0).code == 0
+    assert nanopoet(*TEXT, "--begin", text, "--length", 1).out.startswith(text)
+
+
+def test_characters_that_a_text_run_does_not_know_are_named(nanopoet, text_run):
+    assert "does not know z、春" in nanopoet(*TEXT, "--begin", "az春z").error
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        ("--author", "李白"),
+        ("--form", "五言绝句"),
+        ("--title", "春望"),
+        ("--pinyin",),
+        ("--picture", "poet.png"),
+    ],
+)
+def test_orders_that_a_text_run_cannot_take_are_refused(nanopoet, text_run, order):
+    error = nanopoet(*TEXT, *order).error
+    assert f"cannot take {order[0]}" in error
+    assert "nanopoet train --preset quick" in error
+    assert nanopoet("train", "--preset", "tiny.toml").code == 0
+    assert "--run tiny" in nanopoet(*TEXT, *order).error
+    assert not Path("poet.png").exists()
+
+
+def test_a_poet_that_is_half_trained_continues_the_stream_of_poems(nanopoet):
+    assert nanopoet("train", "--preset", "tiny.toml", "--stage", "pretrain").code == 0
+    done = nanopoet("write", "--run", "tiny", "--begin", "春風", "--length", 300)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("春风")
+    assert "<|" not in done.out
 
 
 def test_pinyin_stands_under_each_verse(nanopoet, poet):
@@ -161,10 +263,32 @@ def test_verses_lose_nothing():
     assert "".join(verses("一，二。三！四")) == "一，二。三！四"
 
 
-def test_a_poem_can_be_drawn(nanopoet, poet, tmp_path):
-    done = nanopoet(*ASK, "--picture", tmp_path / "poet.png")
-    assert (done.code, done.err) == (0, "")
-    assert (tmp_path / "poet.png").read_bytes().startswith(b"\x89PNG")
+@pytest.mark.parametrize("name", ["poet.png", "poet", "new/folder/poet.svg"])
+def test_a_poem_can_be_drawn(nanopoet, poet, tmp_path, name):
+    done = nanopoet(*ASK, "--picture", tmp_path / name)
+    assert (done.code, done.err) == (0, f"run tiny\npicture: {tmp_path / name}\n")
+    assert (tmp_path / name).is_file()
+    assert done.out == nanopoet(*ASK).out
+
+
+def test_a_picture_that_has_no_place_is_refused_before_the_poem_is_written(nanopoet, poet):
+    for path in ("..", "tiny.toml/poet.png", "poet.docx"):
+        done = nanopoet(*ASK, "--picture", path)
+        assert path.rsplit("/")[0] in done.error
+        assert done.out == ""
+
+
+@pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), KeyError("loss")])
+def test_a_picture_that_fails_takes_no_poem_with_it(nanopoet, poet, monkeypatch, failure):
+    def fail(*_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(write_module, "draw_poet", fail)
+    plain, done = nanopoet(*ASK), nanopoet(*ASK, "--picture", "poet.png")
+    assert done.out == plain.out
+    assert done.code == 1
+    assert "error: the poem is written, its picture poet.png is not: " in done.err
+    assert done.err.endswith(f"{failure}\n")
 
 
 def test_few_poems_and_many_are_written_alike(nanopoet, poet):
@@ -173,7 +297,7 @@ def test_few_poems_and_many_are_written_alike(nanopoet, poet):
 
 
 def test_a_reader_who_leaves_early_is_no_error(nanopoet, poet):
-    command = [sys.executable, "-m", "nanopoet.cli", "write", "-n", "9"]
+    command = [sys.executable, "-m", "nanopoet.cli", "write", "--run", "tiny", "-n", "9"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
         assert process.stderr.read() == b""

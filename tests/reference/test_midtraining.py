@@ -245,6 +245,15 @@ def test_given_fields_are_kept_and_the_others_written(poet, tokenizer):
     assert written[0].content
 
 
+def test_a_poem_starts_as_it_is_asked_to(poet, tokenizer):
+    requests = [Poem("李白", "五言绝句", "静夜思", ""), Poem("", "", "", "")]
+    for poem in write_poems(poet, tokenizer, requests, begin="床前", generator=make_generator(1)):
+        assert poem.content.startswith("床前")
+        assert len(poem.content) > 2
+    (given,) = write_poems(poet, tokenizer, [Poem("", "", "", "疑是")], begin="床前")
+    assert given.content == "疑是"
+
+
 def test_characters_the_model_does_not_know_are_kept_as_given(poet, tokenizer):
     request = Poem("李白", "五言绝句", "咏𠀀雪", "")
     (poem,) = write_poems(poet, tokenizer, [request], generator=make_generator(1))
