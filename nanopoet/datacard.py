@@ -21,11 +21,14 @@ from nanopoet_ref.corpus import (
     REGULATED,
     Poem,
     load_poems,
+    long_lines,
     prepared,
     split_poems,
     words,
 )
+from nanopoet_ref.evaluation import form_patterns, has_form, rhymes
 from nanopoet_ref.source import CorpusError, Record
+from nanopoet_ref.spelling import spellings
 
 CARD, PICTURE = "README.md", "lengths.png"
 ERAS = {
@@ -56,11 +59,14 @@ WHY = {
     "not regulated verse": "Not 4 or 8 lines of 5 or 7 characters. This course learns forms; "
     "long ballads and irregular verse have none that a reader could check.",
     "damaged or annotated text": "After clean-up something is left that is neither a Chinese "
-    "character nor a mark: □ for a lost character, ⿰木養 for a rare one, half a note.",
-    "duplicate": "The same characters as an earlier poem, marks aside. The first stays.",
+    "character nor a mark: □ for a lost character, … for lost lines, ⿰木養 for a rare character, "
+    "half a note.",
+    "duplicate": "The same characters as another poem, marks aside. The one by the author with the "
+    "most poems in the source stays, in the place of the first.",
     "fragment of a lyric": "Shorter than the shortest tune (归字谣, 16 characters), "
     "or its tune is lost (失调名).",
-    "damaged author or title": "The same holes in another field.",
+    "damaged author or title": "The same holes in another field; or an author or tune of one "
+    "character, the rest of whose name was lost (向 for 向子諲, 大 for 大酺).",
 }
 HEAD = """\
 # Data card: the poems
@@ -114,17 +120,12 @@ def entropy(counts: Counter[str]) -> float:
     return -sum(n / total * math.log(n / total) for n in counts.values())
 
 
-def lines_of(poem: Poem) -> list[str]:
-    """The lines long enough (5 characters) to be nobody's by chance."""
-    return [line for line in re.split("[，。]", poem.content) if len(line) >= 5]
-
-
 def near_copies(train: list[Poem], val: list[Poem]) -> list[Poem]:
     """The validation poems that share at least half of their lines with training poems."""
-    known = {line for poem in train for line in lines_of(poem)}
+    known = {line for poem in train for line in long_lines(poem)}
     found = []
     for poem in val:
-        lines = lines_of(poem)
+        lines = long_lines(poem)
         if lines and 2 * sum(line in known for line in lines) >= len(lines):
             found.append(poem)
     return found
@@ -143,13 +144,33 @@ def likely_fragments(poems: list[Poem]) -> int:
     )
 
 
-def both_words(poems: list[Poem]) -> str:
-    """The first line in which one merged character is two words: 里 the mile, 裏 inside."""
+def odd_shapes(poems: list[Poem]) -> int:
+    """How many lyrics have line lengths that fewer than one in a hundred of their tune have."""
+    patterns = form_patterns(poems)
+    return sum(not has_form(poem, patterns) for poem in poems)
+
+
+def followers(poems: list[Poem]) -> int:
+    """How many poems have at least half of their lines from poems before them."""
+    known: set[str] = set()
+    found = 0
     for poem in poems:
-        for line in lines_of(poem):
-            if re.search("[十千万]里.+[城窗声云]里", line):
-                return f"In one line, {line} ({poem.author}), 里 is first a mile, then the inside."
-    return ""
+        lines = long_lines(poem)
+        found += bool(lines) and 2 * sum(line in known for line in lines) >= len(lines)
+        known.update(lines)
+    return found
+
+
+def in_gb2312(character: str) -> bool:
+    """Whether a character is one of the 6,763 of the oldest simplified standard.
+
+    >>> in_gb2312("隐"), in_gb2312("隠")
+    (True, False)
+    """
+    try:
+        return len(character.encode("gb2312")) == 2
+    except UnicodeEncodeError:
+        return False
 
 
 def source_section(meta: Record) -> str:
@@ -164,6 +185,7 @@ def source_section(meta: Record) -> str:
 | licence | the collection MIT, © its contributors; the poems are in the public domain |
 | read | `quantangshi/poet.tang.*.json`, `quantangshi/poet.song.*.json`, `songci/ci.song.*.json` |
 | script | {meta["script"]}: {meta["converter"]}, traditional → simplified, one for one |
+| spelling | `nanopoet_ref/spelling.toml`, before that: variants, and words OpenCC mistakes |
 | rules | format version {meta["format_version"]} |
 
 One line of JSON is one poem: `author`, `form`, `title`, `content`.
@@ -282,13 +304,44 @@ validate. No validation poem is a training poem. Digest of both halves:
 """
 
 
-def flaw_section(meta: Record, poems: list[Poem], authors: Counter[str]) -> str:
-    """What is wrong with the corpus, as far as we know, with counts."""
+def copies_section(meta: Record, poems: list[Poem]) -> str:
+    """Poems that stand here more than once, in part, or under another name."""
     train, val = split_poems(poems)
     near = near_copies(train, val)
-    titles = Counter(poem.title for poem in poems)
-    given = ", ".join(f"{title} {titles[title]:,}" for title in GIVEN_TITLES)
-    moon = [p.content for p in poems if (p.author, p.title) == ("李白", "静夜思")]
+    return f"""\
+- **Near copies.** {followers(poems):,} poems take at least half of their lines (of 5 or more
+  characters) from poems before them: variants, quotations, quatrains cut from a longer poem. The
+  split puts each on the side of the poem it takes them from. {len(near):,} validation poems
+  ({share(len(near), len(val))}) still share half of their lines with training poems: where the
+  longer poem comes later.
+- **Authors.** {meta["reattributed"]:,} poems that the source has twice bear another name here than
+  in the first copy: that of the author with more poems. 登鹳雀楼 is Wang Zhihuan's, not Zhu Bin's.
+  Other wrong names stay.
+"""
+
+
+def lyric_section(poems: list[Poem]) -> str:
+    """What is wrong with the lyrics."""
+    lyrics = [poem for poem in poems if poem.form not in REGULATED.values()]
+    return f"""\
+- **Fragments.** {likely_fragments(poems):,} lyrics are shorter than half the median of their tune
+  (tunes of 10 poems or more). They stay: some tunes have a short and a long form.
+- **Shapes.** {odd_shapes(lyrics):,} lyrics have line lengths that fewer than one in a hundred poems
+  of their tune have: other forms of it, fragments, lost characters. They stay, but `nanopoet
+  evaluate` does not take their shape for the tune's.
+- **Lost characters.** The source of the lyrics lost rare characters without a trace. Where an
+  author or a tune is left with one character the lyric is dropped; in a line it cannot be seen.
+- **Lyrics come simplified.** `--script original` leaves them so, and one poet then has two
+  spellings (蘇軾, 苏轼).
+"""
+
+
+def spelling_section(meta: Record, poems: list[Poem]) -> str:
+    """Which spellings were made one, and which were not."""
+    text = Counter("".join(poem.author + poem.form + poem.title + poem.content for poem in poems))
+    left = Counter({c: text[c] for c in "".join(spellings()["characters"])})
+    rare = Counter({c: n for c, n in text.items() if not in_gb2312(c) and c not in "，。"})
+    by = meta["respelled"]
     merged = meta["merged"]
     sources = {
         new: ", ".join(f"{old} {times:,}" for old, times in merged.get(new, {}).items())
@@ -296,32 +349,47 @@ def flaw_section(meta: Record, poems: list[Poem], authors: Counter[str]) -> str:
     }
     rows = [[new, sources[new], meaning] for new, meaning in MERGED.items() if sources[new]]
     return f"""\
-## Known flaws
+- **Variants.** The source mixes old, Japanese and simplified forms: 隠 and 隱, 簷 and 檐.
+  {by["opencc"] + by["unihan"] + by["by_hand"]:,} characters were given the standard form before
+  OpenCC ran: {by["opencc"]:,} by OpenCC's table of Japanese forms, {by["unihan"]:,} by Unihan's
+  variants, {by["by_hand"]:,} by hand. Not changed, being names or words of their own:
+  {", ".join(f"{c} {n:,}" for c, n in left.most_common() if n)}.
+  {len(rare):,} characters outside GB 2312 remain ({share(rare.total(), text.total())} of all text);
+  most are rare words that have no other form, some are variants seen fewer than 5 times.
+- **乾 and 蘋.** OpenCC takes 乾, heaven, for 乾, dry, outside the phrases it knows, and 蘋, a fern,
+  for 苹. In {by["keep"]:,} places the list in `spelling.toml` decides. It was made by reading the
+  words around 乾 where OpenCC wrote 干; elsewhere 乾 becomes 干.
+- **Merged characters.** {len(merged):,} characters stand for more than one character of the source.
+  Most are variants of one word. Some are words that the poets kept apart: in 千里一窗里 (钱起),
+  里 is first a mile, then the inside. Counts over all fields, before duplicates go:
 
-- **Near copies.** {len(near):,} validation poems ({share(len(near), len(val))}) share at least
-  half of their lines (of 5 or more characters) with training poems: variants, quotations, poems
-  that stand in two collections.
-- **Fragments.** {likely_fragments(poems):,} lyrics are shorter than half the median of their tune
-  (tunes of 10 poems or more). The rule that drops fragments does not see them.
+{table(["now", "in the source", "meaning"], rows)}
+"""
+
+
+def flaw_section(meta: Record, poems: list[Poem], authors: Counter[str]) -> str:
+    """What is wrong with the corpus, as far as we know, and what is done about it, with counts."""
+    titles = Counter(poem.title for poem in poems)
+    given = ", ".join(f"{title} {titles[title]:,}" for title in GIVEN_TITLES)
+    moon = [p.content for p in poems if (p.author, p.title) == ("李白", "静夜思")]
+    regulated = [poem for poem in poems if poem.form in REGULATED.values()]
+    rhyming = sum(rhymes(poem.content) for poem in regulated)
+    return f"""\
+## Known flaws, and what is done about them
+
+{copies_section(meta, poems)}{lyric_section(poems)}\
 - **Old-style verse.** Tones are not checked: an old-style poem of 8 lines of 5 counts as 五言律诗.
-- **Readings.** Rhymes are of their time. In modern Mandarin many no longer rhyme (斜 and 家), so
-  a rhyme rate measured by pinyin is too low, for the poets and for the model.
-- **Variants.** The source follows old editions. Children learn 静夜思 as 床前明月光 … 举头望明月.
+- **Readings.** Rhymes are of their time. By today's Mandarin
+  {share(rhyming, len(regulated))} of the regulated poems rhyme in their even lines; others did once
+  (斜 and 家). So a rhyme rate measured by pinyin is too low, for the poets and for the model.
+- **Editions.** The source follows old ones. Children learn 静夜思 as 床前明月光 … 举头望明月.
   Here it reads: {" / ".join(moon) or "(it is not here)"}
 - **Titles and names given later.** Titles by editors, with their counts:
   {given}.
   Emperors bear names from after their death (太宗皇帝, {authors["太宗皇帝"]:,} poems).
   A lyric without a name of its own has its tune as title.
 - **Namesakes.** The source numbers some poets of one name (王炎2). The number is dropped.
-- **Lyrics come simplified.** `--script original` leaves them so, and one poet then has two
-  spellings (蘇軾, 苏轼).
-- **Merged characters.** {len(merged):,} characters stand for more than one character of the source.
-  Most are variants of one word. Some are words that the poets kept apart.
-  {both_words(poems)}
-  Counts over all fields, before duplicates go:
-
-{table(["now", "in the source", "meaning"], rows)}
-"""
+{spelling_section(meta, poems)}"""
 
 
 def build_card(meta: Record, poems: list[Poem]) -> str:

@@ -214,6 +214,7 @@ def prepare_corpus(
     authors = to_simplified("\n".join(poem.author for _, poem in rows)).split("\n")
     kept = one_of_each(rows, authors)
     dropped["duplicate"] = len(rows) - len(kept)
+    first = {words(poem.content): poem.author for _, poem in reversed(rows)}
     about = {
         "source": SOURCE,
         "integrity": integrity,
@@ -222,6 +223,7 @@ def prepare_corpus(
         "read": dict(read),
         "dropped": dict(dropped),
         "kept_by_kind": dict(Counter(kind for kind, _ in kept)),
+        "reattributed": sum(poem.author != first[words(poem.content)] for _, poem in kept),
         "merged": merged_characters(before, after),
         "respelled": respelled(before) if script == "simplified" else {},
     }

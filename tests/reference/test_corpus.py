@@ -210,6 +210,8 @@ def test_of_two_copies_the_better_attested_author_stays_in_the_place_of_the_firs
     authors = [to_simplified(poem.author) for poem in poems]
     assert authors == ["王之涣", "王之涣", "无名氏", "无名氏", "无名氏", "李清照"]
     assert to_simplified(poems[0].content).endswith("低头思故乡。")
+    meta = json.loads((tmp_path / "raw" / f"poems.{script}.json").read_text())
+    assert meta["reattributed"] == 1
 
 
 @pytest.mark.parametrize("record", [ci("大・大"), {**ci(), "author": "向"}])
