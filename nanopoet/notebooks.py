@@ -26,6 +26,8 @@ from nanopoet.tasks import Task, TaskError, load_tasks, task_markdown
 UNCOMPARED = "nbval-ignore-output"
 QUIZ = "quiz"
 TASK = "task"
+REFERENCE = "reference"  # holds the code of the module
+TAGS = {UNCOMPARED, QUIZ, TASK, REFERENCE}
 # What nbval does not compare, and what changes though nothing has changed.
 PIXELS = ("image/png", "image/jpeg")
 

@@ -14,6 +14,8 @@ from nanopoet.glossary import GLOSSARY, first_use, glossary_markdown, load_terms
 from nanopoet.notebooks import (
     CHAPTERS,
     QUIZ,
+    REFERENCE,
+    TAGS,
     TASK,
     UNCOMPARED,
     chapter_paths,
@@ -32,7 +34,6 @@ SHARED = {
 }
 # An absolute path, a drive of Windows, the address of an object.
 FROM_A_MACHINE = re.compile(r"(^|[\s'\"(])/\w+/\w|\b[A-Z]:\\|0x[0-9a-f]{6}")
-TAGS = {UNCOMPARED, QUIZ, TASK, "reference"}
 PATHS = chapter_paths()
 each_chapter = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 
@@ -140,7 +141,7 @@ def test_the_final_form_of_a_function_is_the_reference(path):
     modules = [importlib.import_module(f"nanopoet_ref.{name}") for name in places]
     compared = 0
     for cell in code_cells(read(path)):
-        if "reference" not in tags(cell):
+        if REFERENCE not in tags(cell):
             continue
         for node in ast.parse(cell.source).body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
