@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from nanopoet.files import printable
 from nanopoet.paths import announce_other_clone
 
 app = typer.Typer(
@@ -33,7 +34,7 @@ def command(examples: str, announced: bool = True) -> Callable:
             except BrokenPipeError:  # whoever read our output has seen enough: typer ends quietly
                 raise
             except (ValueError, OSError) as error:
-                typer.secho(f"error: {error}", fg="red", err=True)
+                typer.secho(f"error: {printable(str(error))}", fg="red", err=True)
                 raise typer.Exit(1) from error
             except KeyboardInterrupt:
                 typer.secho("interrupted", fg="red", err=True)
@@ -284,12 +285,12 @@ def reset(
 ) -> None:
     """Put a task, or a whole file, back to its stub; what was there is kept as a backup."""
     from nanopoet.paths import refuse_other_clone
-    from nanopoet.progress import reset_file, reset_task
+    from nanopoet.reset import reset_file, reset_task
     from nanopoet.tasks import find_tasks, modules
 
     refuse_other_clone("NANOPOET_EXERCISES")
     kept = reset_file(task) if task in modules() else reset_task(find_tasks([task])[0])
-    typer.echo(f"{task} is back to its beginning; what was there: {kept}")
+    typer.echo(f"{task} is back to its beginning" + (f"; what was there: {kept}" if kept else ""))
 
 
 @command("nanopoet evaluate\nnanopoet evaluate quick --json\nnanopoet evaluate quick --samples 500")

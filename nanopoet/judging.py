@@ -1,9 +1,4 @@
-"""Judge an answer in a fresh process, with limits, away from the reference.
-
-`python -m nanopoet.judging` reads one request per line and prints one verdict per line. PyTorch and
-the checks are loaded once; for each request the process forks, so each answer starts from the same
-clean state and can spoil nothing but its own. (Only Linux forks safely with PyTorch loaded;
-elsewhere each request takes a process of its own.)
+"""Judge an answer in the process that `nanopoet.serving` has made for it alone.
 
 Around an answer: time, memory and output are limited; the reference, the solutions and the checks
 cannot be imported; what it prints is no part of the verdict; what it changes in PyTorch, NumPy or
@@ -12,18 +7,14 @@ Python is noticed. The verdict is written to a file that only the judging proces
 
 import builtins
 import contextlib
-import dataclasses
 import importlib
 import json
 import math
 import os
 import random
 import resource
-import secrets
 import signal
 import sys
-import tempfile
-import time
 import traceback
 import types
 from pathlib import Path
@@ -33,18 +24,16 @@ import numpy as np
 import torch
 
 from nanopoet.naming import name_misconception
-from nanopoet.sandbox import conclude, output_of
+from nanopoet.serving import LOADING, output_of
+from nanopoet.source import SourceError, line_of, read_source
 from nanopoet.tasks import Task, load_tasks
 from nanopoet.trial import in_words, judge, load_checks
-from nanopoet.verdict import Verdict, line_of
+from nanopoet.verdict import Verdict
 
 OUTPUT = 2**16  # bytes that may be printed
 NAMING = 1.0  # seconds of computing to find the name of a wrong answer: nobody waits longer
 
 OWN_ROOTS = ("nanopoet", "nanopoet_ref", "solutions", "tests")
-
-
-# --- In the process that judges ----------------------------------------------------------------
 
 
 class AnswersOnly:
@@ -121,10 +110,13 @@ def judge_file(task: Task, root: Path, seed: int) -> tuple[Verdict, Any]:
     Returns the verdict, and the answer if its results may be looked at further.
     """
     file = root / task.file
-    failed = Verdict(task.name, "error", seed=seed, file=str(file), line=line_of(file, task))
-    if not file.is_file():
-        failed.symptom = f"there is no {file}"
+    failed = Verdict(task.name, "error", seed=seed, file=str(file))
+    try:
+        read_source(file)
+    except SourceError as error:
+        failed.symptom = str(error)
         return failed, None
+    failed.line = line_of(file, task.function)
     load_checks(task.module)
     hide_the_reference()
     before = snapshot()
@@ -159,6 +151,12 @@ def limit_memory(more: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
+def limit_computing(seconds: float) -> None:
+    """A last resort where nobody is left to end this process: so many seconds on every core."""
+    limit = math.ceil(seconds + LOADING) * (os.cpu_count() or 1)
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
+
+
 def judge_alone(request: dict[str, Any], verdict_file: Path) -> None:
     """Judge one request with limits, and leave the verdict in a file. Never returns.
 
@@ -174,32 +172,30 @@ def judge_alone(request: dict[str, Any], verdict_file: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     limit_memory(request["memory"])
+    limit_computing(request["seconds"])
     torch.set_num_threads(1)
-    task = load_tasks()[request["task"]]
+    task, this = load_tasks()[request["task"]], os.getpid()
 
     def leave(verdict: Verdict) -> None:
         # Not by `write_atomically`: an answer may have replaced what it calls, such as `len`.
-        draft.write_text(json.dumps(dataclasses.asdict(verdict)), encoding="utf-8")
+        draft.write_text(verdict.as_json(), encoding="utf-8")
         draft.replace(verdict_file)
 
-    with tempfile.TemporaryDirectory() as scratch:
-        os.chdir(scratch)
-        verdict, answer = judge_file(task, Path(request["root"]), request["seed"])
-        with contextlib.suppress(OSError):
-            sys.stdout.flush()
-        printed = output_file.stat().st_size
-        if printed > OUTPUT:
-            symptom = f"prints {printed:,} bytes or more: remove what prints"
-            verdict = Verdict(task.name, "error", symptom, file=verdict.file, line=verdict.line)
-        elif answer is not None:
-            leave(verdict)
-            name_misconception(verdict, answer, NAMING)
+    os.chdir(verdict_file.with_name("scratch"))
+    verdict, answer = judge_file(task, Path(request["root"]), request["seed"])
+    if os.getpid() != this:  # the answer has forked: one verdict is enough
+        os._exit(70)
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    printed = output_file.stat().st_size
+    if printed > OUTPUT:
+        symptom = f"prints {printed:,} bytes or more: remove what prints"
+        verdict = Verdict(task.name, "error", symptom, file=verdict.file, line=verdict.line)
+    elif answer is not None:
         leave(verdict)
-        os.chdir("/")
+        name_misconception(verdict, answer, NAMING)
+    leave(verdict)
     os._exit(0)
-
-
-# --- In the process that serves ----------------------------------------------------------------
 
 
 class CompilerOnDemand(types.ModuleType):
@@ -222,44 +218,11 @@ class CompilerOnDemand(types.ModuleType):
         return getattr(importlib.import_module(self.__name__), name)
 
 
-def serve_one(request: dict[str, Any]) -> Verdict:
-    """Fork, judge, wait no longer than allowed."""
-    with tempfile.TemporaryDirectory() as folder:
-        # A name that the answer cannot guess: it may print, but it cannot write a verdict.
-        verdict_file = Path(folder) / secrets.token_hex(16)
-        end = time.perf_counter() + request["seconds"]
-        child = os.fork()
-        if child == 0:
-            try:
-                os.setpgid(0, 0)
-                judge_alone(request, verdict_file)
-            finally:
-                os._exit(70)
-        status = None
-        while status is None and time.perf_counter() < end:
-            finished, raw = os.waitpid(child, os.WNOHANG)
-            if finished:
-                status = os.waitstatus_to_exitcode(raw)
-            else:
-                time.sleep(0.005)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child, signal.SIGKILL)  # and whatever it has left running
-        if status is None:
-            os.waitpid(child, 0)
-        return conclude(request, verdict_file, status)
-
-
-def serve() -> None:
-    """Answer requests until there are none. Ctrl-C is for the process that asks."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for line in sys.stdin:
-        request = json.loads(line)
-        load_checks(load_tasks()[request["task"]].module)  # here: each answer then finds them
-        print(json.dumps(dataclasses.asdict(serve_one(request))), flush=True)
+def prepare() -> None:
+    """What a process does that is going to judge, before it loads a check."""
+    sys.modules["torch._dynamo"] = CompilerOnDemand("torch._dynamo")
 
 
 if __name__ == "__main__":
-    sys.modules["torch._dynamo"] = CompilerOnDemand("torch._dynamo")
-    if sys.argv[1:2] == ["--one"]:
-        judge_alone(json.loads(sys.argv[2]), Path(sys.argv[3]))
-    serve()
+    prepare()
+    judge_alone(json.loads(sys.argv[1]), Path(sys.argv[2]))

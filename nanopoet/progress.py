@@ -1,4 +1,4 @@
-"""What a learner has done so far: `hint`, `progress`, `reset`, and the memory behind `check`.
+"""What a learner has done so far: `hint`, `progress`, and the memory behind `check`.
 
 The memory is one small JSON file beside the exercises' folder. It says which version of which file
 passed which task. Losing it loses nothing but marks: `nanopoet check --all` brings them back.
@@ -6,17 +6,17 @@ passed which task. Losing it loses nothing but marks: `nanopoet check --all` bri
 
 import hashlib
 import json
-import time
+import sys
 from collections.abc import Iterable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from nanopoet import paths
 from nanopoet.files import write_atomically
-from nanopoet.tasks import Task, TaskError, load_tasks
+from nanopoet.source import LARGEST
+from nanopoet.tasks import Task, load_tasks
 from nanopoet.verdict import Verdict
 
 MARKS = {"pass": "✓", "fail": "✗", "error": "✗", "timeout": "✗", "todo": "·"}
@@ -29,6 +29,7 @@ class Memory:
     def __init__(self) -> None:
         self.root = paths.exercises()
         self.path = paths.memory() / "progress.json"
+        self.complained = False
         self.read()
 
     def read(self) -> None:
@@ -44,8 +45,12 @@ class Memory:
 
     def version(self, task: Task) -> str:
         """A fingerprint of a task's file as it is now."""
+        path = self.root / task.file
         try:
-            return hashlib.sha256((self.root / task.file).read_bytes()).hexdigest()[:16]
+            if not path.is_file():
+                return ""
+            with path.open("rb") as file:  # of a larger one, no task passes
+                return hashlib.sha256(file.read(LARGEST)).hexdigest()[:16]
         except OSError:
             return ""
 
@@ -66,8 +71,18 @@ class Memory:
         self.save()
 
     def save(self) -> None:
+        """Write it down. Where that cannot be done, one line says so: a mark is not worth more."""
         content = {"results": self.results, "hints": self.hints}
-        write_atomically(self.path, json.dumps(content, indent=1))
+        try:
+            write_atomically(self.path, json.dumps(content, indent=1))
+        except OSError as error:
+            if not self.complained:
+                print(
+                    f"warning: {self.path} cannot be written ({error.strerror}), so this is not "
+                    "remembered: set NANOPOET_MEMORY to a folder that can",
+                    file=sys.stderr,
+                )
+            self.complained = True
 
 
 def next_tasks(memory: Memory) -> Iterable[Task]:
@@ -110,65 +125,6 @@ def show_progress(console: Console) -> None:
     upcoming = next(iter(next_tasks(memory)), None)
     if upcoming:
         console.print(f"next: nanopoet check {upcoming.name}", highlight=False)
-
-
-def reset_task(task: Task) -> Path:
-    """Put the stub of a task back into its file; returns the backup of what was there.
-
-    Raises `TaskError` when the file cannot be read as Python: then only the whole file can be
-    brought back, and the error says how.
-    """
-    from nanopoet.stubs import find_node, lines_of, stub_file
-
-    path = paths.exercises() / task.file
-    stub = stub_file(task.module)
-    fresh = find_node(stub, task.function)
-    assert fresh is not None
-    first, last = lines_of(fresh)
-    lines = stub.splitlines()[first:last]
-    try:
-        source = path.read_text(encoding="utf-8")
-        old = find_node(source, task.function)
-    except FileNotFoundError:
-        write_atomically(path, stub)
-        return path
-    except SyntaxError as error:
-        raise TaskError(
-            f"{path}:{error.lineno} is not Python ({error.msg}): mend that line, or bring the "
-            f"whole file back: nanopoet reset {task.module}"
-        ) from error
-    backup = back_up(path, source)
-    rows = source.splitlines()
-    if old is None:
-        rows += ["", "", *lines]
-    else:
-        start, end = lines_of(old)
-        rows[start:end] = lines
-    write_atomically(path, "\n".join(rows) + "\n")
-    return backup
-
-
-def reset_file(module: str) -> Path:
-    """Bring a whole file of exercises back; returns the backup of what was there."""
-    from nanopoet.stubs import stub_file
-
-    path = paths.exercises() / f"{module}.py"
-    backup = back_up(path, path.read_text(encoding="utf-8")) if path.is_file() else path
-    write_atomically(path, stub_file(module))
-    return backup
-
-
-def back_up(path: Path, source: str) -> Path:
-    """Keep a copy under .nanopoet/backup, with the time in its name."""
-    folder = paths.memory() / "backup"
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    backup = folder / f"{path.stem}-{stamp}.py"
-    number = 1
-    while backup.exists():
-        number += 1
-        backup = folder / f"{path.stem}-{stamp}-{number}.py"
-    write_atomically(backup, source)
-    return backup
 
 
 def as_row(verdict: Verdict) -> dict[str, Any]:

@@ -1,28 +1,30 @@
-"""`Sandbox`: what asks `nanopoet.judging`, in processes of its own, for verdicts.
+"""`Sandbox`: what asks the process that judges (`nanopoet.serving`) for verdicts.
 
-Nothing here loads PyTorch: a check should begin at once.
+Nothing here loads PyTorch: a check should begin at once. Nothing an answer does to the process that
+judges is more than an error of that answer: the process is started again for the next one.
 """
 
 import contextlib
 import json
 import os
 import secrets
+import select
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from nanopoet.paths import clone
+from nanopoet.serving import LOADING, READY
 from nanopoet.tasks import load_tasks
-from nanopoet.verdict import Verdict, line_of
+from nanopoet.verdict import Verdict, read_verdict, safe_to_print
 
 SECONDS = 15.0  # of wall time for one task; most need a tenth of one
 MEMORY = 2 * 2**30  # bytes more than the judging process has at its start
-LOADING = 30.0  # seconds more for a process that has PyTorch to load
-PRINTED = 1000  # bytes of what an answer prints are kept
+PATIENCE = 15.0  # seconds more until the process that judges must have said something
+MARK = "NANOPOET_JUDGING"  # in the environment of all that a sandbox starts
 FORKS = sys.platform == "linux"
 
 
@@ -30,59 +32,13 @@ class SandboxError(ValueError):
     """There is nobody to judge."""
 
 
-def died(status: int) -> str:
-    """In words, why a process that judged left no verdict."""
-    if status == -signal.SIGKILL:
-        return "was killed: it took too much memory, or killed itself"
-    if status < 0:
-        return f"crashed ({signal.Signals(-status).name})"
-    return "ended the process before it was judged; a function returns instead"
-
-
-def output_of(verdict_file: Path) -> Path:
-    """Where goes what an answer prints."""
-    return verdict_file.with_name("output")
-
-
-def conclude(request: dict[str, Any], verdict_file: Path, status: int | None) -> Verdict:
-    """The verdict that was left, or why there is none. `status` is None after too long a time.
-
-    One that was left counts, even if the search for a name was cut short.
-    """
-    file = Path(request["root"]) / load_tasks()[request["task"]].file
-    if verdict_file.is_file():
-        verdict = Verdict(**json.loads(verdict_file.read_text(encoding="utf-8")))
-    elif status is None:
-        symptom = f"takes longer than {request['seconds']:g} s: does a loop never end?"
-        verdict = Verdict(request["task"], "timeout", symptom, file=str(file))
-    else:
-        verdict = Verdict(request["task"], "error", died(status), file=str(file))
-    if output_of(verdict_file).is_file():
-        with output_of(verdict_file).open("rb") as output:
-            verdict.printed = output.read(PRINTED).decode(errors="replace")
-    verdict.seed = request["seed"]
-    verdict.line = verdict.line or line_of(file, load_tasks()[request["task"]])
-    return verdict
-
-
-def serve_one_without_fork(request: dict[str, Any]) -> Verdict:
-    """A process for this request alone."""
-    with tempfile.TemporaryDirectory() as folder:
-        verdict_file = Path(folder) / secrets.token_hex(16)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "nanopoet.judging", "--one", json.dumps(request), verdict_file],
-            stdin=subprocess.DEVNULL,
-            cwd=clone(),
-            start_new_session=True,
-        )
-        try:
-            status: int | None = process.wait(request["seconds"] + LOADING)
-        except subprocess.TimeoutExpired:
-            status = None
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        return conclude(request, verdict_file, status)
+def end_marked(mark: str) -> None:
+    """End every process that still bears a mark. (Only Linux tells.)"""
+    wanted = f"{MARK}={mark}".encode()
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):  # it has ended, or is somebody else's
+            if wanted in environment.read_bytes().split(b"\0"):
+                os.kill(int(environment.parent.name), signal.SIGKILL)
 
 
 class Sandbox:
@@ -101,7 +57,9 @@ class Sandbox:
     ) -> None:
         self.limits = {"seconds": seconds, "memory": memory}
         self.forks = forks
-        self.process: subprocess.Popen[str] | None = None
+        self.patience = seconds + PATIENCE + (0 if forks else LOADING)
+        self.process: subprocess.Popen[bytes] | None = None
+        self.mark = ""
 
     def __enter__(self) -> "Sandbox":
         return self
@@ -110,35 +68,79 @@ class Sandbox:
         self.close()
 
     def close(self) -> None:
-        if self.process:
-            self.process.kill()
-            self.process.communicate()
-            self.process = None
+        """End the process that judges, and with it all that it has started."""
+        process, self.process = self.process, None
+        if process is None:
+            return
+        assert process.stdin
+        assert process.stdout
+        process.stdin.close()  # it reads the end, ends what runs, and goes
+        try:
+            process.wait(2)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+        if process.returncode != 0:
+            end_marked(self.mark)
 
     def judge(self, task: str, root: Path, seed: int) -> Verdict:
-        """The verdict on `task` in the folder `root`, with inputs drawn from `seed`."""
-        request = {"task": task, "root": str(root.resolve()), "seed": seed, **self.limits}
+        """The verdict on `task` in the folder `root`, with inputs drawn from `seed`.
+
+        Raises `SandboxError` if the process that judges cannot be started.
+        """
+        # Not `Path.resolve`, which raises where a link leads to itself.
+        request = {"task": task, "root": os.path.realpath(root), "seed": seed, **self.limits}
         began = time.perf_counter()
-        verdict = self.ask(request) if self.forks else serve_one_without_fork(request)
+        try:
+            verdict = self.ask(request)
+        except BaseException:
+            self.close()  # or the next request would get this one's verdict
+            raise
         verdict.seconds = round(time.perf_counter() - began, 3)
-        return verdict
+        return safe_to_print(verdict)
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """A process that judges, in a session of its own: no Ctrl-C reaches it but through us."""
+        self.mark = secrets.token_hex(16)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "nanopoet.serving", *([] if self.forks else ["--spawn"])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            cwd=clone(),
+            env=os.environ | {MARK: self.mark},
+            start_new_session=True,
+        )
+        if self.read_line(None) != f"{READY}\n".encode():
+            raise SandboxError("the process that judges does not start; what it said stands above")
+        return self.process
 
     def ask(self, request: dict[str, Any]) -> Verdict:
-        """Hand a request to the process that serves, which is started for the first one."""
-        if self.process is None:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "nanopoet.judging"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                cwd=clone(),
-            )
-        assert self.process.stdin
+        """Hand a request to the process that judges, which is started if there is none."""
+        if self.process and self.process.poll() is not None:
+            self.close()
+        process = self.process or self.start()
+        assert process.stdin
+        try:
+            process.stdin.write(json.dumps(request).encode() + b"\n")
+            return read_verdict(self.read_line(self.patience), request["task"])
+        except (OSError, ValueError):
+            self.close()
+            symptom = "stopped or killed the process that judges, or memory ran out there"
+            file = Path(request["root"]) / load_tasks()[request["task"]].file
+            return Verdict(request["task"], "error", symptom, seed=request["seed"], file=str(file))
+
+    def read_line(self, seconds: float | None) -> bytes:
+        """What the process that judges says next; less than a line if it ends or takes too long."""
+        assert self.process
         assert self.process.stdout
-        with contextlib.suppress(BrokenPipeError):  # then it has nothing to say either
-            self.process.stdin.write(json.dumps(request) + "\n")
-            self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            raise SandboxError("the process that judges has died; what it said stands above")
-        return Verdict(**json.loads(line))
+        line, end = b"", time.monotonic() + (seconds or 0)
+        while not line.endswith(b"\n"):
+            left = None if seconds is None else max(end - time.monotonic(), 0)
+            ready, _, _ = select.select([self.process.stdout], [], [], left)
+            piece = os.read(self.process.stdout.fileno(), 2**16) if ready else b""
+            if not piece:
+                break
+            line += piece
+        return line

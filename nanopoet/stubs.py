@@ -1,7 +1,8 @@
 """`python -m nanopoet.stubs`: write exercises/ from solutions/ and the manifest.
 
 An exercise is its solution without the answer, so signatures, docstrings and given code cannot
-differ. A bug hunt begins with the bug: the misconception that is marked `stub`.
+differ. A bug hunt begins with the bug: the misconception that is marked `stub`. An exercise that
+somebody has worked on is not lost: a copy is kept, as by `nanopoet reset`.
 """
 
 import ast
@@ -9,8 +10,7 @@ import inspect
 import sys
 import textwrap
 
-from nanopoet.files import write_atomically
-from nanopoet.paths import ROOT, ProjectError, announce_other_clone, exercises, refuse_other_clone
+from nanopoet.paths import ROOT, announce_other_clone, exercises, refuse_other_clone
 from nanopoet.tasks import Task, TaskError, load_tasks, modules
 from nanopoet.trial import MISCONCEPTIONS, load_checks
 
@@ -19,7 +19,7 @@ SOLUTIONS = ROOT / "solutions"
 Node = ast.FunctionDef | ast.ClassDef
 
 
-def find_node(source: str, name: str, within: ast.AST | None = None) -> Node | None:
+def find_node(source: str | bytes, name: str, within: ast.AST | None = None) -> Node | None:
     """The last function or class of that name at the top of a file, or of a class."""
     body = (within or ast.parse(source)).body  # type: ignore[attr-defined]
     found = [n for n in body if isinstance(n, Node) and n.name == name]
@@ -58,15 +58,15 @@ def stub_body(task: Task, indent: str) -> list[str]:
     body = node.body
     if isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
         body = body[1:]
-    lines = source.splitlines()[body[0].lineno - 1 : node.end_lineno]
-    return textwrap.indent(textwrap.dedent("\n".join(lines)), indent).splitlines()
+    lines = source.split("\n")[body[0].lineno - 1 : node.end_lineno]
+    return textwrap.indent(textwrap.dedent("\n".join(lines)), indent).split("\n")
 
 
 def stub_file(module: str) -> str:
     """A whole file of exercises, from its solutions."""
     load_checks(module)
     source = (SOLUTIONS / f"{module}.py").read_text(encoding="utf-8")
-    lines = source.splitlines()
+    lines = source.split("\n")  # as Python counts them; `splitlines` knows other ends of lines
     tasks = [task for task in load_tasks().values() if task.module == module]
     open_tasks = [task for task in tasks if task.kind != "given"]
     for task in sorted(open_tasks, key=lambda task: answer_lines(source, task), reverse=True):
@@ -79,18 +79,20 @@ def stub_file(module: str) -> str:
         f'"""Chapter {tasks[0].chapter:02d} · your answers. Check them: nanopoet check {module}."""'
     )
     lines[: header.end_lineno] = [title]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def main() -> int:
+    """Write all stubs; a file that holds something else, such as answers, is kept as a backup."""
+    from nanopoet.backup import rewrite_and_tell
+
     announce_other_clone()
     try:
         refuse_other_clone("NANOPOET_EXERCISES")
-        for module in modules():
-            path = exercises() / f"{module}.py"
-            write_atomically(path, stub_file(module))
-            print(path)
-    except ProjectError as error:
+        stubs = {exercises() / f"{module}.py": stub_file(module) for module in modules()}
+        for path, stub in stubs.items():
+            rewrite_and_tell(path, stub)
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

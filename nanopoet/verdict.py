@@ -1,10 +1,11 @@
-"""What a check says, and where it is said."""
+"""What a check says."""
 
-import ast
-from dataclasses import dataclass
-from pathlib import Path
+import json
+from dataclasses import asdict, dataclass, replace
 
-from nanopoet.tasks import Task
+from nanopoet.files import printable
+
+STATUSES = ("pass", "fail", "todo", "error", "timeout")
 
 
 @dataclass
@@ -12,7 +13,7 @@ class Verdict:
     """What a check says about one answer."""
 
     task: str
-    status: str  # pass, fail, todo, error or timeout
+    status: str  # one of STATUSES
     symptom: str = ""
     expected: str = ""
     got: str = ""
@@ -27,16 +28,36 @@ class Verdict:
     printed: str = ""  # the beginning of what the answer printed
     images: tuple[list, list] | None = None
 
+    def as_json(self) -> str:
+        """One line, all of it ASCII: what another process reads with `read_verdict`."""
+        return json.dumps(asdict(self))
 
-def line_of(file: Path, task: Task) -> int:
-    """Where the function or class of a task begins in a file."""
+
+def read_verdict(text: str | bytes, task: str) -> Verdict:
+    """The verdict on a task that another process has left.
+
+    Raises `ValueError` for anything else: half a line, another task, a field of another type.
+    """
     try:
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, ValueError):
-        return 0
-    found = [
-        node.lineno
-        for node in tree.body
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == task.function
-    ]
-    return found[-1] if found else 0
+        verdict = Verdict(**json.loads(text))
+    except (TypeError, RecursionError) as error:
+        raise ValueError(f"not a verdict: {error}") from error
+    kinds = {name: type(value) for name, value in vars(Verdict("", "")).items()}
+    kinds["images"] = type(verdict.images)
+    if any(type(value) is not kinds[name] for name, value in vars(verdict).items()):
+        raise ValueError("not a verdict: a field is of another type")
+    if verdict.task != task or verdict.status not in STATUSES:
+        raise ValueError(f"not a verdict on {task}")
+    return verdict
+
+
+def safe_to_print(verdict: Verdict) -> Verdict:
+    """The same with an escape for each character that a report or a terminal cannot take.
+
+    What an answer raises, returns and prints is the answer's: surrogates, ESC, NUL and all.
+    """
+    safe = replace(verdict)
+    for name, value in vars(verdict).items():
+        if isinstance(value, str):
+            setattr(safe, name, printable(value))
+    return safe

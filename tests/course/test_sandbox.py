@@ -147,13 +147,18 @@ def test_inside_a_call_the_solution_cannot_be_imported_either(judge):
     assert "your own code" in verdict.symptom
 
 
-def test_a_judge_that_has_died_is_an_error_and_not_a_pass(tmp_path):
+def test_a_judge_that_has_died_between_two_tasks_is_started_again():
     with Sandbox() as sandbox:
         assert sandbox.judge(TASK, SOLUTIONS, 0).status == "pass"
         sandbox.process.kill()
         sandbox.process.wait()
-        with pytest.raises(SandboxError, match="has died"):
-            sandbox.judge(TASK, SOLUTIONS, 0)
+        assert sandbox.judge(TASK, SOLUTIONS, 0).status == "pass"
+
+
+def test_a_judge_that_cannot_be_started_is_an_error_and_not_a_pass(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with Sandbox() as sandbox, pytest.raises(SandboxError, match="does not start"):
+        sandbox.judge(TASK, SOLUTIONS, 0)
 
 
 def test_an_answer_leaves_nothing_behind(judge, tmp_path):
@@ -176,7 +181,6 @@ def test_a_process_of_its_own_where_forking_is_not_safe(tmp_path):
     with Sandbox(seconds=5, forks=False) as alone:
         assert alone.judge(TASK, SOLUTIONS, 1).status == "pass"
         assert "SystemExit" in alone.judge(TASK, tmp_path, 1).symptom
-        assert alone.process is None
 
 
 @pytest.mark.parametrize("forks", [True, False])

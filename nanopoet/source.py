@@ -1,0 +1,63 @@
+"""A learner's file as Python reads it: bytes in UTF-8, and lines that end where Python ends them.
+
+Text is not cut into lines here: `str.splitlines` also ends them at form feeds and at U+2028, where
+Python does not. `bytes.splitlines` and `ast.parse` of bytes count alike.
+"""
+
+import ast
+import io
+import os
+import tokenize
+from pathlib import Path
+
+LARGEST = 2**20  # bytes; what is larger was not written by hand
+
+
+class SourceError(ValueError):
+    """A file that cannot be read as Python's source code, in one sentence."""
+
+
+def read_source(path: Path) -> bytes:
+    """The bytes of a file with exercises, as they are; a byte order mark is let pass.
+
+    Raises `SourceError`: not there, not a file, not readable, too large, not in UTF-8.
+    """
+    try:
+        if not os.path.lexists(path):
+            raise SourceError(f"there is no {path}")
+        if not path.exists():
+            raise SourceError(f"{path} is a link to {os.readlink(path)}, which is not there")
+        if not path.is_file():
+            raise SourceError(f"{path} is {'a folder' if path.is_dir() else 'a device'}, no file")
+        if (size := path.stat().st_size) > LARGEST:
+            raise SourceError(
+                f"{path} has {size:,} bytes, more than the {LARGEST:,} of an exercise"
+            )
+        source = path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        source.decode("utf-8")
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(source).readline)
+    except UnicodeDecodeError as error:
+        line = len(source[: error.start + 1].splitlines())
+        raise SourceError(
+            f"{path}:{line} is not UTF-8: save the file with the encoding UTF-8 in your editor"
+        ) from error
+    except SyntaxError as error:
+        raise SourceError(f"{path}: {error.msg}: remove that line, UTF-8 needs none") from error
+    if encoding not in ("utf-8", "utf-8-sig"):
+        raise SourceError(
+            f"{path} says that it is in {encoding}, and is in UTF-8: remove the line that says so"
+        )
+    return source
+
+
+def line_of(path: Path, name: str) -> int:
+    """The line where the last function or class of that name begins; 0 if there is none."""
+    try:
+        body = ast.parse(read_source(path)).body
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return 0
+    nodes = (node for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef))
+    return max((node.lineno for node in nodes if node.name == name), default=0)
