@@ -1,22 +1,22 @@
 """`nanopoet check`: judge a learner's tasks, say what is wrong, and why."""
 
 import contextlib
-import json
+import os
 import secrets
 import select
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from xml.etree import ElementTree
 
 from rich.console import Console
 from rich.text import Text
 from tqdm import tqdm
 
-from nanopoet.files import write_atomically
+from nanopoet.files import ensure_writable, printable
 from nanopoet.paths import exercises
-from nanopoet.progress import COLOURS, MARKS, Memory, as_row, next_tasks, show_hint, show_progress
+from nanopoet.progress import COLOURS, MARKS, Memory, next_tasks, show_hint, show_progress
+from nanopoet.reports import print_picture, write_reports
 from nanopoet.sandbox import Sandbox
 from nanopoet.tasks import Task, TaskError, find_tasks, load_tasks
 from nanopoet.verdict import Verdict
@@ -53,7 +53,7 @@ def print_verdict(verdict: Verdict, console: Console, root: Path, verbose: bool 
         row(label, text if verbose else "", "dim")
     again = f"nanopoet check {verdict.task}"
     if root != exercises():
-        again += f" --root {root}"
+        again += printable(f" --root {root}")
     if verdict.status in ("fail", "error"):
         again += f" --seed {verdict.seed}"
     if not verbose and any(more.values()):
@@ -77,67 +77,6 @@ def check_tasks(
         yield verdict
 
 
-def draw_images(verdict: Verdict, path: Path) -> bool:
-    """Expected and got as heat maps side by side, if they are matrices."""
-    if not verdict.images:
-        return False
-    import matplotlib.pyplot as plt
-    import numpy as np
-
-    images = np.array(verdict.images)
-    images[~np.isfinite(images)] = np.nan  # drawn white
-    figure, axes = plt.subplots(1, 2, figsize=(8, 4), layout="constrained")
-    for ax, title, image in zip(axes, ("expected", "got"), images, strict=True):
-        shown = ax.imshow(image, vmin=np.nanmin(images), vmax=np.nanmax(images))
-        ax.set_title(title)
-        ax.xaxis.get_major_locator().set_params(integer=True)
-        ax.yaxis.get_major_locator().set_params(integer=True)
-    figure.colorbar(shown, ax=axes, shrink=0.8)
-    figure.suptitle(f"{verdict.task}: {verdict.symptom}", fontsize=10)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100)
-    plt.close(figure)
-    return True
-
-
-def write_json(verdicts: Sequence[Verdict], target: str) -> None:
-    """All rows as a JSON list, to a file or, for "-", to standard output."""
-    text = json.dumps([as_row(verdict) for verdict in verdicts], ensure_ascii=False, indent=1)
-    if target == "-":
-        print(text)
-    else:
-        write_atomically(Path(target), text + "\n")
-
-
-def write_junit(verdicts: Sequence[Verdict], path: Path) -> None:
-    """The same rows as a JUnit report, which CI systems show."""
-    failed = [verdict for verdict in verdicts if verdict.status in ("fail", "todo")]
-    errors = [verdict for verdict in verdicts if verdict.status in ("error", "timeout")]
-    suite = ElementTree.Element(
-        "testsuite",
-        name="nanopoet",
-        tests=str(len(verdicts)),
-        failures=str(len(failed)),
-        errors=str(len(errors)),
-        time=f"{sum(verdict.seconds for verdict in verdicts):.3f}",
-    )
-    for verdict in verdicts:
-        row = as_row(verdict)
-        module, _, function = verdict.task.partition(".")
-        case = ElementTree.SubElement(
-            suite, "testcase", classname=module, name=function, time=f"{verdict.seconds:.3f}"
-        )
-        if verdict.status != "pass":
-            kind = "error" if verdict in errors else "failure"
-            found = ElementTree.SubElement(case, kind, message=row["message"], type=verdict.status)
-            found.text = "\n".join(
-                filter(None, [verdict.why, verdict.misconception, verdict.explanation])
-            )
-    ElementTree.indent(suite)
-    text = ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
-    write_atomically(path, text + "\n")
-
-
 def check_command(
     names: list[str],
     everything: bool,
@@ -149,9 +88,12 @@ def check_command(
     verbose: bool,
 ) -> int:
     """Check what was asked for; returns the exit code, 0 only if all of it passes."""
-    folder = (root or exercises()).resolve()
+    folder = Path(os.path.realpath(root or exercises()))
     if not folder.is_dir():
         raise TaskError(f"{folder} is not a folder with exercises")
+    for target in (as_json if as_json != "-" else None, junit, picture):
+        if target:
+            ensure_writable(Path(target))  # not after all has been judged
     seed = new_seed() if seed is None else seed
     # JSON on standard output stands alone.
     console = Console(stderr=as_json == "-")
@@ -173,14 +115,10 @@ def check_command(
                 continue  # listed in the last line
             bar.clear()
             print_verdict(verdict, console, folder, verbose)
-            if picture and draw_images(verdict, picture):
-                console.print(Text(f"  picture    {picture}"), soft_wrap=True)
+            if picture:
+                print_picture(verdict, picture, console)
             if one_by_one and verdict.status != "pass":
                 break
-    if as_json:
-        write_json(verdicts, as_json)
-    if junit:
-        write_junit(verdicts, junit)
     passed = sum(verdict.status == "pass" for verdict in verdicts)
     if one_by_one and passed == len(tasks):
         console.print("all tasks pass: nanopoet train --mine trains a poet with them")
@@ -191,6 +129,7 @@ def check_command(
             f"{passed} of {len(verdicts)} pass, {rest} fail, {todo} not written yet; seed {seed}",
             highlight=False,
         )
+    write_reports(verdicts, as_json, junit)
     return 0 if passed == len(verdicts) else 1
 
 

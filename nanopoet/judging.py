@@ -15,7 +15,6 @@ import random
 import resource
 import signal
 import sys
-import traceback
 import types
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from nanopoet.naming import name_misconception
 from nanopoet.serving import LOADING, output_of
 from nanopoet.source import SourceError, line_of, read_source
 from nanopoet.tasks import Task, load_tasks
-from nanopoet.trial import in_words, judge, load_checks
+from nanopoet.trial import current_trace, in_words, judge, load_checks
 from nanopoet.verdict import Verdict
 
 OUTPUT = 2**16  # bytes that may be printed
@@ -135,7 +134,7 @@ def judge_file(task: Task, root: Path, seed: int) -> tuple[Verdict, Any]:
     except (Exception, SystemExit, KeyboardInterrupt) as error:
         # Not judged: the file could not be loaded, or left while it was being checked.
         failed.symptom = in_words(error)
-        failed.trace = traceback.format_exc(limit=-8)
+        failed.trace = current_trace()
         return failed, None
     if changed:
         failed.symptom = f"{changed}, which other code relies on"

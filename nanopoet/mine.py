@@ -5,6 +5,7 @@ Nothing is replaced behind anybody's back: parts are passed as arguments.
 """
 
 import importlib
+import os
 import sys
 import types
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from torch import Tensor, nn
 
 from nanopoet.parts import REFERENCE, Parts
@@ -78,7 +80,7 @@ def find_mine(root: Path) -> tuple[Mine, list[Verdict]]:
     with Sandbox() as sandbox:
         verdicts = [sandbox.judge(task, root, seed=0) for task in PARTS]
     own = tuple(verdict.task for verdict in verdicts if verdict.status == "pass")
-    return Mine(root.resolve(), own), verdicts
+    return Mine(Path(os.path.realpath(root)), own), verdicts
 
 
 def print_authors(verdicts: Sequence[Verdict], console: Console) -> None:
@@ -88,7 +90,8 @@ def print_authors(verdicts: Sequence[Verdict], console: Console) -> None:
         by = "you" if verdict.status == "pass" else "the reference"
         why = {"pass": "", "todo": " (yours is not written yet)"}
         reason = why.get(verdict.status, f" (yours: {verdict.symptom})")
-        table.add_row(verdict.task, PARTS[verdict.task], by + reason)
+        # As text: what an answer's error says may look like markup.
+        table.add_row(verdict.task, PARTS[verdict.task], Text(by + reason))
     console.print(table)
 
 

@@ -48,7 +48,8 @@ def home() -> Path:
 
 def exercises() -> Path:
     """The learner's files: NANOPOET_EXERCISES, or exercises/ of the clone."""
-    return Path(os.environ.get("NANOPOET_EXERCISES") or clone() / "exercises").resolve()
+    folder = os.environ.get("NANOPOET_EXERCISES") or clone() / "exercises"
+    return Path(os.path.realpath(folder))  # `Path.resolve` raises where a link leads to itself
 
 
 def memory() -> Path:

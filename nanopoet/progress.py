@@ -8,8 +8,6 @@ import hashlib
 import json
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict
-from typing import Any
 
 from rich.console import Console
 
@@ -125,21 +123,3 @@ def show_progress(console: Console) -> None:
     upcoming = next(iter(next_tasks(memory)), None)
     if upcoming:
         console.print(f"next: nanopoet check {upcoming.name}", highlight=False)
-
-
-def as_row(verdict: Verdict) -> dict[str, Any]:
-    """A verdict as a row of a report."""
-    fields = asdict(verdict)
-    chapter = load_tasks()[verdict.task].chapter
-    message = "; ".join(
-        text
-        for text in (
-            verdict.symptom,
-            f"expected {verdict.expected}" if verdict.expected else "",
-            f"got {verdict.got}" if verdict.got else "",
-        )
-        if text
-    )
-    kept = ("misconception", "seconds", "seed")
-    row = {"task": verdict.task, "chapter": chapter, "status": verdict.status, "message": message}
-    return row | {key: fields[key] for key in kept}

@@ -40,7 +40,7 @@ def reset_task(task: Task) -> Path | None:
     brought back, and the error says how. Raises `SourceError` and `BackupError`.
     """
     path, stub = paths.exercises() / task.file, stub_file(task.module).encode("utf-8")
-    if not path.exists():
+    if not path.exists() and not path.is_symlink():
         return rewrite(path, stub)
     source = read_source(path)
     try:

@@ -26,7 +26,7 @@ def read_source(path: Path) -> bytes:
         if not os.path.lexists(path):
             raise SourceError(f"there is no {path}")
         if not path.exists():
-            raise SourceError(f"{path} is a link to {os.readlink(path)}, which is not there")
+            raise SourceError(f"{path} is a link to nowhere: {os.readlink(path)}")
         if not path.is_file():
             raise SourceError(f"{path} is {'a folder' if path.is_dir() else 'a device'}, no file")
         if (size := path.stat().st_size) > LARGEST:

@@ -317,32 +317,52 @@ def judge(task: str, answer: Answer, seed: int, file: str = "") -> Verdict:
         elif difference.values and (pattern := find_pattern(*difference.values)):
             verdict.misconception, verdict.explanation = pattern
     except Exception as error:
-        if isinstance(error, NotImplementedError) and str(error) in load_tasks():
+        said = message_of(error)
+        if isinstance(error, NotImplementedError) and said in load_tasks():
             verdict.status, verdict.symptom = "todo", "is not written yet"
-            if str(error) != task:
-                verdict.symptom = f"needs {error}, which is not written yet"
+            if said != task:
+                verdict.symptom = f"needs {said}, which is not written yet"
             return verdict
         verdict.status, verdict.symptom = "error", in_words(error)
-        verdict.trace = traceback.format_exc(limit=-8)
+        verdict.trace = current_trace()
         frames = traceback.extract_tb(error.__traceback__)
         if Path(frames[-1].filename).parent == ROOT / "tests" / "exercises":
             # The answer was done; the check could do nothing with what it got.
             verdict.status = "fail"
-            verdict.symptom = f"gives something that is not what its contract says ({error!r})"
+            verdict.symptom = (
+                f"gives something that is not what its contract says ({in_words(error)})"
+            )
         own = [frame for frame in frames if frame.filename == file]
         verdict.line = (own[-1].lineno or 0) if own else 0
     return verdict
 
 
+TRACE = 4000  # characters of a traceback are kept, the last ones
+
+
+def current_trace() -> str:
+    """The end of the traceback of what is being handled; an error may say a megabyte."""
+    return traceback.format_exc(limit=-8)[-TRACE:]
+
+
+def message_of(error: BaseException) -> str:
+    """What an error says. One of the answer's own making may fail at that, too."""
+    try:
+        return str(error)
+    except Exception:
+        return "an error that cannot be shown"
+
+
 def in_words(error: BaseException) -> str:
     """An error on one line, and what it comes from where that is not plain."""
-    if isinstance(error, MemoryError) or "allocate memory" in str(error):
+    said = message_of(error)
+    if isinstance(error, MemoryError) or "allocate memory" in said:
         return "asks for more memory than a check allows: is a size wrong?"
     if isinstance(error, RecursionError):
         return "calls itself too often, or without end (RecursionError)"
     if isinstance(error, SystemExit):
         return "ends the program (SystemExit); a function returns instead"
-    return shorten_text(f"{type(error).__name__}: {error}".rstrip(": "))
+    return shorten_text(f"{type(error).__name__}: {said}".rstrip(": "))
 
 
 def shorten_text(text: str, limit: int = 200) -> str:

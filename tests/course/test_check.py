@@ -2,13 +2,17 @@
 
 import io
 import json
+import locale
+import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from rich.console import Console
 
-from nanopoet.check import draw_images, watch
+from nanopoet.check import watch
 from nanopoet.progress import Memory
+from nanopoet.reports import draw_images, junit_report
 from nanopoet.stubs import SOLUTIONS, stub_file
 from nanopoet.tasks import find_tasks, load_tasks, modules
 from nanopoet.verdict import Verdict
@@ -133,6 +137,77 @@ def test_a_report_makes_its_folder_and_a_failed_one_leaves_nothing(nanopoet, exe
     assert sorted(tmp_path.rglob("*")) == before
 
 
+UNPRINTABLE = "\\ud83d \\x00 \\x1b[31m \\ufffe \\r \\x9b1m"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f'raise ValueError("bad {UNPRINTABLE}")',
+        f'return "bad {UNPRINTABLE}"',
+        f'raise type("bad {UNPRINTABLE}".replace("\\0", ""), (Exception,), {{}})',
+        f'import sys; sys.stdout.buffer.write("bad {UNPRINTABLE}".encode("utf-8", "replace"))',
+        f"class Odd:\n        def __repr__(self): return 'bad {UNPRINTABLE}'\n    return Odd()",
+        "class Odd:\n        def __repr__(self): raise ValueError('bad')\n    return Odd()",
+        "class Odd(Exception):\n        def __str__(self): raise Odd('bad')\n    raise Odd",
+        'raise ValueError("bad " * 2**20)',
+    ],
+)
+def test_reports_parse_and_the_terminal_obeys_nobody_whatever_an_answer_says(
+    nanopoet, exercises, tmp_path, body
+):
+    (exercises / "welcome.py").write_text(f"def first_line():\n    {body}\n")
+    rows, suite = tmp_path / "rows.json", tmp_path / "rows.xml"
+    done = nanopoet("check", "welcome", "causal_mask", "-v", "--json", rows, "--junit", suite)
+    first, _ = json.loads(rows.read_text("utf-8"))
+    assert first["status"] in ("fail", "error")
+    assert len(ElementTree.parse(suite).getroot()) == 2
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffe\ud800-\udfff]", done.out)
+    assert "bad" in done.out or "Odd" in done.out
+
+
+def test_a_report_says_that_it_is_utf_8_whatever_the_locale_is(monkeypatch):
+    monkeypatch.setattr(locale, "getpreferredencoding", lambda *_: "gbk")
+    monkeypatch.setattr(locale, "getencoding", lambda: "gbk")
+    report = junit_report([Verdict("welcome.first_line", "fail", "春")])
+    assert report.startswith("<?xml version='1.0' encoding='utf-8'?>")
+    assert "春" in report
+
+
+@pytest.mark.parametrize("option", ["--json", "--junit", "--picture"])
+@pytest.mark.parametrize("place", ["file/x.out", "folder", "n" * 300])
+def test_what_cannot_be_written_is_found_out_before_anything_is_judged(
+    nanopoet, exercises, tmp_path, monkeypatch, option, place
+):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    monkeypatch.setattr("nanopoet.check.Sandbox", lambda: pytest.fail("it is judged"))
+    said = nanopoet("check", "--all", option, tmp_path / place).error
+    assert place in said
+
+
+def test_a_report_that_fails_at_the_end_costs_neither_the_other_nor_the_verdict(
+    nanopoet, exercises, tmp_path
+):
+    target = tmp_path / "gone" / "rows.json"
+
+    def remove_the_folder(*_):
+        target.parent.rmdir()
+        target.parent.touch()  # while answers are judged, it becomes a file
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nanopoet.check.print_verdict", remove_the_folder)
+        junit = tmp_path / "rows.xml"
+        done = nanopoet("check", "welcome", "--json", target, "--junit", junit)
+    assert f"{target} is not written" in done.error
+    assert len(ElementTree.parse(junit).getroot()) == 1
+
+
+def test_a_report_may_go_to_a_device(nanopoet, exercises):
+    done = nanopoet("check", "welcome", "--json", "/dev/null", "--junit", "/dev/null")
+    assert (done.code, Path("/dev/null").is_char_device()) == (0, True)
+
+
 def test_a_seed_that_no_generator_takes_is_refused(nanopoet, exercises):
     assert nanopoet("check", "welcome", "--seed", 2**32 - 1).code == 0
     assert nanopoet("check", "welcome", "--seed", 2**32).code == 2
@@ -159,6 +234,21 @@ def test_a_picture_of_expected_and_got(nanopoet, exercises, tmp_path):
     assert str(path) in done.out.replace("\n", "")
     assert path.read_bytes().startswith(b"\x89PNG")
     assert not draw_images(Verdict("attention.causal_mask", "fail"), tmp_path / "none.png")
+
+
+def test_a_picture_that_cannot_be_drawn_costs_no_verdict(nanopoet, exercises, tmp_path):
+    answer(exercises, WRONG)
+    rows = tmp_path / "rows.json"
+    names = ("causal_mask", "welcome.first_line")
+    done = nanopoet("check", *names, "--picture", tmp_path / "mask.tif?", "--json", rows)
+    assert (done.code, done.err) == (1, "")
+    assert "picture    not drawn" in done.out
+    assert "✓ welcome.first_line" in done.out
+    assert len(json.loads(rows.read_text("utf-8"))) == 2
+    assert [path.name for path in tmp_path.glob("mask*")] == []
+    bare = tmp_path / "mask"
+    assert nanopoet("check", "causal_mask", "--picture", bare).err == ""
+    assert bare.read_bytes().startswith(b"\x89PNG")
 
 
 def test_v_shows_the_traceback_of_an_error(nanopoet, exercises):
@@ -231,6 +321,30 @@ def test_a_lost_or_damaged_memory_harms_nothing(nanopoet, exercises, tmp_path, d
     assert nanopoet("hint", "welcome").code == 0
     assert nanopoet("check", "welcome").code == 0
     assert "✓ welcome.first_line" in nanopoet("progress").out
+
+
+@pytest.mark.parametrize("place", ["file/memory", "folder"])
+def test_a_memory_that_cannot_be_written_costs_a_line_and_nothing_else(
+    nanopoet, exercises, tmp_path, monkeypatch, one_sandbox, place
+):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder" / "progress.json").mkdir(parents=True)
+    monkeypatch.setenv("NANOPOET_MEMORY", str(tmp_path / place))
+    answer(exercises, RIGHT)
+    done = nanopoet("check", "attention.causal_mask", "welcome")
+    assert done.code == 0
+    assert "✓ attention.causal_mask" in done.out
+    assert "2 of 2 pass" in done.out
+    assert done.err.startswith("warning: ")
+    assert done.err.count("\n") == 1
+    hinted = nanopoet("hint", "causal_mask")
+    assert (hinted.code, "Who may look at whom" in hinted.out) == (0, True)
+    assert hinted.err.startswith("warning: ")
+    shown = nanopoet("progress")
+    assert (shown.code, shown.err, "0 of " in shown.out) == (0, "", True)
+    console = Console(width=120, file=io.StringIO())
+    watch(["attention.causal_mask"], console, lambda seconds: "q", one_sandbox)
+    assert console.file.getvalue().count("✓ attention.causal_mask") == 1
 
 
 def test_reset_restores_the_stub_and_keeps_a_backup(nanopoet, exercises, tmp_path):

@@ -1,9 +1,11 @@
 """Judging answers that misbehave: a clear message each time, and never a pass."""
 
+import os
+import select
+import signal
+import subprocess
 import sys
 import textwrap
-import time
-from pathlib import Path
 
 import pytest
 
@@ -205,16 +207,200 @@ def test_an_optimizer_does_not_wait_for_the_compiler_and_who_needs_it_gets_it(tm
     assert (verdict.status, verdict.symptom) == ("pass", "")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_children_of_an_answer_do_not_outlive_it(judge, tmp_path):
-    body = f"""
-    import subprocess, sys
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    open({str(tmp_path / "pid")!r}, "w").write(str(child.pid))
-    {RIGHT}
+# --- What outlives nothing -----------------------------------------------------------------------
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux brings orphans back")
+
+
+@pytest.fixture
+def lifeline(tmp_path):
+    """Code that holds a pipe open, and a function that reads it: until all who hold it are gone."""
+    path = tmp_path / "lifeline"
+    os.mkfifo(path)
+    read_end = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    os.set_blocking(read_end, True)
+
+    def read(size=1, seconds=30):
+        """What was written, or nothing when the last one who could write is gone."""
+        ready, _, _ = select.select([read_end], [], [], seconds)
+        assert ready, "it still runs"
+        return os.read(read_end, size)
+
+    hold = f"""
+    import os
+    line = os.open({str(path)!r}, os.O_WRONLY)
+    os.set_inheritable(line, True)
+    os.write(line, b"x")
     """
-    assert judge(body).status == "pass"
-    state = Path("/proc", (tmp_path / "pid").read_text(), "stat")
-    deadline = time.monotonic() + 20  # the kernel takes a moment; sixty seconds would be too long
-    while state.exists() and ") Z" not in state.read_text():
-        assert time.monotonic() < deadline
+    yield textwrap.dedent(hold), read
+    os.close(read_end)
+
+
+IN_ITS_OWN_SESSION = """
+import subprocess
+subprocess.Popen(["sleep", "600"], start_new_session=True, close_fds=False)
+"""
+A_DAEMON = """
+import time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        time.sleep(600)
+    os._exit(0)
+"""
+A_CHILD_IN_ITS_GROUP = """
+import subprocess
+subprocess.Popen(["sleep", "600"], close_fds=False)
+"""
+WITH_NO_ENVIRONMENT = """
+import subprocess
+subprocess.Popen(["/bin/sleep", "600"], start_new_session=True, close_fds=False, env={})
+"""
+
+
+@linux
+@pytest.mark.parametrize(
+    ("child", "end", "status"),
+    [
+        (IN_ITS_OWN_SESSION, RIGHT, "pass"),
+        (IN_ITS_OWN_SESSION, "os._exit(0)", "error"),
+        (IN_ITS_OWN_SESSION, "while True: pass", "timeout"),
+        (A_DAEMON, RIGHT, "pass"),
+        (A_DAEMON, "while True: pass", "timeout"),
+        (A_CHILD_IN_ITS_GROUP, RIGHT, "pass"),
+        (WITH_NO_ENVIRONMENT, RIGHT, "pass"),
+    ],
+)
+def test_nothing_that_an_answer_has_started_outlives_it(judge, lifeline, child, end, status):
+    hold, read = lifeline
+    assert judge(hold + child + end).status == status
+    assert (read(), read()) == (b"x", b"")
+
+
+@linux
+@pytest.mark.parametrize("child", ["", IN_ITS_OWN_SESSION, A_DAEMON])
+def test_an_answer_that_kills_its_judge_is_an_error_and_the_next_one_is_judged(
+    judge, lifeline, child
+):
+    hold, read = lifeline
+    verdict = judge(f"{hold}{child}os.kill(os.getppid(), 9)\nwhile True: pass")
+    assert (verdict.status, "the process that judges" in verdict.symptom) == ("error", True)
+    assert (read(), read()) == (b"x", b"")
+    assert judge().status == "pass"
+
+
+@linux
+def test_a_judge_that_is_stopped_is_not_waited_for_without_end(tmp_path, lifeline, monkeypatch):
+    hold, read = lifeline
+    body = textwrap.indent(f"{hold}os.kill(os.getppid(), 19)\nwhile True: pass", "    ")
+    (tmp_path / "welcome.py").write_text(f"def first_line():\n{body}\n")
+    monkeypatch.setattr("nanopoet.sandbox.PATIENCE", 1)
+    with Sandbox(seconds=2) as sandbox:
+        verdict = sandbox.judge(TASK, tmp_path, 0)
+        assert (verdict.status, "the process that judges" in verdict.symptom) == ("error", True)
+        assert (read(), read()) == (b"x", b"")
+        assert sandbox.judge(TASK, SOLUTIONS, 0).status == "pass"
+
+
+@linux
+@pytest.mark.parametrize("said", ["no JSON\n", "[1]\n", '{"task": "welcome.first_line"}\n', '{"ta'])
+def test_a_judge_that_says_something_else_is_an_error(judge, said):
+    """An answer can write to the pipe of its judge. That is no verdict."""
+    verdict = judge(f"""
+    import os, time
+    with open(f"/proc/{{os.getppid()}}/fd/1", "w") as pipe:
+        pipe.write({said!r})
+    os.kill(os.getppid(), 9)
+    """)
+    assert (verdict.status, "the process that judges" in verdict.symptom) == ("error", True)
+    assert judge().status == "pass"
+
+
+@linux
+@pytest.mark.parametrize(
+    ("status", "said", "body"),
+    [
+        ("timeout", "longer than 3 s", "import os\nos.kill(os.getpid(), 19)"),
+        ("pass", "", f"import os\nos.closerange(0, 1000)\n{RIGHT}"),
+        ("error", "crashed (SIGTERM)", "import os\nos.kill(0, 15)"),
+        ("error", "crashed (signal 40)", "import os\nos.kill(0, 40)"),
+        ("pass", "", f"import os\nos.fork()\n{RIGHT}"),
+        ("error", "ended the process", "import os\nif os.fork():\n    os._exit(0)\nreturn 1"),
+        ("pass", "", f"import os, shutil\nshutil.rmtree(os.getcwd())\n{RIGHT}"),
+    ],
+)
+def test_what_an_answer_does_to_its_own_process_is_its_own_affair(judge, status, said, body):
+    verdict = judge(body)
+    assert said in verdict.symptom
+    assert verdict.status == status
+    assert judge().status == "pass"
+
+
+@linux
+def test_a_loop_that_nobody_watches_any_more_runs_out_of_time(judge):
+    """The last resort: so many seconds of computing, and the kernel ends it."""
+    verdict = judge("import resource\nreturn str(resource.getrlimit(resource.RLIMIT_CPU))")
+    limit = (3 + 30) * os.cpu_count()
+    assert verdict.got == repr(str((limit, limit)))
+
+
+CHECK, WATCH = ["check", TASK], ["check", TASK, "--watch"]
+MINE = ["train", "--mine", "--name", "never"]
+
+
+@linux
+@pytest.mark.parametrize(
+    ("arguments", "number"),
+    [
+        (CHECK, signal.SIGINT),
+        (CHECK, signal.SIGHUP),
+        (CHECK, signal.SIGTERM),
+        (CHECK, signal.SIGKILL),
+        (WATCH, signal.SIGINT),
+        (WATCH, signal.SIGKILL),
+        (MINE, signal.SIGINT),
+        (MINE, signal.SIGKILL),
+    ],
+)
+def test_when_a_command_ends_so_does_the_answer_that_it_waits_for(
+    lifeline, tmp_path, number, arguments
+):
+    hold, read = lifeline
+    for module in ("welcome", "tokenizer"):
+        text = textwrap.indent(f"{hold}{IN_ITS_OWN_SESSION}while True: pass", "    ")
+        text = f"def first_line():\n{text}\n\n\nbuild_vocab = first_line\n"
+        if module == "tokenizer":
+            text = text.replace("()", "(*a)")
+        (tmp_path / f"{module}.py").write_text(text)
+    folders = ("EXERCISES", "MEMORY", "RUNS")
+    command = subprocess.Popen(
+        [sys.executable, "-m", "nanopoet.cli", *arguments],
+        env=os.environ | {f"NANOPOET_{folder}": str(tmp_path) for folder in folders},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert read(seconds=60) == b"x"
+    command.send_signal(number)
+    said, _ = command.communicate(timeout=30)
+    assert command.returncode == (130 if number == signal.SIGINT else -number)
+    assert read() == b""
+    assert b"Traceback" not in said
+
+
+@pytest.mark.parametrize("forks", [True, False])
+def test_an_answer_ends_with_whoever_asked_with_and_without_forking(tmp_path, lifeline, forks):
+    hold, read = lifeline
+    text = textwrap.indent(f"{hold}while True: pass", "    ")
+    (tmp_path / "welcome.py").write_text(f"def first_line():\n{text}\n")
+    code = f"""
+    from pathlib import Path
+    from nanopoet.sandbox import Sandbox
+    Sandbox(forks={forks}).judge({TASK!r}, Path({str(tmp_path)!r}), 0)
+    """
+    asking = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)])
+    assert read(seconds=60) == b"x"
+    asking.kill()
+    asking.wait()
+    assert read() == b""
