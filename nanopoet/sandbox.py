@@ -35,10 +35,14 @@ class SandboxError(ValueError):
 def end_marked(mark: str) -> None:
     """End every process that still bears a mark. (Only Linux tells.)"""
     wanted = f"{MARK}={mark}".encode()
-    for environment in Path("/proc").glob("[0-9]*/environ"):
-        with contextlib.suppress(OSError):  # it has ended, or is somebody else's
-            if wanted in environment.read_bytes().split(b"\0"):
-                os.kill(int(environment.parent.name), signal.SIGKILL)
+    found = True
+    while found:  # once more: one may have started another meanwhile
+        found = False
+        for environment in Path("/proc").glob("[0-9]*/environ"):
+            with contextlib.suppress(OSError):  # it has ended, or is somebody else's
+                if wanted in environment.read_bytes().split(b"\0"):
+                    os.kill(int(environment.parent.name), signal.SIGKILL)
+                    found = True
 
 
 class Sandbox:
