@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from nanopoet.mine import mine_of
-from nanopoet.names import UnknownNameError, aliases, is_chinese, resolve
+from nanopoet.names import UnknownNameError, aliases, find_name, is_chinese
 from nanopoet.picture import check_picture_path, draw_poet
 from nanopoet.runs import Run, RunError, find_trained
 from nanopoet.verse import print_poem
@@ -26,14 +26,12 @@ FEW = 4
 LENGTH = 200  # characters, where none are asked for
 
 
-def resolve_title(title: str, known: dict[str, int]) -> str:
-    """A title in Chinese is free; in pinyin or English it must be a known one."""
+def find_title(title: str, known: dict[str, int]) -> tuple[str, str]:
+    """A title in Chinese is free; in pinyin or English it must be a known one. With a note."""
     if is_chinese(title):
-        return "".join(title.split())
+        return "".join(title.split()), ""
     english = aliases("titles")
-    return resolve(
-        "title", title, known | {name: known.get(name, 0) for name in english.values()}, english
-    )
+    return find_name("title", title, dict.fromkeys(english.values(), 0) | known, english)
 
 
 def check_text(kind: str, text: str, tokenizer: CharTokenizer, limit: int | None = None) -> None:
@@ -50,26 +48,25 @@ def check_text(kind: str, text: str, tokenizer: CharTokenizer, limit: int | None
         raise UnknownNameError(f"{kind} {text!r}: the run does not know {named}; use other words")
 
 
-def make_request(run: Run, asked: Poem, poet: Checkpoint) -> Poem:
-    """What is asked for, in the run's own words. Empty fields are left to the model.
+def make_request(run: Run, asked: Poem, poet: Checkpoint) -> tuple[Poem, list[str]]:
+    """What is asked for, in the run's own words, with notes on names that could be another's.
 
-    The content asked for is the poem's beginning. Raises `UnknownNameError` for a form or author
-    that the run has not seen, and for characters it cannot read or too many of them.
+    Empty fields are left to the model. The content asked for is the poem's beginning. Raises
+    `UnknownNameError` for a form or author that the run has not seen, or one of several, and for
+    characters it cannot read or too many of them.
     """
     catalog = run.catalog()
     author, form, title, begin = (field.strip() for field in fields_of(asked))
     if run.preset().script == "simplified":
         author, form, title, begin = map(to_simplified, (author, form, title, begin))
-    if author:
-        author = resolve("author", author, catalog["authors"])
     form = form or default_form(catalog["forms"])
-    form = resolve("form", form, catalog["forms"], aliases("forms"))
-    if title:
-        title = resolve_title(title, catalog["titles"])
+    author, who = find_name("author", author, catalog["authors"]) if author else ("", "")
+    form, which = find_name("form", form, catalog["forms"])
+    title, what = find_title(title, catalog["titles"]) if title else ("", "")
     block_size = poet.model.config.block_size
     check_text("title", title, poet.tokenizer, block_size // 4)
     check_text("beginning", begin, poet.tokenizer, block_size // 4)
-    return Poem(author, form, title, begin)
+    return Poem(author, form, title, begin), [note for note in (who, which, what) if note]
 
 
 def default_form(forms: dict[str, int]) -> str:
@@ -84,14 +81,11 @@ def quickly(n: int, options: dict[str, Any]) -> tuple[AbstractContextManager, di
     return at_most(2), options | {"precision": "float16"}
 
 
-def compose(
-    run: Run, poet: Checkpoint, asked: Poem, n: int, seed: int, **options: Any
-) -> list[Poem]:
-    """`n` poems by the run's model; the same seed gives the same poems.
+def compose(poet: Checkpoint, request: Poem, n: int, seed: int, **options: Any) -> list[Poem]:
+    """`n` poems; the same seed gives the same poems.
 
     `options` are temperature, top_k and top_p of `write_poems`.
     """
-    request = make_request(run, asked, poet)
     context, options = quickly(n, options)
     with context:
         return write_poems(
@@ -196,9 +190,10 @@ def write_command(
         raise RunError(
             f"run {run.name!r} writes poems, which end by themselves: leave out --length"
         )
-    poems = compose(run, poet, asked, n, seed, **options)
-    if name is None:
-        tell(f"run {run.name}")
+    request, notes = make_request(run, asked, poet)
+    poems = compose(poet, request, n, seed, **options)
+    for note in [f"run {run.name}", *notes] if name is None else notes:
+        tell(note)
     console = Console(soft_wrap=True, emoji=False)
     for poem in poems:
         print_poem(console, poem, with_pinyin)

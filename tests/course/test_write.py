@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,20 @@ def test_simplified_names_are_understood_by_a_run_on_the_original_script(nanopoe
     assert nanopoet("write", "--author", "杜甫", "--form", "五言絕句").code == 0
 
 
+def test_a_poet_of_several_names_is_told_who_is_taken(nanopoet, poet):
+    catalog = poet.catalog()
+    catalog["authors"] |= {"李百": 1}
+    poet.catalog_path.write_text(json.dumps(catalog), "utf-8")
+    done = nanopoet("write", "--author", "Li Bai")
+    assert "李白 · " in done.out
+    count = catalog["authors"]["李白"]
+    assert done.err == f"run tiny\nauthor 'Li Bai' is taken to be 李白 ({count}), not 李百 (1)\n"
+    catalog["authors"]["李百"] = count
+    poet.catalog_path.write_text(json.dumps(catalog), "utf-8")
+    assert "write it in Chinese" in nanopoet("write", "--author", "Li Bai").error
+    assert "李百 · " in nanopoet("write", "--author", "Lǐ Bǎi").out
+
+
 def test_nothing_asked_is_an_answer_too(nanopoet, poet):
     assert heading(nanopoet("write"))[1].endswith("· 五言绝句")
 
@@ -98,7 +113,8 @@ def test_no_title_can_become_a_control_token(nanopoet, poet, marker):
 def test_a_marker_that_can_be_read_is_characters(nanopoet, use_corpus):
     title = "春<|end|>"
     poem = {"author": "李白", "form": "五言绝句", "title": title}
-    use_corpus([poem | {"content": "春花秋月山，" * (2 + i)} for i in range(40)])
+    pairs = permutations("春花秋月山水风", 2)
+    use_corpus([poem | {"content": f"{a}{b}明月光，{b}{a}地上霜。" * 2} for a, b in pairs])
     assert nanopoet("train", "--preset", "tiny.toml", "--steps", 0).code == 0
     assert heading(nanopoet("write", "--author", "李白", "--title", title))[0] == title
 
