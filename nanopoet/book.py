@@ -4,39 +4,43 @@ mdBook starts this program twice, see its manual under "Preprocessors": once to 
 serves a renderer, once with the whole book as JSON on stdin; the changed book goes to stdout.
 Notebooks become Markdown, their figures files, and formulas the HTML that KaTeX makes of them, so
 that an opened page needs nothing but itself. What a reader would stumble over stops the build: a
-damaged notebook, a formula that does not parse, a figure that is not described.
+damaged notebook, a formula that does not parse, a picture that is not described, an output that a
+page cannot show.
 """
 
-import base64
-import binascii
 import functools
 import json
 import re
-import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from nanopoet.outputs import KINDS, PICTURES, BookError, take_pictures
 from nanopoet.paths import CHAPTERS
 
 TEMPLATE = Path(__file__).with_name("book.md.j2")
 KATEX = CHAPTERS / "assets" / "katex" / "katex.min.js"
 FIGURES = "figures"  # beside the chapters; mdBook copies it into the book
 
-# What a Markdown text is made of, as far as formulas and links are concerned. The first three
-# alternatives are there to be passed over.
+# What a Markdown text is made of, as far as formulas, links and pictures are concerned. Code and
+# escaped characters are there to be passed over. A backtick that opens code ends no formula, and a
+# blank line ends a paragraph.
 PIECES = re.compile(
     r"""
-      ^[ \t>]*(?P<fence>`{3,}(?=[^`\n]*$)|~{3,})                   # a block of code, to its end
+      ^[ \t>]*(?:(?:[-+*]|\d+[.)])[ \t]+)*                         # in a quotation or a list,
+        (?P<fence>`{3,}(?=[^`\n]*$)|~{3,})                         # a block of code, to its end
         .*?(?:^[ \t>]*(?P=fence)[`~]*[ \t]*$|\Z)
     | (?<!`)(?P<ticks>`+)(?!`)                                      # code in a line
         (?:[^\n]|\n(?![ \t]*\n))*?(?<!`)(?P=ticks)(?!`)
+    | (?P<environment>\\begin\{(?P<name>\w+\*?)\}.*?\\end\{(?P=name)\})
     | \\.                                                           # an escaped character
-    | \$\$(?P<display>.+?)\$\$
-    | \$(?![\s$])(?P<inline>(?:\\.|[^\\$\n]|\n(?![ \t]*\n))+?)(?<!\s)\$(?!\d)
+    | \$\$(?P<display>(?:\\.|\$(?!\$)|`(?![^`\n]*`)|[^\\$`\n]|\n(?![ \t]*\n))+?)\$\$
+    | \$(?![\s$])(?P<inline>(?:\\.|`(?![^`\n]*`)|[^\\$`\n]|\n(?![ \t]*\n))+?)(?<!\s)\$(?!\d)
     | (?P<open>\$\$)
+    | (?P<undescribed>!\[\s*\]\([^)\n]*\)|<img\b(?![^>]*\balt=["'][^"'])[^>]*>)
+    | (?<=[\s("'<])attachment:(?P<attachment>[^\s()"'<>]+)
     | (?<!!)\[(?P<label>(?:`[^`]*`|[^][])*)\]\((?P<link>[^()\s]+)(?P<title>\s[^()]*)?\)
     """,
     re.VERBOSE | re.DOTALL | re.MULTILINE,
@@ -44,10 +48,6 @@ PIECES = re.compile(
 # What Markdown would still read between the tags of a formula.
 SPECIAL = re.compile(r"[*_\\`\[\]~|$'\"]")
 ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
-
-
-class BookError(Exception):
-    """The book cannot be built; the message says where, and what is to be mended."""
 
 
 @functools.cache
@@ -97,15 +97,25 @@ def target(link: str) -> str | None:
     return re.sub(r"\.ipynb$", ".md", page) + hash_mark + anchor
 
 
-def prose(text: str) -> str:
-    """Markdown with its formulas rendered and its links turned to pages; code stays as it is."""
+def prose(text: str, attached: Mapping[str, str] | None = None) -> str:
+    """Markdown with its formulas rendered and its links turned to pages; code stays as it is.
+
+    `attached` says where the pictures are that were pasted into the cell.
+    """
 
     def replace(piece: re.Match[str]) -> str:
         if piece["open"]:
             rest = text[piece.start() : piece.start() + 60]
             raise BookError(f"a formula begins and does not end: {rest}")
-        if piece["display"]:
-            return formula(piece["display"], display=True)
+        if piece["undescribed"]:
+            raise BookError(f"a picture has no alt text: {piece[0]:.60}")
+        if piece["attachment"]:
+            place = (attached or {}).get(unquote(piece["attachment"]))
+            if place is None:
+                raise BookError(f"there is no attachment {piece['attachment']} in its cell")
+            return place
+        if tex := piece["environment"] or piece["display"]:
+            return formula(tex, display=True)
         if piece["inline"]:
             return formula(piece["inline"], display=False)
         if piece["link"]:
@@ -114,6 +124,13 @@ def prose(text: str) -> str:
         return piece[0]
 
     return PIECES.sub(replace, text)
+
+
+def latex(text: str) -> str:
+    """An output of LaTeX: text with formulas between dollars, or one environment."""
+    if "$" not in text and "\\begin{" not in text:
+        raise BookError(f"LaTeX that is no formula: put it between dollars: {text.strip():.60}")
+    return prose(text)
 
 
 def fenced(text: str, info: str) -> str:
@@ -130,41 +147,17 @@ def fenced(text: str, info: str) -> str:
     return f"{fence}{info}\n{text}\n{fence}"
 
 
-def extract_figures(notebook: Any, chapter: str) -> dict[str, bytes]:
-    """The figures of a notebook as files, by name; every output is told which one is its own."""
-    files: dict[str, bytes] = {}
-    outputs = (output for cell in notebook.cells for output in cell.get("outputs", []))
-    for output in outputs:
-        data = output.get("data", {})
-        if "image/png" not in data or "text/markdown" in data:
-            continue
-        number = len(files) + 1
-        name = f"{chapter}-{number}.png"
-        alt = " ".join(output.metadata.get("image/png", {}).get("alt", "").split())
-        if not alt:
-            raise BookError(f"figure {number} has no alt text; draw it with lesson.show")
-        try:
-            files[name] = base64.b64decode("".join(data["image/png"]))
-            width, height = struct.unpack(">II", files[name][16:24])
-        except (binascii.Error, struct.error) as error:
-            raise BookError(f"figure {number} is no PNG: {error}") from error
-        src = f"{FIGURES}/{name}"
-        output.metadata["figure"] = {"src": src, "alt": alt, "width": width, "height": height}
-    return files
-
-
 @functools.cache
 def exporter() -> Any:
     """nbconvert's way to Markdown, with our template. It takes a second to import."""
     from nbconvert import MarkdownExporter
     from traitlets.config import Config
 
-    kinds = ["text/markdown", "image/png", "text/latex", "text/plain"]
     config = Config(
-        NbConvertBase={"display_data_priority": kinds},
+        NbConvertBase={"display_data_priority": KINDS},
         ExtractOutputPreprocessor={"enabled": False},
     )
-    filters = {"prose": prose, "fenced": fenced}
+    filters = {"prose": prose, "latex": latex, "fenced": fenced}
     return MarkdownExporter(config=config, template_file=str(TEMPLATE), filters=filters)
 
 
@@ -183,7 +176,7 @@ def read_notebook(text: str) -> Any:
 def page(text: str, file: str) -> tuple[str, dict[str, bytes]]:
     """The page of a notebook, given as JSON, and the figures that go with it."""
     notebook = read_notebook(text)
-    figures = extract_figures(notebook, Path(file).stem)
+    figures = take_pictures(notebook, Path(file).stem, FIGURES)
     markdown, _ = exporter().from_notebook_node(notebook)
     link = f'<a href="{file}" download>{file}</a>'
     download = f'\n\n<p class="notebook">Read it here, or run it: {link}</p>\n\n'
@@ -222,14 +215,14 @@ def preprocess(context: dict[str, Any], book: dict[str, Any]) -> dict[str, Any]:
 
 def write_figures(folder: Path, figures: dict[str, bytes]) -> None:
     """Make the folder hold these figures; `mdbook serve` builds again at every write, so few."""
-    for old in folder.glob("*.png"):
-        if old.name not in figures:
+    for old in folder.glob("*"):
+        if old.suffix in PICTURES.values() and old.name not in figures:
             old.unlink()
-    for name, png in figures.items():
+    for name, content in figures.items():
         path = folder / name
-        if not path.is_file() or path.read_bytes() != png:
+        if not path.is_file() or path.read_bytes() != content:
             folder.mkdir(exist_ok=True)
-            path.write_bytes(png)
+            path.write_bytes(content)
 
 
 def main() -> int:

@@ -22,6 +22,7 @@ from nbformat.v4 import (
     new_markdown_cell,
     new_notebook,
     new_output,
+    new_raw_cell,
     writes,
 )
 
@@ -117,6 +118,11 @@ def make_book(folder: Path, chapters: dict[str, str]) -> Path:
         r"\$5 and \$6",
         "$5 and $10",
         "a $\n\n$ b",
+        "costs $5 and `x` then $6",
+        "costs $5 and `a$b`, or `c$`",
+        "`` `$y` `` and ``` ``$z`` ```",
+        "- ```\n  $x$\n\n  $y$\n  ```",
+        "1. ~~~\n   $x$\n\n   $y$\n   ~~~",
         "![a figure](../figure.png)",
         "[a paper](https://arxiv.org/abs/1706.03762 'title')",
     ],
@@ -156,9 +162,17 @@ def test_a_formula_that_does_not_parse_names_chapter_and_formula(tmp_path: Path)
     assert "KaTeX parse error" in str(caught.value)
 
 
-def test_a_formula_without_an_end_is_refused():
+@pytest.mark.parametrize("text", ["$$ x = 1", "$$5.\n\n```sh\necho $$\n```", "$$ `x` $$"])
+def test_a_formula_without_an_end_is_refused(text: str):
     with pytest.raises(BookError, match="does not end"):
-        prose("$$ x = 1")
+        prose(text)
+
+
+def test_a_dollar_and_code_may_stand_beside_a_formula():
+    text = prose(r"\$5, `a$b` and $x$ and `$c` and $\text{`}$")
+    assert (
+        text == rf"\$5, `a$b` and {prose('$x$')} and `$c` and {formula(chr(92) + 'text{`}', False)}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -199,13 +213,106 @@ def test_outputs_stand_below_their_cell_as_text_without_colours():
     assert "```text,output\nE: v\n```" in text
 
 
-def test_tables_stay_markdown_and_html_is_left_out():
-    text = markdown(
-        [shown("text/markdown", "| a |\n|---|\n| 1 |"), shown("text/html", "<i>\n\n</i>")]
-    )
+def test_tables_stay_markdown_and_of_html_its_text_is_shown():
+    table = new_output("display_data", data={"text/html": "<i>\n\n</i>", "text/plain": "  a\n0 1"})
+    text = markdown([shown("text/markdown", "| a |\n|---|\n| 1 |"), table])
     assert "\n\n| a |\n|---|\n| 1 |\n\n" in text
     assert "<i>" not in text
-    assert "<an object>" in text
+    assert "```text,output\n  a\n0 1\n```" in text
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "text/html",
+        "application/json",
+        "application/javascript",
+        "application/vnd.jupyter.widget-view+json",
+    ],
+)
+def test_an_output_of_which_only_a_name_would_be_left_is_refused(kind: str):
+    with pytest.raises(BookError, match=f"cell 2 shows {re.escape(kind)}, which a page cannot"):
+        markdown("# One", [shown(kind, "x")])
+    with pytest.raises(BookError, match="which a page cannot"):
+        markdown("# One", [new_output("display_data", data={kind: "x"})])
+
+
+def test_latex_is_a_formula_or_refused():
+    environment = "\\begin{align}\na &= b\n\\end{align}"
+    assert formula("x^2", False) in markdown([shown("text/latex", "so $x^2$")])
+    assert formula(environment, True) in markdown([shown("text/latex", environment)])
+    assert formula(environment, True) in markdown(f"Thus\n\n{environment}\n\nholds.")
+    with pytest.raises(BookError, match="put it between dollars"):
+        markdown([shown("text/latex", "\\frac{1}{2}")])
+
+
+def test_an_error_without_a_traceback_still_has_its_name():
+    error = new_output("error", ename="ValueError", evalue="no such poem", traceback=[])
+    assert "```text,output\nValueError: no such poem\n```" in markdown([error])
+
+
+def test_a_raw_cell_is_refused():
+    raw = writes(new_notebook(cells=[new_markdown_cell("# One"), new_raw_cell("$x$ --- <b>")]))
+    with pytest.raises(BookError, match="cell 2 is raw"):
+        page(raw, "01_one.ipynb")
+
+
+# --- Pictures of every kind
+
+
+JPEG = base64.b64encode(b"\xff\xd8\xff\xe0 a picture").decode()
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><circle r="4"/></svg>'
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "name"),
+    [
+        ("image/jpeg", JPEG, "01_one-1.jpg"),
+        ("image/svg+xml", SVG, "01_one-1.svg"),
+        ("image/gif", base64.b64encode(b"GIF89a").decode(), "01_one-1.gif"),
+    ],
+)
+def test_pictures_of_every_kind_become_files(kind: str, data: str, name: str):
+    output = new_output("display_data", data={kind: data}, metadata={kind: {"alt": "a circle"}})
+    text, files = page(notebook([output]), "01_one.ipynb")
+    assert list(files) == [name]
+    assert f'<img src="figures/{name}" alt="a circle" loading="lazy">' in text
+    assert files[name] == (data.encode() if data == SVG else base64.b64decode(data))
+    with pytest.raises(BookError, match="no alt text"):
+        page(notebook([new_output("display_data", data={kind: data})]), "01_one.ipynb")
+    broken = {"data": {kind: "AAAA"}, "metadata": {kind: {"alt": "a circle"}}}
+    with pytest.raises(BookError, match="figure 1 is no"):
+        page(notebook([new_output("display_data", **broken)]), "01_one.ipynb")
+
+
+def with_attachment(source: str, bundle: dict[str, str]) -> str:
+    cell = new_markdown_cell(source, attachments={"a b.png": bundle})
+    return writes(new_notebook(cells=[cell]))
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["See ![a line](attachment:a%20b.png).", 'See <img src="attachment:a%20b.png" alt="a line">.'],
+)
+def test_a_picture_that_was_pasted_into_a_cell_is_shown(source: str):
+    code = "\n\n```\n![x](attachment:a.png)\n```"
+    text, files = page(with_attachment(source + code, {"image/png": png()}), "01_one.ipynb")
+    assert base64.b64encode(files["01_one-1.png"]).decode() == png()
+    assert source.replace("attachment:a%20b.png", "figures/01_one-1.png") + code in text
+
+
+def test_a_picture_that_was_pasted_and_is_gone_or_none_is_refused():
+    with pytest.raises(BookError, match=r"there is no attachment x\.png in its cell"):
+        page(with_attachment("![a](attachment:x.png)", {"image/png": png()}), "01_one.ipynb")
+    with pytest.raises(BookError, match="is no picture: application/pdf"):
+        page(with_attachment("[a](attachment:a.pdf)", {"application/pdf": "AAAA"}), "01_one.ipynb")
+
+
+@pytest.mark.parametrize("text", ["![](a.png)", "![ ](a.png)", '<img src="a.png">', '<img alt="">'])
+def test_a_picture_in_the_text_without_words_is_refused(text: str):
+    with pytest.raises(BookError, match="a picture has no alt text"):
+        prose(f"Look: {text}")
+    assert prose(f"`{text}`") == f"`{text}`"
 
 
 def test_the_notebook_is_offered_below_the_title():
