@@ -156,6 +156,7 @@ def exporter() -> Any:
     config = Config(
         NbConvertBase={"display_data_priority": KINDS},
         ExtractOutputPreprocessor={"enabled": False},
+        ExtractAttachmentsPreprocessor={"enabled": False},
     )
     filters = {"prose": prose, "latex": latex, "fenced": fenced}
     return MarkdownExporter(config=config, template_file=str(TEMPLATE), filters=filters)

@@ -286,19 +286,25 @@ def test_pictures_of_every_kind_become_files(kind: str, data: str, name: str):
 
 
 def with_attachment(source: str, bundle: dict[str, str]) -> str:
-    cell = new_markdown_cell(source, attachments={"a b.png": bundle})
+    cell = new_markdown_cell(source, attachments={"a b.png": bundle, "c.png": bundle})
     return writes(new_notebook(cells=[cell]))
 
 
 @pytest.mark.parametrize(
     "source",
-    ["See ![a line](attachment:a%20b.png).", 'See <img src="attachment:a%20b.png" alt="a line">.'],
+    [
+        "See ![a line](attachment:a%20b.png).",
+        "See ![a line](attachment:c.png 'a title').",
+        'See <img src="attachment:c.png" alt="a line">.',
+    ],
 )
 def test_a_picture_that_was_pasted_into_a_cell_is_shown(source: str):
     code = "\n\n```\n![x](attachment:a.png)\n```"
     text, files = page(with_attachment(source + code, {"image/png": png()}), "01_one.ipynb")
     assert base64.b64encode(files["01_one-1.png"]).decode() == png()
-    assert source.replace("attachment:a%20b.png", "figures/01_one-1.png") + code in text
+    place = re.sub(r"attachment:a.*?png", "figures/01_one-1.png", source)
+    place = place.replace("attachment:c.png", "figures/01_one-2.png")
+    assert place + code in text
 
 
 def test_a_picture_that_was_pasted_and_is_gone_or_none_is_refused():
