@@ -91,9 +91,13 @@ def check_command(
     folder = Path(os.path.realpath(root or exercises()))
     if not folder.is_dir():
         raise TaskError(f"{folder} is not a folder with exercises")
+    if picture:
+        from nanopoet.picture import check_picture_path
+
+        check_picture_path(picture)
     for target in (as_json if as_json != "-" else None, junit, picture):
         if target:
-            ensure_writable(Path(target))  # not after all has been judged
+            ensure_writable(Path(target))  # now, not when all has been judged
     seed = new_seed() if seed is None else seed
     # JSON on standard output stands alone.
     console = Console(stderr=as_json == "-")

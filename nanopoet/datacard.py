@@ -8,6 +8,7 @@ A card written by hand is wrong after the first change of a rule. This one canno
 
 import argparse
 import difflib
+import io
 import math
 import re
 import statistics
@@ -16,6 +17,8 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from nanopoet.backup import rewrite_and_tell
+from nanopoet.files import write_atomically
 from nanopoet.paths import announce_other_clone, raw
 from nanopoet_ref.corpus import (
     REGULATED,
@@ -423,7 +426,9 @@ def draw_lengths(poems: list[Poem], path: Path) -> None:
     axes.hist(regulated, bins, color="tab:blue", alpha=0.6, label="regulated verse")
     axes.set(xlabel="characters, marks included", ylabel="poems", yscale="log", xlim=(0, 260))
     axes.legend()
-    figure.savefig(path, dpi=110, metadata={"Software": None})
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=110, metadata={"Software": None})
+    write_atomically(path, drawn.getvalue())
 
 
 def differences(card: Path, wanted: str) -> str:
@@ -452,7 +457,7 @@ def main(arguments: list[str] | None = None) -> int:
             difference += f"{folder / PICTURE} is missing\n"
         sys.stdout.write(difference)
         return 1 if difference else 0
-    (folder / CARD).write_text(card, "utf-8")
+    rewrite_and_tell(folder / CARD, card)
     draw_lengths(poems, folder / PICTURE)
     return 0
 
@@ -460,5 +465,5 @@ def main(arguments: list[str] | None = None) -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except CorpusError as error:
-        sys.exit(str(error))
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")

@@ -15,8 +15,9 @@ from typing import Any
 
 import torch
 
+from nanopoet.backup import rewrite_and_tell
 from nanopoet.evaluate import evaluate_run
-from nanopoet.files import write_atomically
+from nanopoet.files import ensure_writable
 from nanopoet.paths import CHAPTERS, ROOT, announce_other_clone
 from nanopoet.presets import Preset, find_preset, load_presets, rehearse
 from nanopoet.runs import Run
@@ -55,9 +56,10 @@ def run_row(run: Run, preset: Preset, seed: int) -> dict[str, Any]:
 
 
 def run_experiment(name: str, seed: int = 0) -> Path:
-    """Run all presets of a file; the JSON is written anew after each, so none is lost.
+    """Run all presets of a file, then write the JSON anew; of an older one, a copy is kept.
 
-    `name` is the path of the file, or the name of a preset of the program.
+    Until then the older one stays whole. `name` is the path of the file, or the name of a preset of
+    the program.
     """
     if name.endswith(".toml"):
         path, presets = Path(name), load_presets(Path(name))
@@ -65,19 +67,19 @@ def run_experiment(name: str, seed: int = 0) -> Path:
         path, presets = EXPERIMENTS / f"{name}.toml", {name: find_preset(name)}
     for preset in presets.values():
         rehearse(preset)
-    rows: dict[str, Any] = {}
+    target = path.with_suffix(".json")
+    ensure_writable(target)
     result = {
         "command": f"python -m nanopoet.experiment {name}",
         "commit": commit(),
         "seed": seed,
         "threads": torch.get_num_threads(),
         "versions": {"torch": torch.__version__},
-        "rows": rows,
+        "rows": {
+            row: run_row(Run(f"{path.stem}-{row}"), preset, seed) for row, preset in presets.items()
+        },
     }
-    target = path.with_suffix(".json")
-    for row, preset in presets.items():
-        rows[row] = run_row(Run(f"{path.stem}-{row}"), preset, seed)
-        write_atomically(target, json.dumps(result, ensure_ascii=False, indent=1) + "\n")
+    rewrite_and_tell(target, json.dumps(result, ensure_ascii=False, indent=1) + "\n")
     return target
 
 
@@ -93,7 +95,7 @@ def main() -> int:
     arguments = parser.parse_args()
     announce_other_clone()
     try:
-        print(run_experiment(arguments.name, arguments.seed))
+        run_experiment(arguments.name, arguments.seed)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import nbformat
 
-from nanopoet.files import write_atomically
+from nanopoet.backup import rewrite_and_tell
 from nanopoet.paths import CHAPTERS, announce_other_clone
 
 FILE = CHAPTERS / "glossary.toml"
@@ -76,8 +76,7 @@ def glossary_markdown() -> str:
 
 def main() -> int:
     announce_other_clone()
-    write_atomically(GLOSSARY, glossary_markdown())
-    print(GLOSSARY)
+    rewrite_and_tell(GLOSSARY, glossary_markdown())
     return 0
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from nanopoet.files import write_atomically
 from nanopoet.paths import ROOT
 from nanopoet.stubs import SOLUTIONS, find_node
 from nanopoet.tasks import Task, find_tasks, load_tasks
@@ -220,7 +221,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"{total - missed} of {total} changes killed: {share:.1%}; {listed} more change nothing")
     if options.json:
         figures = {"changes": total, "alive": missed, "share": round(share, 4), "tasks": rows}
-        options.json.write_text(json.dumps(figures, ensure_ascii=False, indent=1) + "\n")
+        write_atomically(options.json, json.dumps(figures, ensure_ascii=False, indent=1) + "\n")
     return 0 if total and share >= 0.95 else 1
 
 

@@ -32,6 +32,10 @@ TAGS = {UNCOMPARED, QUIZ, TASK, REFERENCE}
 PIXELS = ("image/png", "image/jpeg")
 
 
+class NotebookError(ValueError):
+    """A notebook that is not written over."""
+
+
 def chapter_paths(folder: Path = CHAPTERS) -> list[Path]:
     """All chapters, in order."""
     return sorted(folder.glob("[0-9][0-9]_*.ipynb"))
@@ -124,10 +128,12 @@ def place_tasks(notebook: NotebookNode, chapter: int) -> None:
 def refresh(path: Path) -> tuple[list[str], float]:
     """Run a notebook top to bottom in its folder and write it; changed cells, and seconds.
 
-    Raises `CellExecutionError` if a cell fails: the file then stays as it was.
+    Raises `CellExecutionError` if a cell fails: the file then stays as it was. Raises
+    `NotebookError` if somebody has saved another one meanwhile: then that stays.
     """
-    notebook = nbformat.read(path, as_version=4)
-    before = nbformat.from_dict(nbformat.read(path, as_version=4))
+    read = path.read_bytes()
+    notebook = nbformat.reads(read.decode("utf-8"), as_version=4)
+    before = nbformat.from_dict(nbformat.reads(read.decode("utf-8"), as_version=4))
     fill_quiz(notebook, path.stem[3:])
     place_tasks(notebook, int(path.stem[:2]))
     began = time.perf_counter()
@@ -143,6 +149,8 @@ def refresh(path: Path) -> tuple[list[str], float]:
     client.execute()
     seconds = time.perf_counter() - began
     tidy(notebook)
+    if path.read_bytes() != read:
+        raise NotebookError("It was edited while it ran: run it again.")
     write_atomically(path, nbformat.writes(notebook) + "\n")
     return changes(before, notebook), seconds
 
@@ -161,7 +169,7 @@ def main() -> int:
     for path in paths:
         try:
             changed, seconds = refresh(path.resolve())
-        except CellExecutionError as error:
+        except (CellExecutionError, NotebookError) as error:
             print(f"error: {path.name} stays as it was. {error}", file=sys.stderr)
             return 1
         print(f"{path.name}: {seconds:.0f} s, {len(changed)} compared cells changed", flush=True)

@@ -89,12 +89,14 @@ def write_reports(verdicts: Sequence[Verdict], as_json: str | None, junit: Path 
 def draw_images(verdict: Verdict, path: Path) -> bool:
     """Expected and got as heat maps side by side, if they are matrices.
 
-    Raises whatever keeps a picture from being drawn: an ending that names no format, say.
+    Raises whatever keeps a picture from being drawn or written.
     """
     if not verdict.images:
         return False
     import matplotlib.pyplot as plt
     import numpy as np
+
+    from nanopoet.picture import picture_format
 
     images = np.array(verdict.images)
     images[~np.isfinite(images)] = np.nan  # drawn white
@@ -110,7 +112,7 @@ def draw_images(verdict: Verdict, path: Path) -> bool:
         title = f"{verdict.task}: {verdict.symptom}".replace("$", r"\$")
         figure.suptitle(title, fontsize=10)
         drawn = io.BytesIO()
-        figure.savefig(drawn, dpi=100, format=path.suffix.removeprefix(".") or "png")
+        figure.savefig(drawn, dpi=100, format=picture_format(path))
         write_atomically(path, drawn.getvalue())
     finally:
         plt.close(figure)

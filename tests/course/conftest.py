@@ -140,6 +140,7 @@ def nanopoet(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """The command line in an empty folder: made-up corpus, no runs, `tiny.toml` at hand."""
     monkeypatch.setenv("NANOPOET_RAW", str(trained / "raw"))
     monkeypatch.setenv("NANOPOET_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("NANOPOET_MEMORY", str(tmp_path / "memory"))
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("TERM", "dumb")
     here = tmp_path / "here"

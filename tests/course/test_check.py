@@ -3,7 +3,10 @@
 import io
 import json
 import locale
+import os
 import re
+import shutil
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -223,6 +226,38 @@ def test_another_folder_leaves_the_memory_alone(nanopoet, exercises, tmp_path):
     assert (missing.code, "is not a folder" in missing.err) == (1, True)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="macOS has no names but in UTF-8")
+def test_names_of_folders_may_be_any_bytes(nanopoet, exercises, tmp_path):
+    odd = tmp_path / os.fsdecode("作业\x1b".encode("gbk"))
+    shutil.copytree(exercises, odd)
+    (odd / "welcome.py").write_text("def first_line():\n    return 1 / 0\n")
+    rows, suite = odd / "rows.json", odd / "rows.xml"
+    arguments = ("--root", odd, "--json", rows, "--junit", suite)
+    done = nanopoet("check", "welcome", "tokenizer.build_vocab", "-v", *arguments)
+    assert (done.code, done.err) == (1, "")
+    assert "ZeroDivisionError" in done.out
+    assert "\\udcd7" in done.out
+    assert "\x1b" not in done.out
+    assert len(json.loads(rows.read_text("utf-8"))) == len(ElementTree.parse(suite).getroot()) == 2
+    assert "\\udcd7" in nanopoet("check", "--root", odd / "none").error
+
+
+@pytest.mark.parametrize("option", ["--root", "--json"])
+def test_a_link_that_leads_to_itself_is_named(nanopoet, exercises, tmp_path, option):
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    assert "loop" in nanopoet("check", "welcome", option, loop / "inside").error
+
+
+def test_a_line_is_counted_as_python_counts_it(nanopoet, exercises):
+    """Not by form feeds, U+0085 or U+2028."""
+    text = '"""\x0c\x1c\x85\u2028\u2029"""\r\nA = 1\r\r\x0cdef first_line():\n    return 1\n'
+    (exercises / "welcome.py").write_bytes(text.encode())
+    assert "welcome.py:4\n" in nanopoet("check", "welcome").out
+    (exercises / "welcome.py").write_bytes(text.replace("return 1", "return 1 / 0").encode())
+    assert "welcome.py:5\n" in nanopoet("check", "welcome").out
+
+
 def test_a_picture_of_expected_and_got(nanopoet, exercises, tmp_path):
     answer(exercises, WRONG)
     path = tmp_path / "mask.png"
@@ -232,19 +267,24 @@ def test_a_picture_of_expected_and_got(nanopoet, exercises, tmp_path):
     assert not draw_images(Verdict("attention.causal_mask", "fail"), tmp_path / "none.png")
 
 
-def test_a_picture_that_cannot_be_drawn_costs_no_verdict(nanopoet, exercises, tmp_path):
+def test_a_picture_that_cannot_be_drawn_costs_no_verdict(
+    nanopoet, exercises, tmp_path, monkeypatch
+):
     answer(exercises, WRONG)
+    bare = tmp_path / "mask"
+    assert nanopoet("check", "causal_mask", "--picture", bare).err == ""
+    assert bare.read_bytes().startswith(b"\x89PNG")
+    before = bare.read_bytes()
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda *_, **__: 1 / 0)
     rows = tmp_path / "rows.json"
     names = ("causal_mask", "welcome.first_line")
-    done = nanopoet("check", *names, "--picture", tmp_path / "mask.tif?", "--json", rows)
+    done = nanopoet("check", *names, "--picture", bare, "--json", rows)
     assert (done.code, done.err) == (1, "")
     assert "picture    not drawn" in done.out
     assert "✓ welcome.first_line" in done.out
     assert len(json.loads(rows.read_text("utf-8"))) == 2
-    assert [path.name for path in tmp_path.glob("mask*")] == []
-    bare = tmp_path / "mask"
-    assert nanopoet("check", "causal_mask", "--picture", bare).err == ""
-    assert bare.read_bytes().startswith(b"\x89PNG")
+    assert bare.read_bytes() == before
+    assert "no format" in nanopoet("check", "--picture", tmp_path / "a.poem").error
 
 
 def test_v_shows_the_traceback_of_an_error(nanopoet, exercises):

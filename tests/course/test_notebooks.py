@@ -9,6 +9,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from nanopoet import datacard, glossary
 from nanopoet.experiment import run_experiment
 from nanopoet.notebooks import place_tasks
 from nanopoet.quiz import Option, Question, load_quiz, quiz_markdown
@@ -59,6 +60,17 @@ def test_a_cell_that_fails_leaves_the_chapter_as_it_was(chapter):
     assert "10_one.ipynb" in done.stderr
     assert "ZeroDivisionError" in done.stderr
     assert chapter.read_bytes() == before
+
+
+def test_a_chapter_that_is_edited_while_it_runs_keeps_the_edit(chapter):
+    notebook = nbformat.read(chapter, as_version=4)
+    notebook.cells[2].source = f"open({str(chapter)!r}, 'a').write(' ')"  # an editor saves
+    nbformat.write(notebook, chapter)
+    before = chapter.read_bytes()
+    done = refresh(chapter)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "10_one.ipynb stays as it was. It was edited while it ran" in done.stderr
+    assert chapter.read_bytes() == before + b" "
 
 
 def test_a_task_without_its_section_is_an_error():
@@ -115,9 +127,32 @@ def test_an_experiment_keeps_what_its_runs_logged(nanopoet, tmp_path):
     assert Run("tiny-tiny").weights_path("midtrain").stat().st_mtime_ns == weights
 
 
-def test_an_experiment_with_other_settings_trains_again(nanopoet):
+def test_an_experiment_with_other_settings_trains_again(nanopoet, tmp_path, monkeypatch, capsys):
     path = Path("tiny.toml")
-    run_experiment("tiny.toml")
+    old = run_experiment("tiny.toml").read_bytes()
     path.write_text(path.read_text("utf-8").replace("max_steps = 3", "max_steps = 2"), "utf-8")
     row = json.loads(run_experiment("tiny.toml").read_text("utf-8"))["rows"]["tiny"]
     assert list(row["stages"]["pretrain"]["val_loss"]) == ["0", "2"]
+    (kept,) = (tmp_path / "memory" / "backup").iterdir()
+    assert (kept.suffix, kept.read_bytes()) == (".json", old)
+    assert f"tiny.json (what was there: {kept})" in capsys.readouterr().out
+    new = path.with_suffix(".json").read_bytes()
+    monkeypatch.setattr("nanopoet.experiment.run_row", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run_experiment("tiny.toml")
+    assert path.with_suffix(".json").read_bytes() == new, "an older log is whole until the end"
+
+
+def test_a_glossary_and_a_data_card_that_somebody_has_edited_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("NANOPOET_MEMORY", str(tmp_path / "memory"))
+    page, card = tmp_path / "glossary.md", tmp_path / datacard.CARD
+    for path in (page, card):
+        path.write_text("my own words")
+    monkeypatch.setattr(glossary, "GLOSSARY", page)
+    assert glossary.main() == 0
+    for name in ("load_poems", "build_card", "draw_lengths", "prepared"):
+        monkeypatch.setattr(datacard, name, lambda *_: "made up")
+    assert datacard.main(["--raw", str(tmp_path)]) == 0
+    assert "my own words" not in page.read_text("utf-8") + card.read_text("utf-8")
+    kept = list((tmp_path / "memory" / "backup").iterdir())
+    assert [path.read_text() for path in kept] == ["my own words"] * 2
