@@ -2,11 +2,12 @@
 
 import json
 import shutil
+import sys
 
 import pytest
 import torch
 
-from nanopoet.mine import PARTS, Mine, find_mine, load_own, own_model, own_parts
+from nanopoet.mine import PARTS, Mine, ask_who_writes, find_mine, load_own, own_model, own_parts
 from nanopoet.runs import Run
 from nanopoet.stubs import SOLUTIONS, stub_file
 from nanopoet.tasks import load_tasks, modules
@@ -58,6 +59,24 @@ def test_what_is_missing_comes_from_the_reference(nanopoet, learner):
     assert own == ["attention.attention", "attention.rotate", "loss.masked_cross_entropy"]
     assert "the reference (yours is not written yet)" in done.out
     assert "3 of the" in nanopoet("write", "--run", "half").err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there its parent is the judge")
+def test_an_answer_that_kills_its_judge_or_speaks_markup_is_the_reference_s(
+    learner, capsys, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "200")
+    path = learner / "loss.py"
+    text = "\n\ndef masked_cross_entropy(*a):\n    import os\n    os.kill(os.getppid(), 9)\n"
+    path.write_text(path.read_text("utf-8") + text, "utf-8")
+    path = learner / "attention.py"
+    text = "\n\ndef rotate(*a):\n    raise ValueError('[/red] is no end \\x1b[2J')\n"
+    path.write_text(path.read_text("utf-8") + text, "utf-8")
+    assert ask_who_writes(learner).own == ("attention.attention",)
+    said = capsys.readouterr().out
+    assert "[/red] is no" in said
+    assert "\x1b" not in said
+    assert said.count("the reference") == len(PARTS) - 1
 
 
 def test_a_wrong_answer_is_not_used_and_the_table_says_why(nanopoet, learner):
