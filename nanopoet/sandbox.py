@@ -9,22 +9,23 @@ import json
 import os
 import secrets
 import select
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from nanopoet.paths import clone
-from nanopoet.serving import LOADING, READY
+from nanopoet.serving import LOADING, MARK, READY
 from nanopoet.tasks import load_tasks
 from nanopoet.verdict import Verdict, read_verdict, safe_to_print
 
 SECONDS = 15.0  # of wall time for one task; most need a tenth of one
 MEMORY = 2 * 2**30  # bytes more than the judging process has at its start
 PATIENCE = 15.0  # seconds more until the process that judges must have said something
-MARK = "NANOPOET_JUDGING"  # in the environment of all that a sandbox starts
 FORKS = sys.platform == "linux"
 
 
@@ -32,8 +33,8 @@ class SandboxError(ValueError):
     """There is nobody to judge."""
 
 
-def end_marked(mark: str) -> None:
-    """End every process that still bears a mark. (Only Linux tells.)"""
+def clean_up(mark: str) -> None:
+    """End every process that still bears a mark (only Linux tells), and remove their folders."""
     wanted = f"{MARK}={mark}".encode()
     found = True
     while found:  # once more: one may have started another meanwhile
@@ -43,6 +44,8 @@ def end_marked(mark: str) -> None:
                 if wanted in environment.read_bytes().split(b"\0"):
                     os.kill(int(environment.parent.name), signal.SIGKILL)
                     found = True
+    for folder in Path(tempfile.gettempdir()).glob(f"{mark}*"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Sandbox:
@@ -86,7 +89,7 @@ class Sandbox:
             process.wait()
         process.stdout.close()
         if process.returncode != 0:
-            end_marked(self.mark)
+            clean_up(self.mark)
 
     def judge(self, task: str, root: Path, seed: int) -> Verdict:
         """The verdict on `task` in the folder `root`, with inputs drawn from `seed`.
@@ -106,7 +109,7 @@ class Sandbox:
 
     def start(self) -> subprocess.Popen[bytes]:
         """A process that judges, in a session of its own: no Ctrl-C reaches it but through us."""
-        self.mark = secrets.token_hex(16)
+        self.mark = f"nanopoet-{secrets.token_hex(16)}-"
         self.process = subprocess.Popen(
             [sys.executable, "-m", "nanopoet.serving", *([] if self.forks else ["--spawn"])],
             stdin=subprocess.PIPE,

@@ -26,6 +26,7 @@ from nanopoet.source import line_of
 from nanopoet.tasks import load_tasks
 from nanopoet.verdict import Verdict, read_verdict
 
+MARK = "NANOPOET_JUDGING"  # in the environment of all that a sandbox starts, and in its folders
 READY = "ready"  # the first line; who ends before it cannot judge at all
 LOADING = 30.0  # seconds more for a process that has PyTorch to load
 PRINTED = 1000  # bytes of what an answer prints are kept
@@ -143,7 +144,8 @@ def end_all(child: int, running: bool) -> None:
 
 def serve_one(request: dict[str, Any], forks: bool) -> Verdict:
     """Start, wait no longer than allowed, end everything, conclude."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+    mark = os.environ.get(MARK)
+    with tempfile.TemporaryDirectory(prefix=mark, ignore_cleanup_errors=True) as folder:
         # A name that the answer cannot guess: it may print, but it cannot write a verdict.
         verdict_file = Path(folder) / secrets.token_hex(16)
         (Path(folder) / "scratch").mkdir()

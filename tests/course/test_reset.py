@@ -2,6 +2,7 @@
 
 import ast
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from nanopoet import backup, stubs
 from nanopoet.backup import BackupError, rewrite
 from nanopoet.reset import with_stub
-from nanopoet.source import LARGEST
+from nanopoet.source import LARGEST, SourceError, read_source
 from nanopoet.stubs import find_node, stub_file
 from nanopoet.tasks import modules
 
@@ -124,6 +125,16 @@ def test_check_and_reset_say_the_same_of_a_file_that_cannot_be_read(
     assert said in sentence
     assert sentence in checked.out
     assert not isinstance(content, bytes) or path.read_bytes() == content
+
+
+@pytest.mark.parametrize("method", ["exists", "read_bytes"])
+def test_a_file_that_may_not_be_read_is_named(exercises, monkeypatch, method):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, method, refuse)  # root may read everything
+    with pytest.raises(SourceError, match=r"welcome\.py cannot be read: Permission denied"):
+        read_source(exercises / "welcome.py")
 
 
 @pytest.mark.usefixtures("one_sandbox")

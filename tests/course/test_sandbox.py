@@ -5,6 +5,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 
 import pytest
@@ -280,12 +281,16 @@ def test_nothing_that_an_answer_has_started_outlives_it(judge, lifeline, child, 
 @linux
 @pytest.mark.parametrize("child", ["", IN_ITS_OWN_SESSION, A_DAEMON])
 def test_an_answer_that_kills_its_judge_is_an_error_and_the_next_one_is_judged(
-    judge, lifeline, child
+    sandbox, judge, lifeline, child, tmp_path, monkeypatch
 ):
     hold, read = lifeline
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    sandbox.close()  # the next one begins there
     verdict = judge(f"{hold}{child}os.kill(os.getppid(), 9)\nwhile True: pass")
     assert (verdict.status, "the process that judges" in verdict.symptom) == ("error", True)
     assert (read(), read()) == (b"x", b"")
+    assert list(tmp_path.glob("nanopoet-*")) == [], "its folder is removed, too"
     assert judge().status == "pass"
 
 

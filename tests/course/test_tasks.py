@@ -220,7 +220,7 @@ def test_an_answer_is_of_a_size_to_be_written(task):
         node = find_node(source, task.method, within=node)
     code = [
         line
-        for line in source.splitlines()[node.body[0].end_lineno : node.end_lineno]
+        for line in source.split("\n")[node.body[0].end_lineno : node.end_lineno]
         if line.strip() and not line.strip().startswith("#")
     ]
     assert 1 <= len(code) <= 30
