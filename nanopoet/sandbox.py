@@ -4,22 +4,17 @@ Nothing here loads PyTorch: a check should begin at once. Nothing an answer does
 judges is more than an error of that answer: the process is started again for the next one.
 """
 
-import contextlib
 import json
 import os
-import secrets
 import select
-import shutil
-import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from nanopoet.paths import clone
-from nanopoet.serving import LOADING, MARK, READY
+from nanopoet.serving import LOADING, READY
 from nanopoet.tasks import load_tasks
 from nanopoet.verdict import Verdict, read_verdict, safe_to_print
 
@@ -31,21 +26,6 @@ FORKS = sys.platform == "linux"
 
 class SandboxError(ValueError):
     """There is nobody to judge."""
-
-
-def clean_up(mark: str) -> None:
-    """End every process that still bears a mark (only Linux tells), and remove their folders."""
-    wanted = f"{MARK}={mark}".encode()
-    found = True
-    while found:  # once more: one may have started another meanwhile
-        found = False
-        for environment in Path("/proc").glob("[0-9]*/environ"):
-            with contextlib.suppress(OSError):  # it has ended, or is somebody else's
-                if wanted in environment.read_bytes().split(b"\0"):
-                    os.kill(int(environment.parent.name), signal.SIGKILL)
-                    found = True
-    for folder in Path(tempfile.gettempdir()).glob(f"{mark}*"):
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Sandbox:
@@ -66,7 +46,6 @@ class Sandbox:
         self.forks = forks
         self.patience = seconds + PATIENCE + (0 if forks else LOADING)
         self.process: subprocess.Popen[bytes] | None = None
-        self.mark = ""
 
     def __enter__(self) -> "Sandbox":
         return self
@@ -82,14 +61,14 @@ class Sandbox:
         assert process.stdin
         assert process.stdout
         process.stdin.close()  # it reads the end, ends what runs, and goes
-        try:
-            process.wait(2)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        for insist in (process.terminate, process.kill):
+            try:
+                process.wait(2)
+                break
+            except subprocess.TimeoutExpired:
+                insist()
+        process.wait()
         process.stdout.close()
-        if process.returncode != 0:
-            clean_up(self.mark)
 
     def judge(self, task: str, root: Path, seed: int) -> Verdict:
         """The verdict on `task` in the folder `root`, with inputs drawn from `seed`.
@@ -109,14 +88,12 @@ class Sandbox:
 
     def start(self) -> subprocess.Popen[bytes]:
         """A process that judges, in a session of its own: no Ctrl-C reaches it but through us."""
-        self.mark = f"nanopoet-{secrets.token_hex(16)}-"
         self.process = subprocess.Popen(
             [sys.executable, "-m", "nanopoet.serving", *([] if self.forks else ["--spawn"])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
             cwd=clone(),
-            env=os.environ | {MARK: self.mark},
             start_new_session=True,
         )
         if self.read_line(None) != f"{READY}\n".encode():

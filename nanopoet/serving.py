@@ -15,6 +15,7 @@ import json
 import os
 import secrets
 import select
+import shutil
 import signal
 import sys
 import tempfile
@@ -26,7 +27,6 @@ from nanopoet.source import line_of
 from nanopoet.tasks import load_tasks
 from nanopoet.verdict import Verdict, read_verdict
 
-MARK = "NANOPOET_JUDGING"  # in the environment of all that a sandbox starts, and in its folders
 READY = "ready"  # the first line; who ends before it cannot judge at all
 LOADING = 30.0  # seconds more for a process that has PyTorch to load
 PRINTED = 1000  # bytes of what an answer prints are kept
@@ -144,8 +144,7 @@ def end_all(child: int, running: bool) -> None:
 
 def serve_one(request: dict[str, Any], forks: bool) -> Verdict:
     """Start, wait no longer than allowed, end everything, conclude."""
-    mark = os.environ.get(MARK)
-    with tempfile.TemporaryDirectory(prefix=mark, ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         # A name that the answer cannot guess: it may print, but it cannot write a verdict.
         verdict_file = Path(folder) / secrets.token_hex(16)
         (Path(folder) / "scratch").mkdir()
@@ -155,10 +154,32 @@ def serve_one(request: dict[str, Any], forks: bool) -> Verdict:
         return conclude(request, verdict_file, status)
 
 
+def go_on_in_a_child() -> None:
+    """Return in a child. Here, wait for its end, then end and remove whatever it leaves behind.
+
+    An answer can kill the process that judges it. What it has started then comes back to this one.
+    """
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    folder = tempfile.mkdtemp(prefix="nanopoet-")
+    server = os.fork()
+    if server == 0:
+        os.setsid()  # what is sent to its group is not sent to this process
+        tempfile.tempdir = folder
+        return
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(server, signal.SIGKILL))
+    for pipe in (0, 1):
+        os.close(pipe)  # they close for whoever asks when they close in the child
+    os.waitpid(server, 0)
+    end_all(server, running=False)
+    shutil.rmtree(folder, ignore_errors=True)
+    os._exit(0)
+
+
 def serve(forks: bool) -> None:
     """Answer requests until there are none. Never returns."""
-    prctl(PR_SET_CHILD_SUBREAPER, 1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, it would hide how a child ended
+    go_on_in_a_child()
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
     if forks:
         from nanopoet import judging
 

@@ -5,7 +5,6 @@ import select
 import signal
 import subprocess
 import sys
-import tempfile
 import textwrap
 
 import pytest
@@ -284,7 +283,6 @@ def test_an_answer_that_kills_its_judge_is_an_error_and_the_next_one_is_judged(
     sandbox, judge, lifeline, child, tmp_path, monkeypatch
 ):
     hold, read = lifeline
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     sandbox.close()  # the next one begins there
     verdict = judge(f"{hold}{child}os.kill(os.getppid(), 9)\nwhile True: pass")
