@@ -159,9 +159,8 @@ def test_a_whole_file_comes_back_whatever_was_in_it(nanopoet, exercises, tmp_pat
     assert path.read_text("utf-8") == stub_file("welcome")
 
 
-@pytest.mark.usefixtures("unwritable")
 @pytest.mark.parametrize("name", ["welcome", "welcome.first_line"])
-def test_without_a_backup_nothing_is_written_over(nanopoet, exercises, name):
+def test_without_a_backup_nothing_is_written_over(nanopoet, exercises, unwritable, name):
     path = exercises / "welcome.py"
     path.write_text("def first_line():\n    return 'mine'\n")
     said = nanopoet("reset", name).error
