@@ -1,11 +1,13 @@
 """Poems as they are set: a sentence a row, pinyin under it on request."""
 
 import re
+from collections.abc import Callable
 
-from pypinyin import Style, lazy_pinyin
 from rich.console import Console
 
-from nanopoet_ref.corpus import Poem
+from nanopoet.names import name_syllables
+from nanopoet.pinyin import spell
+from nanopoet_ref.corpus import Poem, to_simplified
 
 
 def verses(content: str) -> list[str]:
@@ -18,19 +20,33 @@ def verses(content: str) -> list[str]:
 
 
 def print_poem(console: Console, poem: Poem, with_pinyin: bool = False) -> None:
-    """Title, author and form, then the verses; pinyin under each on request."""
+    """Title, author and form, then the verses; pinyin under each on request.
 
-    def row(text: str, style: str = "") -> None:
+    A reading that nothing decides has a question mark, and a line at the end says so.
+    """
+    marked = False
+
+    def show(text: str, style: str = "") -> None:
         console.print(f"    {text}", style=style, highlight=False, markup=False, emoji=False)
+
+    def row(text: str, style: str = "", read: Callable[[str], str] = spell) -> None:
+        nonlocal marked
+        show(text, style)
         if with_pinyin:
-            spelled = " ".join(lazy_pinyin(text, style=Style.TONE, errors=lambda _: " "))
-            row_of_pinyin = f"    {' '.join(spelled.split())}"
-            console.print(row_of_pinyin, style="dim", highlight=False, markup=False)
+            spelled = read(text)
+            marked |= "?" in spelled
+            show(spelled, "dim")
+
+    def read_heading(_: str) -> str:
+        return " ".join([*name_syllables(to_simplified(poem.author)), spell(poem.form)])
 
     console.print()
     row(poem.title, "bold")
-    row(f"{poem.author} · {poem.form}", "dim")
+    row(f"{poem.author} · {poem.form}", "dim", read_heading)
     console.print()
     for verse in verses(poem.content):
         row(verse)
+    if marked:
+        console.print()
+        show("? has another reading as well, and no word here decides", "dim")
     console.print()
