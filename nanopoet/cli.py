@@ -310,6 +310,8 @@ def evaluate(
     found = find_trained(run)
     result = evaluate_run(found, samples, seed, temperature)
     if as_json:
+        if run is None:
+            typer.secho(f"run {found.name}", dim=True, err=True)
         typer.echo(json.dumps(result))
     else:
         print_evaluation(found.name, result)

@@ -260,6 +260,6 @@ def find_trained(name: str | None = None, poems: bool = False) -> Run:
     for run in runs:
         run.config()  # names the damage
     raise RunError(
-        f"no run writes poems, so nanopoet train --preset quick; {', '.join(r.name for r in runs)} "
-        f"continues text: nanopoet write --run {runs[0].name}"
+        f"no run writes poems ({', '.join(run.name for run in runs)} can only continue text: "
+        f"nanopoet write --run {runs[0].name}); train one that does: nanopoet train --preset quick"
     )

@@ -181,7 +181,7 @@ def write_command(
     run = find_trained(name, poems=True)
     poet, orders = run.poet(), asdict(replace(asked, content=""))
     if poet.notes.get("stage") != "midtrain":
-        given = {f"--{field}": value for field, value in orders.items()}
+        given: dict[str, object] = {f"--{field}": text.strip() for field, text in orders.items()}
         refuse_orders(run, {**given, "--pinyin": with_pinyin, "--picture": picture})
         texts = continue_text(run, poet, asked.content, length or LENGTH, n, seed, **options)
         typer.echo("\n\n".join(texts))

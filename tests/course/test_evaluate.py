@@ -58,7 +58,7 @@ def test_a_title_that_fills_the_block_is_not_asked_for(nanopoet, use_corpus):
     )
     assert nanopoet("train", "--preset", "tiny.toml", "--steps", 0).code == 0
     done = nanopoet("evaluate", "--json", "--samples", 30)
-    assert (done.code, done.err) == (0, "")
+    assert (done.code, done.err) == (0, "run tiny\n")
     assert 20 < json.loads(done.out)["samples"] < 30
 
 

@@ -101,6 +101,9 @@ def test_poems_come_from_the_newest_finished_run_that_writes_them(nanopoet, poet
     assert [run.name for run in newest_runs()] == ["half", "text", "tiny"]
     assert find_trained(poems=True).name == "tiny"
     assert find_trained().name == "text"
+    done = nanopoet("evaluate", "--json")
+    assert (done.code, done.err) == (0, "run text\n")
+    assert json.loads(done.out)["samples"] == 0
     shutil.rmtree(poet.path)
     assert "run 'half' has not ended its stage midtrain" in nanopoet("write").error
     shutil.rmtree(Run("half").path)

@@ -206,6 +206,10 @@ def test_a_text_goes_on_beyond_what_the_model_sees_at_once(nanopoet, text_run):
         assert len(done.out) == len(begin) + 333 + 1
 
 
+def test_only_spaces_ask_a_text_run_for_nothing(nanopoet, text_run):
+    assert nanopoet(*TEXT, "--title", " ", "--author", "\u3000").out == nanopoet(*TEXT).out
+
+
 def test_a_seed_decides_the_text(nanopoet, text_run):
     first = nanopoet(*TEXT, "-n", 2, "--length", 90).out
     assert nanopoet(*TEXT, "-n", 2, "--length", 90).out == first
