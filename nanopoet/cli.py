@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from nanopoet.files import printable
+from nanopoet.errors import TRACEBACK, in_one_line
+from nanopoet.files import in_utf8, printable
 from nanopoet.paths import announce_other_clone
 
 app = typer.Typer(
@@ -31,10 +33,12 @@ def command(examples: str, announced: bool = True) -> Callable:
                 announce_other_clone()
             try:
                 function(*args, **kwargs)
-            except BrokenPipeError:  # whoever read our output has seen enough: typer ends quietly
-                raise
-            except (ValueError, OSError) as error:
-                typer.secho(f"error: {printable(str(error))}", fg="red", err=True)
+            except (BrokenPipeError, typer.Exit):  # typer ends quietly: whoever read our output has
+                raise  # seen enough; and its Exit, too, is a RuntimeError
+            except (ValueError, OSError, RuntimeError, MemoryError) as error:
+                if os.environ.get(TRACEBACK):
+                    raise
+                typer.secho(f"error: {printable(in_one_line(error))}", fg="red", err=True)
                 raise typer.Exit(1) from error
             except KeyboardInterrupt:
                 typer.secho("interrupted", fg="red", err=True)
@@ -113,11 +117,13 @@ def train(
     """Train a poet in runs/NAME. Ctrl-C saves; --resume goes on to the same bits."""
     import torch
 
+    from nanopoet.folder import held
     from nanopoet.mine import ask_who_writes
     from nanopoet.paths import exercises, refuse_other_clone
-    from nanopoet.presets import PresetError, find_preset
+    from nanopoet.presets import PresetError, find_preset, rehearse
+    from nanopoet.recorder import RunInterrupted
     from nanopoet.runs import Run, RunError, find_run, run_name
-    from nanopoet.train import RunInterrupted, start_run, train_run, with_text_and_steps
+    from nanopoet.train import set_threads, start_run, train_run, with_text_and_steps
 
     if overwrite:
         refuse_other_clone("NANOPOET_RUNS")
@@ -129,12 +135,15 @@ def train(
             )
         run = find_run(name)
         chosen = run.preset()
+        rehearse(chosen, f"{run.config_path}: preset {chosen.name!r}")
     else:
         chosen = find_preset(preset or ("text" if text else "quick"))
         chosen = with_text_and_steps(chosen, text, steps)
         run = Run(name or (run_name(text) if text else chosen.name) + ("-mine" if mine else ""))
     if root and not mine:
         raise PresetError("--root goes with --mine")
+    if root:
+        in_utf8(root)  # config.json will name it
     if stage and stage not in chosen.stage_names:
         raise PresetError(f"preset {chosen.name!r} has no stage {stage!r}")
     if not overwrite and run.finished():
@@ -145,21 +154,19 @@ def train(
             )
         typer.echo(f"run {run.name} is already trained (--overwrite trains it again)")
         return
-    if not resume:
-        if run.exists and not overwrite:
-            raise RunError(
-                f"run {run.name!r} is not finished. Go on: nanopoet train --resume --name "
-                f"{run.name}. Start over: add --overwrite. Or choose another --name."
-            )
-        torch.set_num_threads(threads or torch.get_num_threads())
-        own = ask_who_writes(root or exercises()) if mine else None
-        start_run(run, chosen, seed or 0, device or "cpu", own)
-    try:
-        train_run(run, until=stage)
-    except RunInterrupted as stop:
-        typer.echo(f"{stop}; saved. Go on with: nanopoet train --resume --name {run.name}")
-        raise typer.Exit(130) from None
-    typer.echo(f"\ntrained: {run.path} (curves: {', '.join(p.name for p in run.curves())})")
+    with held(run.path, run.name):
+        if not resume:
+            run.refuse_to_begin(overwrite)
+            set_threads(threads or torch.get_num_threads())
+            own = ask_who_writes(root or exercises()) if mine else None
+            start_run(run, chosen, seed or 0, device or "cpu", own)
+        try:
+            train_run(run, until=stage)
+        except RunInterrupted as stop:
+            typer.echo(f"{stop}; saved. Go on with: nanopoet train --resume --name {run.name}")
+            raise typer.Exit(130) from None
+    curves = ", ".join(path.name for path in run.curves())
+    typer.echo(f"\ntrained: {run.path} (curves: {curves or 'none'})")
 
 
 @command(

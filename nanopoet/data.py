@@ -17,7 +17,10 @@ from nanopoet_ref.corpus import (
     split_poems,
 )
 from nanopoet_ref.pretraining import poem_stream
-from nanopoet_ref.tokenizer import CharTokenizer, Ids
+from nanopoet_ref.tokenizer import UNK, CharTokenizer, Ids
+from nanopoet_ref.training import SPLITS
+
+MANY = 0.01  # of the validation part unknown: its loss is that of guessing <|unk|>
 
 
 @dataclass(frozen=True)
@@ -33,11 +36,17 @@ class Data:
         part = getattr(self, split)
         return [] if isinstance(part, str) else part
 
-    def texts(self) -> list[str]:
-        """All training text, for the vocabulary."""
-        if isinstance(self.train, str):
-            return [self.train]
-        return [getattr(poem, field) for poem in self.train for field in FIELDS]
+    def texts(self, split: str = "train") -> list[str]:
+        """All text of a split; that of training makes the vocabulary."""
+        part = getattr(self, split)
+        if isinstance(part, str):
+            return [part]
+        return [getattr(poem, field) for poem in part for field in FIELDS]
+
+    def unknown_share(self, tokenizer: CharTokenizer, split: str) -> float:
+        """How much of a split's text the vocabulary does not have."""
+        ids = tokenizer.encode("".join(self.texts(split)))
+        return float((ids == tokenizer.special[UNK]).mean())
 
     def stream(
         self,
@@ -50,13 +59,31 @@ class Data:
         return tokenizer.encode(part) if isinstance(part, str) else lay(tokenizer, part)
 
 
+def load_text(path: Path) -> Data:
+    """One plain text, cut at nine tenths."""
+    text = read_text(path)
+    cut = len(text) * 9 // 10
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return Data(text[:cut], text[cut:], f"text {digest}")
+
+
+def unknown_in_words(data: Data, tokenizer: CharTokenizer) -> str:
+    """How much of either split is unknown, with a warning where that spoils the validation."""
+    train, val = (data.unknown_share(tokenizer, split) for split in SPLITS)
+    line = f"unknown characters: {train:.2%} of the training part, {val:.2%} of the validation part"
+    if val < MANY or val < 2 * train:
+        return line
+    return (
+        f"{line}\nwarning: {val:.0%} of the validation part is unknown: its characters are rare or "
+        "missing in the training part, so the validation loss says little. Put a text's parts in "
+        "another order, so that its last tenth is like the rest"
+    )
+
+
 def load_data(preset: Preset) -> Data:
     """The poems a preset asks for, split; or its text, cut at nine tenths."""
     if preset.text is not None:
-        text = read_text(Path(preset.text))
-        cut = len(text) * 9 // 10
-        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-        return Data(text[:cut], text[cut:], f"text {digest}")
+        return load_text(Path(preset.text))
     poems = load_poems(raw(), preset.script)
     if preset.forms == "regulated":
         poems = [poem for poem in poems if poem.form in REGULATED.values()]

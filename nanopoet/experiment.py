@@ -18,6 +18,7 @@ import torch
 from nanopoet.backup import rewrite_and_tell
 from nanopoet.evaluate import evaluate_run
 from nanopoet.files import ensure_writable
+from nanopoet.folder import held
 from nanopoet.paths import CHAPTERS, ROOT, announce_other_clone
 from nanopoet.presets import Preset, find_preset, load_presets, rehearse
 from nanopoet.runs import Run
@@ -35,9 +36,11 @@ def commit() -> str:
 
 def run_row(run: Run, preset: Preset, seed: int) -> dict[str, Any]:
     """Train a preset, or go on with it, and say what came of it."""
-    if not run.exists or run.preset() != preset:
-        start_run(run, preset, seed, "cpu")
-    train_run(run)
+    with held(run.path, run.name):
+        if not run.exists or run.preset() != preset:
+            run.refuse_to_begin(overwrite=run.exists)
+            start_run(run, preset, seed, "cpu")
+        train_run(run)
     stages = {}
     for stage in preset.stages:
         logs = run.logs(stage.name)

@@ -3,6 +3,9 @@
 import os
 import re
 from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from nanopoet_ref.files import replacing, room_for
 
 # Lone surrogates, which UTF-8 cannot hold, and control characters and noncharacters, which XML
 # cannot hold or a terminal obeys. Tabs and line feeds do no harm.
@@ -18,32 +21,52 @@ def printable(text: str) -> str:
     return UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
-def _temporary(path: Path) -> Path:
-    """Where a file is written before it is whole. Its folder is made if need be."""
+def in_utf8(path: Path) -> str:
+    """The name of a file as text.
+
+    Raises `ValueError` for one that other files, all of them UTF-8, could not hold.
+    """
+    try:
+        return str(path).encode().decode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{str(path)!r} is not UTF-8: rename it") from error
+
+
+def check_place(path: Path) -> None:
+    """Make the folder of a file; raise the `OSError` if no file can be put there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder, not a file")
     if path.exists() and not path.is_file():  # a device would be replaced, not written to
         raise OSError(f"{path} is not a file")
-    return path.with_name(f"{path.name}.{os.getpid()}.tmp")  # two programs may write at once
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a file whole or not at all; its folder is made if need be. Text becomes UTF-8."""
-    temporary = _temporary(path)
-    try:
+    check_place(path)
+    with replacing(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line at the end of a text file, or leave the file as it was."""
+    before = path.stat().st_size if path.exists() else 0
+    with room_for(path):
+        try:
+            with path.open("ab") as file:
+                file.write(f"{line}\n".encode())
+        except OSError:
+            if path.exists():
+                os.truncate(path, before)  # half a line would run into the next one
+            raise
 
 
 def ensure_writable(path: Path) -> None:
     """Raise the `OSError` now that writing this file would raise after long work."""
     try:
-        temporary = _temporary(path)
-        temporary.touch()
-        temporary.unlink()
+        check_place(path)
+        with NamedTemporaryFile(dir=path.parent, prefix=f"{path.name}.", suffix=".tmp"):
+            pass
     except OSError as error:
         if error.strerror is None:
             raise  # in our own words

@@ -20,8 +20,9 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
+from nanopoet.files import printable
 from nanopoet.paths import raw
-from nanopoet_ref.corpus import Script, prepare_corpus, prepared, read_text
+from nanopoet_ref.corpus import Script, prepare_corpus, prepared
 from nanopoet_ref.source import (
     ADVICE,
     SOURCE,
@@ -186,10 +187,18 @@ def report_corpus(meta: Record, path: Path, console: Console) -> None:
 
 
 def report_text(path: Path, console: Console) -> None:
-    """Print the size of a learner's own text and the command that trains on it."""
-    text = read_text(path)
-    size = f"{path}: {len(text):,} characters, {len(set(text)):,} distinct"
-    console.print(size, soft_wrap=True, markup=False)
-    console.print(
-        f"next: nanopoet train --text {shlex.quote(str(path))}", soft_wrap=True, markup=False
-    )
+    """Print the size of a learner's own text, its two parts, and the command that trains on it."""
+    from nanopoet.data import load_text, unknown_in_words  # here: PyTorch takes seconds to load
+    from nanopoet.presets import find_preset
+    from nanopoet_ref.tokenizer import CharTokenizer, build_vocab
+
+    data = load_text(path)
+    tokenizer = CharTokenizer(build_vocab(data.texts(), find_preset("text").min_count))
+    distinct = len(set(data.train) | set(data.val))
+    for line in (
+        f"{path}: {len(data.train) + len(data.val):,} characters, {distinct:,} distinct",
+        f"split: {len(data.train):,} to train, the last {len(data.val):,} to validate",
+        unknown_in_words(data, tokenizer),
+        f"next: nanopoet train --text {shlex.quote(str(path))}",
+    ):
+        console.print(printable(line), soft_wrap=True, markup=False, highlight=False)

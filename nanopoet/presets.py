@@ -4,16 +4,19 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import Any, get_args
 
 import torch
 
+from nanopoet.errors import lacks_memory
 from nanopoet_ref.corpus import Script
 from nanopoet_ref.gpt import GPT, GPTConfig
 from nanopoet_ref.loss import fused_cross_entropy, masked_cross_entropy
 from nanopoet_ref.midtraining import MASKS
 from nanopoet_ref.optim import configure_optimizers
+from nanopoet_ref.runtime import TRAINING_PRECISIONS
 from nanopoet_ref.schedule import SCHEDULES
 from nanopoet_ref.tokenizer import SPECIAL_TOKENS
 from nanopoet_ref.training import TrainConfig
@@ -28,15 +31,28 @@ class PresetError(ValueError):
     """A preset that does not exist or does not make sense."""
 
 
-def misfits(table: object, at_least: dict[str, int], one_of: dict[str, Iterable[str]]) -> list[str]:
-    """What is wrong with whole numbers and choices, in words."""
+def is_number(value: object) -> bool:
+    """Whether something can be counted with; True and NaN cannot."""
+    return type(value) in (int, float) and isfinite(value)  # type: ignore[arg-type]
+
+
+def misfits(
+    table: Mapping[str, Any],
+    at_least: Mapping[str, int] | None = None,
+    one_of: Mapping[str, Iterable[str]] | None = None,
+    kinds: Mapping[str, type] | None = None,
+) -> list[str]:
+    """What is wrong with whole numbers, choices and types, in words."""
     problems = []
-    for key, least in at_least.items():
-        if type(value := getattr(table, key)) is not int or value < least:
-            problems.append(f"{key}={value!r} is not a whole number from {least} up")
-    for key, choices in one_of.items():
-        if (value := getattr(table, key)) not in choices:
+    for key, least in (at_least or {}).items():
+        if type(value := table[key]) is not int or not least <= value < 2**63:
+            problems.append(f"{key}={value!r} is not a whole number from {least} up to 2**63 - 1")
+    for key, choices in (one_of or {}).items():
+        if (value := table[key]) not in list(choices):
             problems.append(f"{key}={value!r} is not one of {', '.join(choices)}")
+    for key, kind in (kinds or {}).items():
+        if type(value := table[key]) is not kind:
+            problems.append(f"{key}={value!r} is not of type {kind.__name__}")
     return problems
 
 
@@ -61,15 +77,24 @@ class Stage:
     text_losses: dict[str, float] = field(default_factory=dict)  # to print beside ours
 
     def __post_init__(self) -> None:
+        steps = ("batch_size", "micro_steps", "eval_interval", "eval_iters", "save_interval")
         problems = misfits(
-            self,
-            at_least={"max_steps": 0, "batch_size": 1, "eval_iters": 1, "save_interval": 1},
-            one_of={"name": STAGES, "loss": LOSSES, "mask": MASKS},
+            vars(self),
+            at_least={"max_steps": 0} | dict.fromkeys(steps, 1),
+            one_of={
+                "name": STAGES,
+                "loss": LOSSES,
+                "mask": MASKS,
+                "precision": ("auto", *TRAINING_PRECISIONS),
+            },
+            kinds={"optimizer": dict, "text_losses": dict},
         )
-        if self.schedule.get("name") not in SCHEDULES:
+        if not is_number(self.grad_clip) or self.grad_clip < 0:
+            problems.append(f"grad_clip={self.grad_clip!r} is not a number from 0 up")
+        if not isinstance(self.schedule, dict) or self.schedule.get("name") not in list(SCHEDULES):
             problems.append(f"schedule={self.schedule!r} has no name of {list(SCHEDULES)}")
-        if self.precision not in ("auto", "float32", "bfloat16"):
-            problems.append(f"precision={self.precision!r} is not auto, float32 or bfloat16")
+        if not problems and not all(map(is_number, self.text_losses.values())):
+            problems.append(f"text_losses={self.text_losses!r} are not all numbers")
         if problems:
             raise PresetError("; ".join(problems))
 
@@ -107,10 +132,13 @@ class Preset:
 
     def __post_init__(self) -> None:
         problems = misfits(
-            self,
+            vars(self),
             at_least={"min_count": 1},
             one_of={"script": get_args(Script), "forms": FORMS},
+            kinds={"name": str, "about": str, "model": dict, "know_frequencies": bool},
         )
+        if self.text is not None and not isinstance(self.text, str):
+            problems.append(f"text={self.text!r} is not the path of a file")
         if not self.stages:
             problems.append("it has no stages")
         if len(set(self.stage_names)) < len(self.stages):
@@ -143,8 +171,11 @@ def make_optimizers(model: GPT, table: dict[str, Any]) -> list[torch.optim.Optim
     return configure_optimizers(model, **table)
 
 
-def rehearse(preset: Preset) -> None:
-    """Build all that a preset describes, once, so that a mistake is found before a run begins."""
+def rehearse(preset: Preset, source: str = "") -> None:
+    """Build all that a preset describes, once, so that a mistake is found before a run begins.
+
+    Raises `PresetError`, which begins with `source`: by default the preset's name.
+    """
     part = f"model = {preset.model}"
     try:
         model = GPT(GPTConfig(vocab_size=len(SPECIAL_TOKENS), **preset.model))
@@ -153,16 +184,20 @@ def rehearse(preset: Preset) -> None:
             make_optimizers(model, stage.optimizer)
             stage.train_config("float32")
             lr_mult = stage.lr_mult()
-            if stage.max_steps:
-                lr_mult(0)
-    except (TypeError, ValueError) as error:
-        raise PresetError(f"preset {preset.name!r}, {part}: {error}") from error
+            for step in {0, stage.max_steps // 2, stage.max_steps - 1} if stage.max_steps else ():
+                lr_mult(step)
+    except (TypeError, ValueError, ArithmeticError, RuntimeError, MemoryError) as error:
+        reason = str(error).partition("\n")[0]
+        if lacks_memory(error):
+            reason = "not enough memory: make n_embd, n_layer or block_size smaller"
+        source = source or f"preset {preset.name!r}"
+        raise PresetError(f"{source}, {part}: {reason}") from error
 
 
 def load_presets(path: Path = FILE) -> dict[str, Preset]:
     """All presets of a TOML file, by name."""
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         return {name: Preset.from_dict(name, table) for name, table in tables.items()}
     except (OSError, ValueError) as error:
         raise PresetError(f"{path}: {error}") from error
@@ -179,8 +214,5 @@ def find_preset(name: str) -> Preset:
             f"no preset {name!r}; there are {', '.join(presets)}, or the path of a .toml file"
         )
     preset = next(iter(presets.values())) if own else presets[name]
-    try:
-        rehearse(preset)
-    except PresetError as error:
-        raise PresetError(f"{name}: {error}" if own else str(error)) from error
+    rehearse(preset, f"{name}: preset {preset.name!r}" if own else "")
     return preset

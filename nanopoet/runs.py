@@ -8,6 +8,7 @@ STAGE.pt         the weights at the end of a stage
 metrics.jsonl    one line per step
 STAGE.png        loss, gradient norm, learning rate
 samples.txt      poems written on the way
+.training        while it is trained: the number of the process
 """
 
 import json
@@ -20,8 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from nanopoet import paths
-from nanopoet.files import write_atomically
-from nanopoet.presets import Preset
+from nanopoet.files import append_line, write_atomically
+from nanopoet.folder import refuse_foreign, refuse_orphans
+from nanopoet.presets import Preset, misfits
+from nanopoet.settings import check_config
 from nanopoet_ref.checkpoint import Checkpoint, load_checkpoint
 from nanopoet_ref.tokenizer import CharTokenizer
 from nanopoet_ref.training import StepLog
@@ -48,6 +51,17 @@ def damage_named(path: Path) -> Iterator[None]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else error
         raise RunError(f"{path}: damaged ({reason}); train again with --overwrite") from error
+
+
+def check_row(row: dict[str, Any]) -> None:
+    """Raise an error for a line of metrics.jsonl with anything in it that is not a step's."""
+    log = asdict(StepLog(**{key: value for key, value in row.items() if key != "stage"}))
+    fits = type(row["stage"]) is str and type(log["step"]) is int
+    may_lack = {key for key, value in asdict(StepLog(0)).items() if value is None}
+    for key, value in log.items():
+        fits &= type(value) in (int, float) or (value is None and key in may_lack)
+    if not fits:
+        raise TypeError("values of other types")
 
 
 NAME = re.compile(r"\w[\w.-]*")
@@ -82,13 +96,16 @@ class Run:
         """The pictures that are there."""
         return sorted(self.path.glob("*.png"))
 
-    def clear(self) -> None:
-        """An empty folder: a run that is started over leaves nothing behind."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        self.config_path.unlink(missing_ok=True)  # first: without it, there is no run
-        for old in self.path.iterdir():
-            if old.is_file():
-                old.unlink()
+    def refuse_to_begin(self, overwrite: bool) -> None:
+        """Raise where a training that begins would lose anything that nobody gave up."""
+        refuse_foreign(self.path)
+        if self.exists and not overwrite:
+            raise RunError(
+                f"run {self.name!r} is not finished. Go on: nanopoet train --resume --name "
+                f"{self.name}. Start over: add --overwrite. Or choose another --name."
+            )
+        if not overwrite:
+            refuse_orphans(self.path)
 
     def write_config(self, preset: Preset, settings: dict[str, Any]) -> None:
         """How this run was started. Written last: a run without it does not exist."""
@@ -99,7 +116,7 @@ class Run:
     def config(self) -> dict[str, Any]:
         """How this run was started."""
         try:
-            text = self.config_path.read_text(encoding="utf-8")
+            content = self.config_path.read_bytes()
         except (FileNotFoundError, NotADirectoryError) as error:
             others = ", ".join(sorted(run.name for run in newest_runs()))
             raise RunError(
@@ -107,10 +124,8 @@ class Run:
                 f"nanopoet train --name {self.name}"
             ) from error
         with damage_named(self.config_path):
-            config = json.loads(text)
-            for key in ("seed", "device", "precision", "data", "threads"):
-                config[key]  # what is missing is a KeyError
-            Preset.from_dict(config["preset"]["name"], config["preset"])
+            config = json.loads(content.decode("utf-8-sig"))
+            check_config(config)
             return config
 
     def preset(self) -> Preset:
@@ -155,7 +170,13 @@ class Run:
             raise RunError(f"run {self.name!r} learned from plain text: it knows no poem fields")
         with damage_named(self.catalog_path):
             catalog = json.loads(self.catalog_path.read_text(encoding="utf-8"))
-            return {kind: dict(catalog[kind]) for kind in ("forms", "authors", "titles")}
+            kinds = ("forms", "authors", "titles")
+            if problems := misfits(catalog, kinds=dict.fromkeys(kinds, dict)):
+                raise ValueError("; ".join(problems))
+            for kind in kinds:
+                if problems := misfits(catalog[kind], at_least=dict.fromkeys(catalog[kind], 1)):
+                    raise ValueError(f"{kind}: {problems[0]}")
+            return {kind: catalog[kind] for kind in kinds}
 
     def tokenizer(self) -> CharTokenizer:
         """The vocabulary that this run began with."""
@@ -173,20 +194,29 @@ class Run:
         )
 
     def append_metrics(self, stage: str, log: StepLog) -> None:
-        line = json.dumps({"stage": stage, **asdict(log)})
-        with self.metrics_path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        append_line(self.metrics_path, json.dumps({"stage": stage, **asdict(log)}))
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """All lines; a last line that was cut by a crash is left out."""
+        """All lines; a last line that was cut by a crash is left out.
+
+        Raises `RunError`, with its number, for any other line that no training writes.
+        """
         if not self.metrics_path.is_file():
             return []
+        *lines, rest = self.metrics_path.read_bytes().split(b"\n")
         rows = []
-        for line in self.metrics_path.read_text(encoding="utf-8").splitlines():
+        for number, line in enumerate([*lines, rest] if rest else lines, 1):
             try:
-                rows.append(json.loads(line))
-            except ValueError:
-                break
+                row = json.loads(line)
+                check_row(row)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                if number > len(lines):
+                    break
+                raise RunError(
+                    f"{self.metrics_path}, line {number}: {line[:60]!r} is no step of a training; "
+                    "delete that line"
+                ) from error
+            rows.append(row)
         return rows
 
     def read_samples(self) -> list[str]:

@@ -1,6 +1,7 @@
 """`nanopoet train`: run the stages of a preset, and leave a run that can be resumed."""
 
 import json
+import os
 import platform
 import signal
 from collections import Counter
@@ -13,29 +14,24 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from nanopoet.data import Data, load_data
-from nanopoet.files import write_atomically
+from nanopoet.data import Data, load_data, unknown_in_words
+from nanopoet.files import in_utf8, write_atomically
+from nanopoet.folder import clear, sweep
 from nanopoet.mine import Mine, load_own, own_parts, parts_of
 from nanopoet.parts import REFERENCE, Parts
 from nanopoet.presets import Preset, PresetError, Stage, make_optimizers
+from nanopoet.recorder import Recorder, dispensable, state_in_words
 from nanopoet.runs import Run, RunError
-from nanopoet_ref.checkpoint import load_checkpoint, save_checkpoint, warm_start
-from nanopoet_ref.corpus import Poem
-from nanopoet_ref.gpt import GPT, GPTConfig, count_parameters, generate
+from nanopoet.settings import binding, first_change
+from nanopoet_ref.checkpoint import load_checkpoint, warm_start
+from nanopoet_ref.files import replacing
+from nanopoet_ref.gpt import GPT, GPTConfig, count_parameters
 from nanopoet_ref.loss import uniform_loss, unigram_log_probs, unigram_loss
-from nanopoet_ref.midtraining import count_cut, midtrain, write_poems
+from nanopoet_ref.midtraining import count_cut, midtrain
 from nanopoet_ref.pretraining import pretrain
-from nanopoet_ref.runtime import fast_precision, make_generator, pick_device, seed_everything
-from nanopoet_ref.tokenizer import (
-    BOS,
-    FIELDS,
-    CharTokenizer,
-)
-from nanopoet_ref.training import SPLITS, StepLog, plot_curves
-
-
-class RunInterrupted(Exception):  # noqa: N818 (nothing went wrong)
-    """The run was asked to stop; everything up to now is saved."""
+from nanopoet_ref.runtime import fast_precision, pick_device, seed_everything
+from nanopoet_ref.tokenizer import FIELDS, CharTokenizer, Ids
+from nanopoet_ref.training import SPLITS, plot_curves
 
 
 @contextmanager
@@ -58,84 +54,42 @@ def stop_signal() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-class Recorder:
-    """Called after every step: writes metrics, prints evaluations, saves, stops when asked."""
+def set_threads(asked: int) -> None:
+    """As many threads as asked for, up to the number of cores: far too many end the process."""
+    cores = os.cpu_count() or 1
+    if asked > cores:
+        tqdm.write(f"{asked:,} threads were asked for: {cores}, as many as there are cores")
+    torch.set_num_threads(min(asked, cores))
 
-    def __init__(
-        self,
-        run: Run,
-        stage: Stage,
-        model: GPT,
-        tokenizer: CharTokenizer,
-        optimizers: Sequence[torch.optim.Optimizer],
-        stopping: list[int],
-        seed: int,
-    ) -> None:
-        self.run, self.stage = run, stage
-        self.model, self.tokenizer, self.optimizers = model, tokenizer, optimizers
-        self.stopping, self.seed = stopping, seed
-        beside = "  text " if stage.text_losses else ""
-        if beside:
-            tqdm.write("text: the losses that texts 001 and 000 print. Theirs at step 0 were taken")
-            tqdm.write("after one update, and in mid-training on poems they had trained on.")
-        tqdm.write(f" step   train     val{beside}      lr   grad   tokens/s")
 
-    def save(self, step: int) -> None:
-        save_checkpoint(
-            self.run.checkpoint_path,
-            self.model,
-            self.tokenizer,
-            step,
-            self.optimizers,
-            {"stage": self.stage.name},
+def take_up(
+    run: Run,
+    stage: Stage,
+    model: Any,
+    tokenizer: CharTokenizer,
+    optimizers: Sequence[torch.optim.Optimizer],
+    config: dict[str, Any],
+) -> tuple[int, str]:
+    """Go back to the run's checkpoint; returns the step of the stage, and what is safe, in words.
+
+    Raises `RunError` when it was trained with other settings than config.json has now.
+    """
+    if not run.checkpoint_path.is_file():
+        return 0, "nothing had been saved yet"
+    saved = load_checkpoint(run.checkpoint_path)
+    if (saved.model.config, saved.tokenizer.hash) != (model.config, tokenizer.hash):
+        raise RunError(f"{run.checkpoint_path}: not the model of config.json, tokenizer.json")
+    now = binding(config)
+    if change := first_change(saved.notes.get("settings", now), now):
+        raise RunError(
+            f"{run.config_path} was changed since {run.checkpoint_path.name} was saved: {change}. "
+            "Put it back, or train again with --overwrite"
         )
-
-    def __call__(self, log: StepLog) -> None:
-        self.run.append_metrics(self.stage.name, log)
-        if log.val_loss is not None:
-            self.print_row(log)
-            self.write_sample(log.step)
-        last = log.step == self.stage.max_steps
-        if self.stopping or last or log.step % self.stage.save_interval == 0:
-            self.save(log.step)
-        if self.stopping and not last:
-            raise RunInterrupted(f"stopped after step {log.step} of {self.stage.name}")
-
-    def print_row(self, log: StepLog) -> None:
-        beside = ""
-        if self.stage.text_losses:
-            text_loss = self.stage.text_losses.get(str(log.step))
-            beside = f"  {text_loss:.3f}" if text_loss is not None else "       "
-        row = f"{log.step:5d}   {log.train_loss:.3f}   {log.val_loss:.3f}{beside}"
-        if log.lr is not None and log.grad_norm is not None:
-            row += f"   {log.lr:.5f}  {log.grad_norm:5.2f}  {log.tokens / log.seconds:9,.0f}"
-        tqdm.write(row)
-
-    def write_sample(self, step: int) -> None:
-        """A few characters from what the model knows now, into samples.txt."""
-        generator = make_generator(self.seed, step)
-        if self.stage.name == "midtrain":
-            poem = write_poems(
-                self.model,
-                self.tokenizer,
-                [Poem("", "", "", "")],
-                temperature=0.8,
-                generator=generator,
-            )[0]
-            sample = f"{poem.title} ({poem.author}, {poem.form}) {poem.content}"
-        else:
-            special = self.tokenizer.special
-            rows = generate(
-                self.model,
-                [[special[BOS]]],
-                48,
-                temperature=0.8,
-                banned=[i for token, i in special.items() if token != BOS],
-                generator=generator,
-            )
-            sample = self.tokenizer.decode(rows[0][1:]).replace(BOS, " / ")
-        with self.run.samples_path.open("a", encoding="utf-8") as file:
-            file.write(f"{self.stage.name} step {step}: {' '.join(sample.split())}\n")
+    if saved.notes["stage"] != stage.name:
+        return 0, f"the end of {saved.notes['stage']} is safe"
+    model.load_state_dict(saved.model.state_dict())
+    saved.restore(optimizers)
+    return saved.step, state_in_words(saved.step)
 
 
 def run_stage(
@@ -143,7 +97,7 @@ def run_stage(
     stage: Stage,
     data: Data,
     tokenizer: CharTokenizer,
-    settings: dict,
+    settings: dict[str, Any],
     stopping: list[int],
     parts: Parts = REFERENCE,
 ) -> None:
@@ -165,19 +119,11 @@ def run_stage(
         weights.know_frequencies(unigram_log_probs(ids, len(tokenizer)))
     model = parts.model(weights).to(device)
     optimizers = make_optimizers(model, stage.optimizer)
-    start_step = 0
-    if run.checkpoint_path.is_file():
-        saved = load_checkpoint(run.checkpoint_path)
-        if (saved.model.config, saved.tokenizer.hash) != (model.config, tokenizer.hash):
-            raise RunError(f"{run.checkpoint_path}: not the model of config.json, tokenizer.json")
-        if saved.notes["stage"] == stage.name:
-            model.load_state_dict(saved.model.state_dict())
-            saved.restore(optimizers)
-            start_step = saved.step
-    run.rewind(stage.name, start_step)
+    start_step, safe = take_up(run, stage, model, tokenizer, optimizers, settings)
 
     # What "auto" came to was written down when the run began, so that resuming gives the same bits.
     config, lr_mult = stage.train_config(settings["precision"]), stage.lr_mult(parts.schedules)
+    recorder = Recorder(run, stage, model, tokenizer, optimizers, stopping, settings, safe)
     options: dict[str, Any] = {
         "batch_size": stage.batch_size,
         "eval_iters": stage.eval_iters,
@@ -185,25 +131,34 @@ def run_stage(
         "loss_fn": parts.losses[stage.loss],
         "loop": parts.loop,
         "optimizers": optimizers,
-        "callback": Recorder(run, stage, model, tokenizer, optimizers, stopping, seed),
+        "callback": recorder,
         "start_step": start_step,
         "progress": True,
     }
-    if pretraining:
-        windows = parts.random_windows
-        pretrain(model, ids, val_ids, lr_mult, config, windows=windows, **options)
-    else:
-        cut = count_cut(framed[1], model.config.block_size)
-        tqdm.write(f"{cut:,} of {len(framed[1]) - 1:,} poems are longer than the block and are cut")
-        options |= {"mask": stage.mask, "pad": parts.pad_batch, "buckets": parts.length_buckets}
-        midtrain(model, framed, val_framed, lr_mult, config, **options)
-    notes = {"stage": stage.name}
-    save_checkpoint(run.weights_path(stage.name), model, tokenizer, stage.max_steps, notes=notes)
+    with recorder.loss_named():
+        run.rewind(stage.name, start_step)
+        if pretraining:
+            windows = parts.random_windows
+            pretrain(model, ids, val_ids, lr_mult, config, windows=windows, **options)
+        else:
+            cut = count_cut(framed[1], model.config.block_size)
+            poems = len(framed[1]) - 1
+            tqdm.write(f"{cut:,} of {poems:,} poems are longer than the block and are cut")
+            options |= {"mask": stage.mask, "pad": parts.pad_batch, "buckets": parts.length_buckets}
+            midtrain(model, framed, val_framed, lr_mult, config, **options)
+        recorder.save_weights()
+    with dispensable(f"curves of {stage.name}"):
+        draw_curves(run, stage, ids, val_ids, len(tokenizer))
+
+
+def draw_curves(run: Run, stage: Stage, ids: Ids, val_ids: Ids, vocab_size: int) -> None:
+    """The curves of a stage, with what a model would lose that knows nothing, or frequencies."""
     lines = {
-        "uniform": uniform_loss(len(tokenizer)),
-        "unigram": unigram_loss(ids, len(tokenizer), val_ids),
+        "uniform": uniform_loss(vocab_size),
+        "unigram": unigram_loss(ids, vocab_size, val_ids),
     }
-    plot_curves(run.logs(stage.name), run.curve_path(stage.name), lines)
+    with replacing(run.curve_path(stage.name)) as path:
+        plot_curves(run.logs(stage.name), path, lines)
 
 
 def write_catalog(run: Run, data: Data) -> None:
@@ -245,7 +200,12 @@ def start_run(run: Run, preset: Preset, seed: int, device: str, mine: Mine | Non
         **({"mine": mine.as_dict()} if mine else {}),
         "versions": {"torch": torch.__version__, "python": platform.python_version()},
     }
-    run.clear()
+    if preset.text and run.path.resolve() in Path(preset.text).parents:
+        raise PresetError(
+            f"{preset.text} lies in the folder of run {run.name!r}, which is emptied when the run "
+            "begins: move the text elsewhere"
+        )
+    clear(run.path)
     tokenizer.save(run.tokenizer_path)
     write_catalog(run, data)
     run.write_config(preset, settings)
@@ -268,15 +228,18 @@ def train_run(run: Run, until: str | None = None) -> None:
     Raises `RunInterrupted`, with everything saved, when asked to stop.
     """
     config, preset = run.config(), run.preset()
-    torch.set_num_threads(config["threads"])
+    set_threads(config["threads"])
+    sweep(run.path)
     with stop_signal() as stopping:
         parts, data = parts_of(config), load_run_data(run)
-        tokenizer = parts.tokenizer(run.tokenizer().vocab)
+        vocabulary = run.tokenizer()
+        tokenizer = parts.tokenizer(vocabulary.vocab)
         model = GPT(GPTConfig(vocab_size=len(tokenizer), **preset.model))
         tqdm.write(
             f"run {run.name}: {count_parameters(model):,} parameters, {len(tokenizer):,} tokens, "
             f"{len(data.train):,} {'characters' if preset.text else 'poems'} to learn from"
         )
+        tqdm.write(unknown_in_words(data, vocabulary))
         for number, stage in enumerate(preset.stages, 1):
             if not run.weights_path(stage.name).is_file():
                 tqdm.write(f"\nstage {number} of {len(preset.stages)}: {stage.name}")
@@ -293,7 +256,7 @@ def with_text_and_steps(preset: Preset, text: Path | None, steps: int | None) ->
         stages = tuple(stage for stage in preset.stages if stage.name == "pretrain")
         if not stages:
             raise PresetError(f"preset {preset.name!r} has no pretrain stage, which a text needs")
-        preset = replace(preset, text=str(text.resolve()), stages=stages)
+        preset = replace(preset, text=in_utf8(text.resolve()), stages=stages)
     if steps is not None:
         preset = replace(
             preset, stages=tuple(replace(stage, max_steps=steps) for stage in preset.stages)

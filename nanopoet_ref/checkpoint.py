@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from nanopoet_ref.files import replacing
 from nanopoet_ref.gpt import GPT, GPTConfig
 from nanopoet_ref.tokenizer import CharTokenizer
 
@@ -81,12 +82,10 @@ def save_checkpoint(
         "rng_state": torch.get_rng_state(),
         "notes": dict(notes or {}),
     }
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
+    with replacing(path) as temporary, temporary.open("wb") as file:
         torch.save(content, file)
         file.flush()
         os.fsync(file.fileno())  # on disk before it takes the name
-    os.replace(temporary, path)
 
 
 def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> Checkpoint:

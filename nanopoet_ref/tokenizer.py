@@ -23,6 +23,7 @@ import tiktoken
 from numpy.typing import NDArray
 
 from nanopoet_ref.corpus import FIELDS, Poem, fields_of
+from nanopoet_ref.files import replacing
 
 UNK, PAD, BOS, END = "<|unk|>", "<|pad|>", "<|bos|>", "<|end|>"
 SPECIAL_TOKENS = (UNK, PAD, BOS, *(f"<|{field}|>" for field in FIELDS), END)
@@ -110,9 +111,8 @@ class CharTokenizer:
     def save(self, path: Path) -> None:
         """Write the vocabulary and its hash as JSON."""
         content = {"kind": "characters", "hash": self.hash, "vocab": self.vocab}
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> "CharTokenizer":

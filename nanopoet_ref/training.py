@@ -282,5 +282,5 @@ def plot_curves(
     middle.set_ylabel("gradient norm")
     bottom.plot([s.step for s in steps], [s.lr for s in steps])
     bottom.set(ylabel="learning rate", xlabel="step")
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=120, format="png")
     plt.close(figure)

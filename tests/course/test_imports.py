@@ -13,6 +13,7 @@ import pytest
 import nanopoet_ref
 
 ORDER = [
+    "files",
     "source",
     "spelling",
     "corpus",

@@ -299,10 +299,9 @@ def test_ctrl_c_while_poems_are_read_names_the_way_to_go_on(nanopoet, poet, monk
 
 
 def test_overwrite_starts_over_and_leaves_nothing_behind(nanopoet, poet):
-    (poet.path / "old.png").touch()
     assert nanopoet(*TINY, "--overwrite", "--seed", 1, "--stage", "pretrain").code == 0
     assert poet.config()["seed"] == 1
-    assert not (poet.path / "old.png").exists()
+    assert not poet.curve_path("midtrain").exists()
     assert not poet.weights_path("midtrain").exists()
 
 
