@@ -13,6 +13,17 @@ def lacks_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and bool(NO_MEMORY.search(str(error)))
 
 
+def with_type(error: BaseException) -> str:
+    """The kind of an error, and the first line of what it says.
+
+    >>> with_type(IndexError("list index out of range"))
+    'IndexError: list index out of range'
+    """
+    return (
+        f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0] or 'no reason given'}"
+    )
+
+
 def in_one_line(error: BaseException) -> str:
     """An error as one line. One that nobody has foreseen is not made to look as if it had been.
 
@@ -21,11 +32,8 @@ def in_one_line(error: BaseException) -> str:
     >>> in_one_line(RuntimeError("boom"))
     'RuntimeError: boom (unforeseen; NANOPOET_TRACEBACK=1 before the command shows where)'
     """
-    lines = [line.strip() for line in str(error).strip().splitlines()]
     if lacks_memory(error):
         return "not enough memory: ask for less at once, or close other programs"
     if isinstance(error, (ValueError, OSError)):
-        return " ".join(lines) or type(error).__name__
-    first = lines[0] if lines else "no reason given"
-    where = f"unforeseen; {TRACEBACK}=1 before the command shows where"
-    return f"{type(error).__name__}: {first} ({where})"
+        return " ".join(str(error).split("\n")) or type(error).__name__
+    return f"{with_type(error)} (unforeseen; {TRACEBACK}=1 before the command shows where)"

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from nanopoet.errors import in_one_line, lacks_memory
+from nanopoet.errors import lacks_memory, with_type
 from nanopoet.files import append_line
 from nanopoet.presets import Stage
 from nanopoet.runs import Run, RunError
@@ -39,8 +39,7 @@ def dispensable(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # a bug in here must not cost the weights, either
-        reason = f"{type(error).__name__}: {in_one_line(error)}"
-        tqdm.write(f"warning: no {what} ({reason})", file=sys.stderr)
+        tqdm.write(f"warning: no {what} ({with_type(error)})", file=sys.stderr)
 
 
 class Recorder:

@@ -5,6 +5,7 @@ start another one.
 """
 
 import random
+import resource
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -171,3 +172,11 @@ def use_corpus(
         monkeypatch.setenv("NANOPOET_RAW", str(tmp_path / "raw"))
 
     return use
+
+
+@pytest.fixture
+def limit_files() -> Iterator[Callable[[int], None]]:
+    """Let no file grow beyond so many bytes: what a full disk looks like from inside."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda n: resource.setrlimit(resource.RLIMIT_FSIZE, (n, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -97,6 +97,14 @@ def test_a_preset_of_ones_own_works(nanopoet):
         ("batch_size = 4", "batch_size = 4\neval_iters = 0", "eval_iters"),
         ("batch_size = 4", "batch_size = 4\nsave_interval = 0", "save_interval"),
         ("batch_size = 4", "batch_size = 4\ngrad_clip = -1", "grad_clip"),
+        ("batch_size = 4", "batch_size = 4\ngrad_clip = nan", "grad_clip"),
+        ("batch_size = 4", 'batch_size = 4\ngrad_clip = "1"', "grad_clip"),
+        ("batch_size = 4", 'batch_size = 4\ntext_losses = { 0 = "x" }', "text_losses"),
+        ("batch_size = 4", "batch_size = 4\nmask = []", "mask"),
+        ("n_layer = 1", "n_layer = 1.5", "n_layer"),
+        ("n_embd = 16", "n_embd = 20_000_000", "not enough memory: make n_embd"),
+        ("n_embd = 16", "n_embd = 200_000_000_000", "n_embd"),
+        ("n_embd = 16", "n_embd = 1_000_000_000_000_000_000_000_000", "n_embd"),
         ("batch_size = 4", 'batch_size = 4\nprecision = "int8"', "int8"),
         ('"midtrain"', '"finetune"', "finetune"),
         ("n_layer = 1", "n_layers = 1", "n_layers"),
@@ -120,6 +128,11 @@ def test_a_mistake_is_named_with_its_file_and_leaves_no_run(nanopoet, tmp_path, 
     assert "mine.toml" in error
     assert said in error
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_byte_order_mark_is_no_mistake(nanopoet):
+    Path("mine.toml").write_text(GOOD, "utf-8-sig")
+    assert nanopoet("train", "--preset", "mine.toml", "--steps", 0).code == 0
 
 
 def test_a_preset_file_that_is_not_there_is_named(nanopoet):

@@ -138,3 +138,57 @@ def test_a_poet_whose_checkpoint_was_thrown_away_still_writes(nanopoet, poet):
     assert "nanopoet train --resume --name tiny" in nanopoet("write").error
     assert poet.weights_path("pretrain").is_file()
     assert nanopoet("write", "--run", "tiny", "--begin", "春").out.startswith("春")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "null",
+        "[]",
+        "7",
+        "{}",
+        "春",
+        '{"stage": "pretrain"}',
+        '{"stage": "pretrain", "step": "1"}',
+        '{"stage": "pretrain", "step": null}',
+        '{"stage": null, "step": 1}',
+        '{"stage": "pretrain", "step": 1, "loss": "low"}',
+        '{"stage": "pretrain", "step": 1, "colour": 3}',
+    ],
+)
+def test_a_line_that_is_no_step_is_named_by_its_number(nanopoet, poet, line):
+    lines = poet.metrics_path.read_text("utf-8").splitlines()
+    poet.metrics_path.write_text("\n".join([*lines[:2], line, *lines[2:]]) + "\n", "utf-8")
+    poet.weights_path("midtrain").unlink()
+    assert "metrics.jsonl, line 3: " in nanopoet("train", "--resume").error
+    poet.metrics_path.write_text("\n".join(lines) + "\n", "utf-8")
+    assert nanopoet("train", "--resume").code == 0
+
+
+def test_metrics_that_are_not_text_are_named(nanopoet, poet):
+    poet.metrics_path.write_bytes(b"\xff\xfe\n")
+    with pytest.raises(RunError, match=r"metrics\.jsonl, line 1"):
+        poet.read_metrics()
+
+
+@pytest.mark.parametrize(
+    "catalog",
+    [
+        "null",
+        "[]",
+        '{"forms": {}, "authors": {}}',
+        '{"forms": {}, "authors": null, "titles": {}}',
+        '{"forms": {}, "authors": {"李白": null}, "titles": {}}',
+        '{"forms": {"五言绝句": "9"}, "authors": {}, "titles": {}}',
+    ],
+)
+def test_a_catalog_of_other_types_is_damaged(nanopoet, poet, catalog):
+    poet.catalog_path.write_text(catalog, "utf-8")
+    assert "catalog.json: damaged" in nanopoet("write").error
+
+
+@pytest.mark.parametrize("vocab", ["null", "7", "[1, 2]", '{"a": 1}', '"abc"'])
+def test_a_vocabulary_of_another_type_is_damaged(nanopoet, poet, vocab):
+    poet.weights_path("midtrain").unlink()
+    poet.tokenizer_path.write_text(f'{{"vocab": {vocab}, "hash": null}}', "utf-8")
+    assert "tokenizer.json" in nanopoet("train", "--resume").error

@@ -13,9 +13,13 @@ from typing import Any
 import pytest
 import torch
 
+from nanopoet import recorder as recorder_module
 from nanopoet import train as train_module
-from nanopoet.runs import Run
+from nanopoet.recorder import Recorder
+from nanopoet.runs import Run, RunError
 from nanopoet_ref.checkpoint import load_checkpoint
+from nanopoet_ref.files import NoRoomError
+from nanopoet_ref.training import StepLog
 
 TINY = ("train", "--preset", "tiny.toml")
 
@@ -418,7 +422,7 @@ def test_any_text_can_be_learned_from(nanopoet, text):
     assert run.finished()
     assert not run.catalog_path.exists()
     assert [row["step"] for row in run.read_metrics()] == [0, 1, 2]
-    assert "it knows no poem fields" in nanopoet("write", "--run", "my-names").error
+    assert nanopoet("write", "--run", "my-names").code == 0
 
 
 def test_a_text_takes_a_preset_and_a_name(nanopoet):
@@ -457,6 +461,257 @@ def test_a_text_that_cannot_be_learned_from_leaves_no_run(nanopoet, content, sai
     assert nanopoet("train", "--text", "a.txt", "--steps", 0).code == 0
 
 
+@pytest.mark.parametrize("command", [("train", "--preset", "tiny.toml"), ("corpus",)])
+def test_a_tail_of_other_characters_is_announced(nanopoet, command):
+    Path("a.txt").write_text("春花秋月" * 500 + "ABCDEFGHIJ" * 20, "utf-8")
+    out = nanopoet(*command, "--text", "a.txt").out
+    assert "unknown characters: 0.00% of the training part, 90.91% of the validation part" in out
+    assert "warning: 91% of the validation part is unknown" in out
+    Path("b.txt").write_text("春花秋月" * 500, "utf-8")
+    out = nanopoet(*command, "--text", "b.txt").out
+    assert "0.00% of the validation part" in out
+    assert "warning" not in out
+
+
+def test_the_split_of_a_text_is_said_before_it_is_learned_from(nanopoet):
+    Path("a.txt").write_text("春花秋月" * 500, "utf-8")
+    assert (
+        "split: 1,800 to train, the last 200 to validate"
+        in nanopoet("corpus", "--text", "a.txt").out
+    )
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its disks hold UTF-8 names only")
+def test_a_name_that_is_not_utf8_is_one_clear_line(nanopoet, poet):
+    name = os.fsdecode(b"b\xff.txt")
+    Path(name).write_text("春花秋月" * 500, "utf-8")
+    Path(os.fsdecode(b"d\xff")).mkdir()
+    assert "is not UTF-8: rename it" in nanopoet(*TINY, "--text", name).error
+    root = ("--mine", "--root", os.fsdecode(b"d\xff"))
+    assert "is not UTF-8: rename it" in nanopoet(*TINY, *root).error
+    assert "cannot name a run" in nanopoet(*TINY, "--name", name).error
+    assert r"b\udcff.toml" in nanopoet("train", "--preset", os.fsdecode(b"b\xff.toml")).error
+    assert r"b\udcff.txt" in nanopoet("corpus", "--text", name).out
+
+
 def test_a_text_that_is_not_there_is_refused(nanopoet, tmp_path):
     assert "nothing.txt" in nanopoet("train", "--text", "nothing.txt").error
     assert str(tmp_path) in nanopoet("train", "--text", tmp_path, "--name", "x").error
+
+
+# --- Threads, memory, room
+
+
+def test_threads_beyond_the_cores_are_not_taken(nanopoet, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    out = nanopoet(*TINY, "--steps", 0, "--threads", 100_000).out
+    assert "100,000 threads were asked for: 1, as many as there are cores" in out
+    assert Run("tiny").config()["threads"] == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB\nmore\nlines"),
+        MemoryError(),
+    ],
+)
+def test_too_little_memory_names_what_to_make_smaller(nanopoet, monkeypatch, error):
+    def fail(*args: Any, **options: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(train_module, "midtrain", fail)
+    said = nanopoet(*TINY).error
+    assert "not enough memory for stage midtrain: halve batch_size" in said
+    assert "the end of pretrain is safe" in said
+    monkeypatch.setattr(train_module, "load_run_data", fail)
+    assert "not enough memory" in nanopoet("train", "--resume").error
+
+
+def test_a_bug_is_neither_hidden_nor_a_traceback(nanopoet, poet, monkeypatch):
+    def fail(*args: Any) -> None:
+        raise RuntimeError("mat1 and mat2 cannot be multiplied\nException raised from here")
+
+    poet.weights_path("midtrain").unlink()
+    monkeypatch.setattr(train_module, "run_stage", fail)
+    error = nanopoet("train", "--resume").error
+    assert error.startswith("RuntimeError: mat1 and mat2 cannot be multiplied (")
+    assert "NANOPOET_TRACEBACK=1" in error
+    monkeypatch.setenv("NANOPOET_TRACEBACK", "1")
+    with pytest.raises(AssertionError, match="ended in a traceback"):
+        nanopoet("train", "--resume")
+
+
+def test_a_full_disk_keeps_the_last_state_and_leaves_no_half(nanopoet, poet, limit_files):
+    first = Run("first")
+    assert nanopoet(*TINY, "--name", "first", "--steps", 0, "--stage", "pretrain").code == 0
+    limit_files(first.checkpoint_path.stat().st_size + 1000)  # too little for the optimizers' state
+    error = nanopoet(*TINY, "--name", "full").error
+    full = Run("full")
+    assert f"no room for {full.checkpoint_path}: File too large" in error
+    assert "the state of step 0 is safe" in error
+    assert "nanopoet train --resume --name full" in error
+    assert load_checkpoint(full.checkpoint_path).step == 0
+    assert not list(full.path.glob("*.tmp"))
+    limit_files(10**9)
+    assert nanopoet("train", "--resume", "--name", "full").code == 0
+    assert_same_run(full, poet)
+
+
+def test_a_full_disk_at_the_metrics_stops_with_what_is_safe(nanopoet, poet, monkeypatch):
+    append = Run.append_metrics
+
+    def fail(self: Run, name: str, log: Any) -> None:
+        if (name, log.step) == ("midtrain", 3):
+            raise NoRoomError(28, "No space left on device", str(self.metrics_path))
+        append(self, name, log)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "append_metrics", fail)
+        error = nanopoet(*TINY, "--name", "full").error
+    assert "metrics.jsonl: No space left on device; the state of step 2 is safe" in error
+    assert nanopoet("train", "--resume", "--name", "full").code == 0
+    assert_same_run(Run("full"), poet)
+
+
+def test_samples_and_curves_never_cost_the_weights(nanopoet, poet, monkeypatch):
+    def fail(*args: Any, **options: Any) -> None:
+        raise IndexError("no probabilities to draw from")
+
+    monkeypatch.setattr(recorder_module, "generate", fail)
+    monkeypatch.setattr(recorder_module, "write_poems", fail)
+    monkeypatch.setattr(train_module, "plot_curves", fail)
+    done = nanopoet(*TINY, "--name", "bare")
+    assert done.code == 0
+    assert "warning: no sample of step 2 (IndexError: no probabilities" in done.err
+    assert "warning: no curves of midtrain (IndexError" in done.err
+    assert "curves: none" in done.out
+    assert_same_run(Run("bare"), poet)
+    assert not list(Run("bare").path.glob("*.tmp"))
+
+
+# --- Weights that are not numbers
+
+
+@pytest.mark.parametrize("lr", ["1e6", "1e20", "1e30"])
+def test_a_rate_that_is_too_high_keeps_the_last_good_state(nanopoet, lr):
+    text = Path("tiny.toml").read_text("utf-8").replace("save_interval = 2", "save_interval = 1")
+    text = re.sub(r"optimizer = .*", f"optimizer = {{ plain_adamw = {lr} }}\ngrad_clip = 0", text)
+    Path("tiny.toml").write_text(text.replace("max_steps = 3", "max_steps = 30"), "utf-8")
+    error = nanopoet(*TINY, "--stage", "pretrain").error
+    step = int(re.match(r"step (\d+) of pretrain: ", error)[1])  # type: ignore[index]
+    assert "the learning rate is too high" in error
+    assert f"the state of step {step - 1} is safe" in error
+    assert "set grad_clip = 1" in error
+    run = Run("tiny")
+    saved = load_checkpoint(run.checkpoint_path)
+    assert saved.step == step - 1
+    assert all(bool(w.isfinite().all()) for w in saved.model.parameters())
+    assert [row["step"] for row in run.read_metrics()] == list(range(step))
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        (StepLog(4, loss=NAN, lr=0.1, grad_norm=1.0), "step 4 of midtrain: the loss is nan"),
+        (StepLog(4, loss=1.0, lr=0.1, grad_norm=INF), "the gradient norm is inf"),
+        (StepLog(4, loss=1.0, lr=0.1, grad_norm=NAN), "the gradient norm is nan"),
+        (StepLog(4, loss=1.0, lr=0.1, grad_norm=1.0, val_loss=NAN), "the validation loss is nan"),
+        (StepLog(0, train_loss=INF), "the training loss is inf"),
+        (StepLog(4, loss=1.0, lr=0.1, grad_norm=1.0), "some weights are not finite"),
+    ],
+)
+def test_nothing_is_recorded_of_a_step_that_spoilt_the_weights(poet, log, said):
+    saved = load_checkpoint(poet.checkpoint_path)
+    if said.startswith("some weights"):
+        with torch.no_grad():
+            next(saved.model.parameters())[0, 0] = INF
+    recorder = Recorder(
+        poet, poet.preset().stages[1], saved.model, saved.tokenizer, [], [], poet.config(), "safe"
+    )
+    before = {path.name: path.read_bytes() for path in poet.path.iterdir()}
+    with pytest.raises(RunError, match=said):
+        recorder(log)
+    assert {path.name: path.read_bytes() for path in poet.path.iterdir()} == before
+
+
+# --- Settings that were changed under a run
+
+
+def edit(run: Run, old: str, new: str) -> None:
+    text = run.config_path.read_text("utf-8")
+    assert old in text
+    run.config_path.write_text(text.replace(old, new), "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"lr": 0.02', '"lr": 0.5', "stages.0.optimizer.lr is 0.5, and was 0.02"),
+        ('"max_steps": 4', '"max_steps": 9', "stages.1.max_steps is 9, and was 4"),
+        ('"batch_size": 8', '"batch_size": 4', "batch_size is 4, and was 8"),
+        ('"grad_clip": 1.0', '"grad_clip": 0.1', "grad_clip is 0.1, and was 1.0"),
+        ('"seed": 0', '"seed": 1', "seed is 1, and was 0"),
+        ('"name": "constant"', '"name": "warmup_cosine"', "schedule.name is warmup_cosine"),
+        ('"lr": 0.02,', '"lr": 0.02, "weight_decay": 0.5,', "weight_decay is 0.5, and was not"),
+    ],
+)
+def test_an_edited_setting_is_refused_by_name(nanopoet, poet, old, new, said):
+    poet.weights_path("midtrain").unlink()
+    edit(poet, old, new)
+    error = nanopoet("train", "--resume").error
+    assert "config.json was changed since checkpoint.pt was saved" in error
+    assert said in error
+    edit(poet, new, old)
+    assert nanopoet("train", "--resume").code == 0
+
+
+def test_a_run_may_move(nanopoet, monkeypatch):
+    Path("a.txt").write_text("one two three " * 200, "utf-8")
+    stop_at(monkeypatch, "pretrain", 1)
+    assert nanopoet(*TINY, "--text", "a.txt").code == 130
+    Path("a.txt").rename("b.txt")
+    edit(Run("a"), "a.txt", "b.txt")
+    edit(Run("a"), '"threads": 1', '"threads": 2')
+    assert nanopoet("train", "--resume").code == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"threads": 1', '"threads": null', "threads=None"),
+        ('"threads": 1', '"threads": "1"', "threads='1'"),
+        ('"threads": 1', '"threads": 1e99', "threads=1e+99"),
+        ('"seed": 0', '"seed": 0.5', "seed=0.5"),
+        ('"seed": 0', '"seed": 1' + "0" * 30, "seed=1"),
+        ('"device": "cpu"', '"device": 0', "device=0"),
+        ('"precision": "float32",\n  "data"', '"precision": [],\n  "data"', "precision=[]"),
+        ('"eval_iters": 1', '"eval_iters": null', "eval_iters=None"),
+        ('"micro_steps": 1', '"micro_steps": null', "micro_steps=None"),
+        ('"grad_clip": 1.0', '"grad_clip": "1"', "grad_clip='1'"),
+        ('"text_losses": {}', '"text_losses": {"2": "x"}', "text_losses"),
+        ('"loss": "masked"', '"loss": ["masked"]', "loss=['masked']"),
+        ('"n_layer": 1', '"n_layer": null', "n_layer"),
+        ('"n_layer": 1', '"n_layer": 1.5', "n_layer"),
+        ('"lr": 0.02', '"lr": null', "optimizer"),
+        ('"text": null', '"text": 5', "text=5"),
+        ('"know_frequencies": false', '"know_frequencies": 0', "know_frequencies=0"),
+        ('"seed": 0', '"seed": 0, "mine": {"root": null, "own": []}', "root=None"),
+        ('"seed": 0', '"seed": 0, "mine": 7', "config.json"),
+    ],
+)
+def test_a_setting_of_another_type_is_one_clear_line(nanopoet, poet, old, new, said):
+    poet.weights_path("midtrain").unlink()
+    edit(poet, old, new)
+    error = nanopoet("train", "--resume").error
+    assert "config.json" in error
+    assert said in error
+
+
+def test_a_config_with_a_byte_order_mark_is_read(nanopoet, poet):
+    poet.config_path.write_bytes(b"\xef\xbb\xbf" + poet.config_path.read_bytes())
+    assert "already trained" in nanopoet("train", "--resume").out
