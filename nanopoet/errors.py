@@ -19,9 +19,8 @@ def with_type(error: BaseException) -> str:
     >>> with_type(IndexError("list index out of range"))
     'IndexError: list index out of range'
     """
-    return (
-        f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0] or 'no reason given'}"
-    )
+    first, *_ = str(error).strip().split("\n")
+    return f"{type(error).__name__}: {first or 'no reason given'}"
 
 
 def in_one_line(error: BaseException) -> str:
