@@ -169,6 +169,22 @@ def test_without_a_backup_nothing_is_written_over(nanopoet, exercises, unwritabl
     assert path.read_text() == "def first_line():\n    return 'mine'\n"
 
 
+def test_an_exercise_that_cannot_be_written_is_named_and_stays(nanopoet, exercises, monkeypatch):
+    path = exercises / "welcome.py"
+    path.write_text("mine = 1\n")
+    write = Path.write_bytes
+
+    def refuse(target, data):
+        if target.parent == exercises:
+            raise OSError(28, "No space left on device", str(target))
+        return write(target, data)
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    assert nanopoet("reset", "welcome").error == f"[Errno 28] No space left on device: '{path}'"
+    assert path.read_text() == "mine = 1\n"
+    assert sorted(exercises.glob("*.tmp")) == []
+
+
 def test_the_stubs_keep_what_they_write_over_and_say_where(exercises, tmp_path, capsys):
     (exercises / "welcome.py").write_text("mine = 1\n")
     assert stubs.main() == 0
