@@ -76,7 +76,7 @@ class Memory:
         except OSError as error:
             if not self.complained:
                 print(
-                    f"warning: {self.path} cannot be written ({error.strerror}), so this is not "
+                    f"warning: {self.path} cannot be written ({error.strerror or error}), so this is not "
                     "remembered: set NANOPOET_MEMORY to a folder that can",
                     file=sys.stderr,
                 )

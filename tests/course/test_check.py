@@ -372,6 +372,7 @@ def test_a_memory_that_cannot_be_written_costs_a_line_and_nothing_else(
     assert "✓ attention.causal_mask" in done.out
     assert "2 of 2 pass" in done.out
     assert done.err.startswith("warning: ")
+    assert "(None)" not in done.err
     assert done.err.count("\n") == 1
     hinted = nanopoet("hint", "causal_mask")
     assert (hinted.code, "Who may look at whom" in hinted.out) == (0, True)

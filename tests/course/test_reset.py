@@ -180,7 +180,7 @@ def test_an_exercise_that_cannot_be_written_is_named_and_stays(nanopoet, exercis
         return write(target, data)
 
     monkeypatch.setattr(Path, "write_bytes", refuse)
-    assert nanopoet("reset", "welcome").error == f"[Errno 28] No space left on device: '{path}'"
+    assert nanopoet("reset", "welcome").error.startswith(f"no room for {path}: ")
     assert path.read_text() == "mine = 1\n"
     assert sorted(exercises.glob("*.tmp")) == []
 
