@@ -28,8 +28,8 @@ def back_up(path: Path) -> Path:
         write_atomically(backup, content)
     except OSError as error:
         raise BackupError(
-            f"{path} stays as it is, for no copy of it can be kept in {folder} ({error.strerror or error}): "
-            "set NANOPOET_MEMORY to a folder that can be written"
+            f"{path} stays as it is, for no copy of it can be kept in {folder} "
+            f"({error.strerror or error}): set NANOPOET_MEMORY to a folder that can be written"
         ) from error
     return backup
 

@@ -76,8 +76,8 @@ class Memory:
         except OSError as error:
             if not self.complained:
                 print(
-                    f"warning: {self.path} cannot be written ({error.strerror or error}), so this is not "
-                    "remembered: set NANOPOET_MEMORY to a folder that can",
+                    f"warning: {self.path} cannot be written ({error.strerror or error}), so this "
+                    "is not remembered: set NANOPOET_MEMORY to a folder that can",
                     file=sys.stderr,
                 )
             self.complained = True
