@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nanopoet.presets import STAGES
-from nanopoet_ref.files import room_for
 
 BEGINNING = r"(tokenizer|catalog)\.json"  # written before config.json, so they alone are no run
 OWN = (
@@ -87,21 +86,20 @@ def held(folder: Path, name: str) -> Iterator[None]:
         raise FolderError(f"{folder} is not a folder, and a run is one: choose another --name")
     folder.mkdir(parents=True, exist_ok=True)
     lock = folder / LOCK
-    with lock.open("a+", encoding="utf-8") as file:
+    with lock.open("a+b", buffering=0) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             file.seek(0)
-            number = file.read() or "unknown"
+            number = file.read().decode(errors="replace") or "unknown"
             raise FolderError(f"run {name!r} is being trained by process {number}") from error
         if not lock.exists() or not os.path.samestat(os.fstat(file.fileno()), lock.stat()):
             # Its holder has removed it since it was opened, and a third may hold a new one.
             raise FolderError(f"another process has just left run {name!r}: try again")
         try:
-            with room_for(lock):
+            with contextlib.suppress(OSError):  # on a full disk, the lock holds without a number
                 file.truncate(0)
-                file.write(str(os.getpid()))
-                file.flush()
+                file.write(str(os.getpid()).encode())
             yield
         finally:
             lock.unlink(missing_ok=True)
