@@ -15,7 +15,7 @@ OWN = (
     rf"{BEGINNING}|config\.json|checkpoint\.pt|metrics\.jsonl|samples\.txt"
     rf"|({'|'.join(STAGES)})\.(pt|png)"
 )
-HALF = rf"({OWN})\.\d+\.tmp"
+HALF = rf"({OWN})(\.\d+)?\.tmp"
 LOCK = ".training"  # holds the number of the process that trains
 PICTURE = "poet.png"  # `make poet` draws it here
 

@@ -107,7 +107,8 @@ def test_a_start_that_was_cut_short_is_no_obstacle(nanopoet, poet):
 
 def test_halves_that_a_killed_process_left_go_with_the_next_training(nanopoet, poet):
     poet.weights_path("midtrain").unlink()
-    (poet.path / "checkpoint.pt.99999.tmp").write_bytes(b"half")
+    for name in ("checkpoint.pt.99999.tmp", "midtrain.png.1.tmp", "checkpoint.pt.tmp"):
+        (poet.path / name).write_bytes(b"half")
     assert nanopoet("train", "--resume").code == 0
     assert not list(poet.path.glob("*.tmp"))
 
@@ -158,4 +159,14 @@ def test_a_lock_on_a_file_that_was_removed_meanwhile_does_not_count(tmp_path, mo
 
     monkeypatch.setattr(fcntl, "flock", after_the_other_has_left)
     with pytest.raises(FolderError, match="try again"), held(tmp_path, "x"):
+        raise AssertionError("two processes would hold the run")
+
+
+def test_on_a_full_disk_the_lock_holds_without_a_number(tmp_path, limit_files):
+    limit_files(0)
+    with (
+        held(tmp_path, "x"),
+        pytest.raises(FolderError, match="trained by process unknown"),
+        held(tmp_path, "x"),
+    ):
         raise AssertionError("two processes would hold the run")
