@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from nanopoet.files import printable
+from nanopoet.files import in_utf8
 from nanopoet.paths import raw
 from nanopoet_ref.corpus import Script, prepare_corpus, prepared
 from nanopoet_ref.source import (
@@ -199,6 +199,6 @@ def report_text(path: Path, console: Console) -> None:
         f"{path}: {len(data.train) + len(data.val):,} characters, {distinct:,} distinct",
         f"split: {len(data.train):,} to train, the last {len(data.val):,} to validate",
         unknown_in_words(data, tokenizer),
-        f"next: nanopoet train --text {shlex.quote(str(path))}",
+        f"next: nanopoet train --text {shlex.quote(in_utf8(path))}",
     ):
-        console.print(printable(line), soft_wrap=True, markup=False, highlight=False)
+        console.print(line, soft_wrap=True, markup=False, highlight=False)

@@ -132,14 +132,17 @@ class Recorder:
         wrong = [f"{what} is {x:g}" for what, x in measured.items() if x and not math.isfinite(x)]
         if not wrong and not all(bool(w.isfinite().all()) for w in self.model.parameters()):
             wrong = ["some weights are not finite"]
-        if wrong:
-            lr, norm = (math.nan if x is None else x for x in (log.lr, log.grad_norm))
-            clip = "" if self.stage.grad_clip else " or set grad_clip = 1"
-            raise RunError(
-                f"step {log.step} of {self.stage.name}: {wrong[0]}; the learning rate is too high "
-                f"({lr:g}, gradient norm {norm:g}); {self.safe}. Lower lr{clip} in the preset, and "
-                "train again with --overwrite"
-            )
+        if not wrong:
+            return
+        start = f"step {log.step} of {self.stage.name}: {wrong[0]}"
+        if log.lr is None or log.grad_norm is None:
+            raise RunError(f"{start}, before anything was learned; {self.safe}")
+        clip = "" if self.stage.grad_clip else " or set grad_clip = 1"
+        raise RunError(
+            f"{start}; the learning rate is too high ({log.lr:g}, gradient norm "
+            f"{log.grad_norm:g}); {self.safe}. Lower lr{clip} in the preset, and train again with "
+            "--overwrite"
+        )
 
     def print_row(self, log: StepLog) -> None:
         beside = ""
