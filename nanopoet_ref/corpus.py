@@ -18,6 +18,7 @@ from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from nanopoet_ref.files import replacing
 from nanopoet_ref.source import (
     ADVICE,
     KINDS,
@@ -254,25 +255,11 @@ def save_poems(
         "bytes": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),
     }
-    write_whole(out_dir / f"poems.{script}.jsonl", data)
-    write_whole(out_dir / f"poems.{script}.json", encode(meta).encode())
+    out_dir.mkdir(parents=True, exist_ok=True)
+    for suffix, content in (("jsonl", data), ("json", encode(meta).encode())):
+        with replacing(out_dir / f"poems.{script}.{suffix}") as path:
+            path.write_bytes(content)
     return meta
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all; a full disk leaves what was there.
-
-    Raises:
-        CorpusError: it cannot be written.
-    """
-    part = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise CorpusError(f"cannot write {path}: {error.strerror}") from error
 
 
 def load_poems(out_dir: Path | None = None, script: Script = "simplified") -> list[Poem]:
