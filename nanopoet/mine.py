@@ -23,11 +23,11 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor, nn
 
-from nanopoet.parts import REFERENCE, Parts
-from nanopoet.runs import RunError
-from nanopoet.sandbox import Sandbox
-from nanopoet.tasks import load_tasks
-from nanopoet.verdict import Verdict
+from nanopoet.checker.sandbox import Sandbox
+from nanopoet.checker.tasks import load_tasks
+from nanopoet.checker.verdict import Verdict
+from nanopoet.poet.components import REFERENCE, Parts
+from nanopoet.poet.run import RunError
 from nanopoet_ref.attention import CausalSelfAttention, attention, rotate
 from nanopoet_ref.corpus import Poem
 from nanopoet_ref.gpt import GPT, MLP, Block

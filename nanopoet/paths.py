@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = Path(__file__).resolve().parent
 CHAPTERS = ROOT / "chapters"
 
 
@@ -35,6 +36,12 @@ def clone() -> Path:
             f"installed without one in {ROOT}: in a clone, run: make install"
         )
     return ROOT
+
+
+def shipped(name: str) -> Path:
+    """A folder that answers are judged with, "checks" or "solutions": the clone's, or the copy
+    that comes with an installed package."""
+    return ROOT / name if is_clone(ROOT) else PACKAGE / name
 
 
 def home() -> Path:

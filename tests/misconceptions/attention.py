@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from nanopoet.trial import misconception
+from nanopoet.checker.trial import misconception
 
 INF = float("inf")
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from nanopoet.trial import misconception
+from nanopoet.checker.trial import misconception
 from nanopoet_ref import gpt as reference
 
 # --- count_parameters ---------------------------------------------------------------------------

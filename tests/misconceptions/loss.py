@@ -7,7 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from nanopoet.trial import misconception
+from nanopoet.checker.trial import misconception
 
 IGNORE = -1
 

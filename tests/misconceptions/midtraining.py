@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import torch
 
-from nanopoet.trial import misconception
+from nanopoet.checker.trial import misconception
 from nanopoet_ref.midtraining import CONTENT_ID, END_ID, MASKS, PAD_ID, target_mask
 from nanopoet_ref.training import Batch
 

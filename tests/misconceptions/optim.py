@@ -5,7 +5,7 @@ from itertools import takewhile
 import torch
 from torch import nn
 
-from nanopoet.trial import misconception
+from nanopoet.checker.trial import misconception
 
 NS = (3.4445, -4.7750, 2.0315)
 

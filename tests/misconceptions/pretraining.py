@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-from nanopoet.trial import misconception
+from nanopoet.checker.trial import misconception
 
 BOS = "<|bos|>"
 

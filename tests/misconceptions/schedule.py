@@ -2,7 +2,7 @@
 
 import math
 
-from nanopoet.trial import misconception
+from nanopoet.checker.trial import misconception
 
 
 def rise(step, n):

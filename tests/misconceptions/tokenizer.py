@@ -7,7 +7,7 @@ from itertools import combinations, groupby, pairwise
 
 import numpy as np
 
-from nanopoet.trial import misconception
+from nanopoet.checker.trial import misconception
 from nanopoet_ref.tokenizer import BOS, END, SPECIAL_TOKENS, SPLIT_PATTERN
 from nanopoet_ref.tokenizer import count_pairs as right_count
 from nanopoet_ref.tokenizer import merge as right_merge

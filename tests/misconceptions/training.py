@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from nanopoet.trial import misconception
+from nanopoet.checker.trial import misconception
 from nanopoet_ref import training as reference
 from nanopoet_ref.loss import masked_cross_entropy
 from nanopoet_ref.training import Batch, StepLog, TrainConfig

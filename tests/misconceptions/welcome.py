@@ -1,6 +1,6 @@
 """Wrong answers to the task of chapter 00."""
 
-from nanopoet.trial import misconception
+from nanopoet.checker.trial import misconception
 
 
 @misconception(

@@ -18,13 +18,13 @@ from typing import Any
 import pytest
 from nbval.plugin import IPyNbCell, IPyNbFile
 
-from nanopoet.notebooks import TAGS, code_cells, tags
+from nanopoet.book.notebooks import TAGS, code_cells, tags
 
 BUDGETS = tomllib.loads(Path(__file__).with_name("budgets.toml").read_text(encoding="utf-8"))
 FACTOR = 5  # how much slower than its budget a chapter may be on a busy machine
 MESSAGE_TIMEOUT = 60  # seconds; nbval waits 5, too few on a busy machine
 MARKER = re.compile(r"^\s*#+\s*((?:NBVAL|PYTEST_VALIDATE).*)", re.MULTILINE | re.IGNORECASE)
-AGAIN = "run it again: python -m nanopoet.notebooks"
+AGAIN = "run it again: python -m nanopoet.book.notebooks"
 WHOLE = pytest.StashKey[bool]()  # of a notebook: all its cells are to be run, in order
 COMPARED = pytest.StashKey[int]()  # of a notebook: cells whose outputs were compared
 

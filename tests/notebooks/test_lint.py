@@ -10,8 +10,8 @@ from urllib.parse import unquote
 import nbformat
 import pytest
 
-from nanopoet.glossary import GLOSSARY, first_use, glossary_markdown, load_terms
-from nanopoet.notebooks import (
+from nanopoet.book.glossary import GLOSSARY, first_use, glossary_markdown, load_terms
+from nanopoet.book.notebooks import (
     CHAPTERS,
     QUIZ,
     REFERENCE,
@@ -23,8 +23,8 @@ from nanopoet.notebooks import (
     place_tasks,
     tags,
 )
-from nanopoet.quiz import load_quiz, quiz_markdown
-from nanopoet.tasks import load_tasks
+from nanopoet.book.quiz import load_quiz, quiz_markdown
+from nanopoet.checker.tasks import load_tasks
 
 NAMES = ("tokenizer", "attention", "gpt", "training", "loss", "pretraining", "midtraining")
 SHARED = {
@@ -228,7 +228,7 @@ def test_the_quiz_in_a_chapter_is_that_of_the_data(path):
 
 @each_chapter
 def test_each_task_is_named_where_its_idea_is_taught(path):
-    """After a change of the manifest: python -m nanopoet.notebooks."""
+    """After a change of the manifest: python -m nanopoet.book.notebooks."""
     notebook, again = read(path), read(path)
     place_tasks(again, int(path.stem[:2]))
     assert [cell.source for cell in notebook.cells] == [cell.source for cell in again.cells]

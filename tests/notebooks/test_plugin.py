@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from nanopoet.notebooks import chapter_paths
+from nanopoet.book.notebooks import chapter_paths
 from nanopoet.paths import ROOT
 from tests.notebooks.plugin import BUDGETS
 

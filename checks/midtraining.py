@@ -1,0 +1,783 @@
+"""Checks of chapter 07."""
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from hypothesis import strategies as st
+
+from nanopoet.checker.trial import Trial, check
+from nanopoet_ref import midtraining as reference
+from nanopoet_ref.corpus import FIELDS, Poem
+from nanopoet_ref.loss import masked_cross_entropy
+from nanopoet_ref.tokenizer import (
+    BOS,
+    SPECIAL_TOKENS,
+    UNK,
+    CharTokenizer,
+    build_vocab,
+    render_poem,
+)
+
+# The exercises have these written out.
+UNK_ID, PAD_ID, BOS_ID, CONTENT_ID, END_ID, N_ATOMS = 0, 1, 2, 6, 7, 8
+FIELD_OF = {3: "author", 4: "form", 5: "title", 6: "content"}
+assert (reference.PAD_ID, reference.CONTENT_ID, reference.END_ID) == (PAD_ID, CONTENT_ID, END_ID)
+assert (SPECIAL_TOKENS[UNK_ID], SPECIAL_TOKENS[BOS_ID], len(SPECIAL_TOKENS)) == (UNK, BOS, N_ATOMS)
+assert reference.MASKS == ("all", "not_padding", "content")
+assert {SPECIAL_TOKENS[i]: field for i, field in FIELD_OF.items()} == {
+    f"<|{f}|>": f for f in FIELDS
+}
+
+
+def framed(t: Trial, *sizes: int) -> np.ndarray:
+    """A framed poem whose four fields have so many characters, one in ten of them rare."""
+    row = [BOS_ID]
+    for marker, size in zip(FIELD_OF, sizes, strict=True):
+        text = t.randint(40, size) + N_ATOMS
+        row += [marker, *torch.where(t.randint(10, size) == 0, UNK_ID, text).tolist()]
+    return np.array([*row, END_ID], dtype=np.uint16)
+
+
+# --- count_cut --------------------------------------------------------------------------------
+
+
+@check("midtraining.count_cut", reference=reference.count_cut)
+def count_cut(t: Trial) -> None:
+    name = "the number of poems that are cut"
+    t.same(
+        np.array([0, 5, 25, 30]),
+        8,
+        name=name,
+        why="of rows of 5, 20 and 5 tokens, only the second has more than 8 inputs",
+    )
+    t.same(
+        np.cumsum([0, 63, 66, 64, 67, 65]),
+        64,
+        name=name,
+        why="a row of n tokens gives n - 1 inputs, so a row of block_size + 1 tokens fits",
+    )
+    t.same(np.array([0]), 4, name=name, why="no poems: none is cut")
+
+    @t.for_all(lengths=st.lists(st.integers(2, 12), max_size=8), block_size=st.integers(1, 11))
+    def as_many_as_are_too_long(lengths: list[int], block_size: int) -> None:
+        starts = np.cumsum([0, *lengths])
+        t.same(starts, block_size, name=name, why="rows with more than block_size inputs are cut")
+
+
+# --- target_mask ------------------------------------------------------------------------------
+
+
+@check("midtraining.target_mask", reference=reference.target_mask)
+def target_mask(t: Trial) -> None:
+    tokens = torch.tensor([[2, 3, 9, 6, 10, 11, 7, 1, 1], [2, 3, 9, 8, 8, 6, 12, 13, 7]])
+    idx, targets = tokens[:, :-1], tokens[:, 1:]
+    whys = {
+        "not_padding": "a target counts unless it is padding, whatever its input is",
+        "content": "from the input <|content|> on, targets are characters of the poem or its end",
+        "all": "all targets count, padding too",
+    }
+    for kind, why in whys.items():
+        t.same(idx, targets, kind, why=why, name=f"the mask {kind!r}")
+    t.same(idx, targets, name="the mask", why='without a kind, it is "not_padding"')
+
+    rows = [framed(t, *(int(n) for n in t.randint(5, 4))) for _ in range(5)]
+    batch = reference.pad_batch(rows, 64)
+    cut = torch.tensor([[2, 3, 9, 9, 9, 9, 4, 8], [2, 6, 6, 8, 0, 6, 8, 7]])
+    odd = torch.tensor([[2, 9, 6, 8, 7, 8, 1, 8], [2, 6, 8, 9, 9, 1, 1, 1]])
+    for kind, why in whys.items():
+        name = f"the mask {kind!r}"
+        t.same(batch.idx, batch.targets, kind, why=why, name=name)
+        t.same(
+            cut[:, :-1],
+            cut[:, 1:],
+            kind,
+            name=name,
+            why="the poem begins behind the first <|content|>; without one, no target is of a poem",
+        )
+        why_odd = "only PAD_ID is padding: a row may lack its end, or go on behind it"
+        t.same(odd[:, :-1], odd[:, 1:], kind, why=why_odd, name=name)
+        t.same(batch.idx[:1, :1], batch.targets[:1, :1], kind, why=why, name=name)
+    why = "a misspelled mask must not train on something else in silence"
+    for kind in ("padding", "contents", ""):
+        t.refuses(idx, targets, kind, why=why)
+
+
+# --- pad_batch --------------------------------------------------------------------------------
+
+
+@check("midtraining.pad_batch", reference=reference.pad_batch)
+def pad_batch(t: Trial) -> None:
+    def same(rows: list[np.ndarray], *args: object, why: str) -> None:
+        def use(answer: Callable) -> dict:
+            given = [row.copy() for row in rows]
+            batch = answer(given, *args)
+            idx = batch.idx
+            if idx.shape == batch.targets.shape:
+                # An end that stands in front of padding was padded before the shift: as good.
+                idx = idx.masked_fill((idx == END_ID) & (batch.targets == PAD_ID), PAD_ID)
+            return {
+                "targets": batch.targets,
+                "idx": idx,
+                "mask": batch.mask,
+                "rows, after the call": given,
+            }
+
+        t.compare(use, why, name="batch")
+
+    def short(*rows: list[int]) -> list[np.ndarray]:
+        return [np.array(row, dtype=np.uint16) for row in rows]
+
+    same(
+        short([2, 9, 10, 7], [2, 7]),
+        8,
+        why="rows are padded at the end, up to the longest of this batch",
+    )
+    same(
+        short([2, 11, 12, 13, 14, 15, 7], [2, 9, 7]),
+        4,
+        why="4 inputs and 4 targets fit; the last target of a row that is cut is its end",
+    )
+    for length in (8, 9, 10, 11):
+        why = "a row of block_size + 1 tokens gives block_size inputs: it fits whole"
+        same(short([2, *range(20, 18 + length), 7], [2, 8, 8, 7]), 9, why=why)
+    rows = [framed(t, *sizes) for sizes in ((2, 4, 3, 24), (3, 4, 9, 24), (0, 0, 0, 1))]
+    for kind in reference.MASKS:
+        for block_size in (64, 20, 1):
+            same(rows, block_size, kind, why=f"the mask is that of target_mask, kind {kind!r}")
+    t.compare(
+        lambda answer: [str(tokens.dtype) for tokens in answer(short([2, 9, 7]), 8)[:2]],
+        "the embedding, `gather` and the loss of PyTorch take int64",
+        name="the types of idx and targets",
+    )
+    same(short([2, 65_535, 7]), 5, why="an id may be as large as 65,535")
+    for bad in ([[2]], [[2, 9, 7], [2]], [[2, 9, 7], []]):
+        t.refuses(short(*bad), 8, why="a row of one token has no target; do not drop it in silence")
+    t.refuses([], 8, why="no rows are no batch")
+    t.refuses(short([2, 9, 7]), 8, "poem", why="a mask of that name does not exist")
+
+    @t.for_all(
+        lengths=st.lists(st.integers(2, 12), min_size=1, max_size=5),
+        block_size=st.integers(1, 12),
+        examples=15,
+    )
+    def any_rows(lengths: list[int], block_size: int) -> None:
+        rows = [[2, *range(8, 6 + length), 7] for length in lengths]
+        same(short(*rows), block_size, why="every row keeps its front and its end")
+
+
+# --- length_buckets ---------------------------------------------------------------------------
+
+
+def seeded(*seed: int) -> torch.Generator:
+    return reference.make_generator(*seed)
+
+
+def spread(lengths: np.ndarray, batches: list) -> float:
+    """How far the lengths in batches of 16 lie apart; 1: as in a random batch."""
+    wide = np.mean([np.ptp(lengths[np.asarray(batch)]) for batch in batches])
+    order = np.random.default_rng(0).permutation(len(lengths))
+    at_random = [order[i : i + 16] for i in range(0, len(order), 16)]
+    return float(wide / np.mean([np.ptp(lengths[batch]) for batch in at_random]))
+
+
+@check("midtraining.length_buckets", reference=reference.length_buckets)
+def length_buckets(t: Trial) -> None:
+    def counted(lengths: np.ndarray, batch_size: int, pool: int) -> Callable:
+        def use(answer: Callable) -> dict:
+            given = lengths.copy()
+            batches = [np.atleast_1d(b) for b in answer(given, batch_size, seeded(t.seed), pool)]
+            numbers = np.concatenate([*batches, np.array([], dtype=np.int64)])
+            if numbers.dtype.kind not in "iu" and numbers.size:
+                raise TypeError("a batch must hold integers: the numbers of poems")
+            return {
+                "poem numbers, sorted": np.sort(numbers).astype(np.int64),
+                "sizes of the batches, sorted": sorted((len(b) for b in batches), reverse=True),
+                "lengths, after the call": given,
+            }
+
+        return use
+
+    lengths = np.array([5, 9, 5, 9, 5, 9, 7])
+    why = "in one epoch every poem is seen once; 7 poems in batches of 2 are 4 batches"
+    t.compare(counted(lengths, 2, 64), why, name="batches")
+    why = "13 poems in batches of 5: two are full, and the last has 3"
+    t.compare(counted(np.arange(13), 5, 4), why, name="batches")
+
+    @t.for_all(
+        n=st.integers(0, 40), batch_size=st.integers(1, 7), pool=st.integers(1, 4), examples=20
+    )
+    def every_poem_once(n: int, batch_size: int, pool: int) -> None:
+        lengths = 2 + np.arange(n) * 7 % 11
+        why = "every poem once, in batches that are full, but for one at most"
+        t.compare(counted(lengths, batch_size, pool), why, name="batches")
+
+    def batches_of(lengths: np.ndarray, generator: torch.Generator, **pool: int) -> list:
+        return [np.asarray(b) for b in t.answer(lengths.copy(), 16, generator, **pool)]
+
+    def groups(batches: list) -> set:
+        return {frozenset(batch.tolist()) for batch in batches}
+
+    # 150 batches of 16: more than two pools. All lengths differ, so that groups can be told apart.
+    lengths = torch.randperm(2400, generator=t.generator).numpy() + 10
+    batches = batches_of(lengths, seeded(t.seed))
+    wide = spread(lengths, batches)
+    t.require(
+        wide < 0.1,
+        "the lengths in a batch differ too much",
+        "poems of like length together leave little padding",
+        "less than 0.1 times as far apart as in a random batch",
+        f"{wide:.2f} times",
+    )
+    means = np.array([lengths[batch].mean() for batch in batches])
+    order = float(np.corrcoef(means[:-1], means[1:])[0, 1])
+    t.require(
+        abs(order) < 0.5,
+        "a batch's length can be foretold from the one before",
+        "a model that sees all short poems first learns short poems first; mix the batches",
+        "correlation of neighbouring batches near 0",
+        f"{order:.2f}",
+    )
+    again, other = batches_of(lengths, seeded(t.seed)), batches_of(lengths, seeded(t.seed, 1))
+    t.require(
+        list(map(list, batches)) == list(map(list, again)),
+        "equal generators give different batches",
+        "a run can be repeated only if all randomness comes from the generator",
+    )
+    t.require(
+        list(map(list, batches)) != list(map(list, other)),
+        "another generator gives the same batches",
+        "every epoch brings a generator of its own, so that its batches differ",
+    )
+    shared = len(groups(batches) & groups(other)) / len(batches)
+    t.require(
+        shared < 0.2,
+        "the same poems share a batch with another generator, too",
+        "neighbours should change from epoch to epoch, so only random pools are sorted",
+        "other batches",
+        f"{shared:.0%} of the batches are the same",
+    )
+    generator = seeded(t.seed)
+    first, second = batches_of(lengths, generator), batches_of(lengths, generator)
+    t.require(
+        list(map(list, first)) != list(map(list, second)),
+        "a second call with the same generator gives the same batches",
+        "draw from the generator; its seed alone is not its state",
+    )
+    for pool, low, high in ((1, 0.85, 1.15), (4, 0.18, 0.4), (20, 0.02, 0.09)):
+        wide = spread(lengths, batches_of(lengths, seeded(t.seed, 2), pool=pool))
+        t.require(
+            low < wide < high,
+            f"the lengths in a batch are not spread as with pool={pool}",
+            "only as many poems as fill `pool` batches are sorted together",
+            f"{low} to {high} times as far apart as in a random batch",
+            f"{wide:.2f} times",
+        )
+    few = np.full(16 * 5 + 3, 9)
+    short = {
+        tuple(len(batch) < 16 for batch in batches_of(few, seeded(t.seed, 3, i), pool=1))
+        for i in range(8)
+    }
+    t.require(
+        len(short) > 1,
+        "the batch that is not full always stands in the same place",
+        "mix the batches of all pools; the last pool need not come last",
+    )
+    named = batches_of(lengths, seeded(t.seed), pool=64)
+    t.require(
+        list(map(list, batches)) == list(map(list, named)),
+        "without a pool the batches are not those of pool=64",
+        "64 is the default",
+    )
+
+
+# --- padding_share ----------------------------------------------------------------------------
+
+
+def true_padding_share(lengths: np.ndarray, batches: list) -> float:
+    filler = places = 0
+    for batch in batches:
+        longest = max(int(lengths[number]) for number in batch)
+        places += longest * len(batch)
+        filler += sum(longest - int(lengths[number]) for number in batch)
+    return filler / places if places else 0.0
+
+
+@check("midtraining.padding_share", reference=true_padding_share)
+def padding_share(t: Trial) -> None:
+    four, name = np.array([5, 9, 5, 9]), "the share of padding"
+    why = "two rows of 9 places for 5 + 9 tokens: 4 places of 18 are padding, in both batches"
+    t.same(four, [np.array([0, 1]), np.array([2, 3])], name=name, why=why)
+    why = "each batch is only as long as its own longest poem"
+    t.same(four, [np.array([0, 2]), np.array([1, 3])], name=name, why=why)
+    why = "a large batch has more places, so its padding weighs more"
+    t.same(np.array([10, 2, 5, 5, 5, 5, 5]), [[0, 1], [2, 3, 4, 5, 6]], name=name, why=why)
+    why = "only the poems in the batches take places"
+    t.same(np.array([10, 2, 5, 30]), [[2, 0]], name=name, why=why)
+    t.same(four, [], name=name, why="no batches, no places, no padding: 0.0")
+
+    @t.for_all(data=st.data(), n=st.integers(1, 12), examples=15)
+    def of_any_batches(data: st.DataObject, n: int) -> None:
+        lengths = np.array(data.draw(st.lists(st.integers(1, 60), min_size=n, max_size=n)))
+        numbers = data.draw(st.permutations(range(n)))
+        ends = sorted(data.draw(st.sets(st.integers(1, n), max_size=4)))
+        batches = [np.array(numbers[a:b]) for a, b in itertools.pairwise([0, *ends])]
+        t.same(lengths, batches, name=name, why="padded places of all batches / places of all")
+
+
+# --- check_warm_start -------------------------------------------------------------------------
+
+
+def true_check_warm_start(model_vocab: list[str], checkpoint_vocab: list[str]) -> None:
+    pairs = itertools.zip_longest(model_vocab, checkpoint_vocab)
+    if any(ours != theirs for ours, theirs in pairs):
+        raise ValueError("not the same vocabulary")
+
+
+@check("midtraining.check_warm_start", reference=true_check_warm_start)
+def check_warm_start(t: Trial) -> None:
+    vocab = [*SPECIAL_TOKENS, *"，。山水春风花月云天"]
+    t.same(vocab, list(vocab), why="the same tokens in the same order: these weights fit")
+    swapped = list(vocab)
+    i, j = t.random.sample(range(N_ATOMS, len(vocab)), 2)
+    swapped[i], swapped[j] = swapped[j], swapped[i]
+    why = "every shape fits, but two ids have changed their meaning: silent garbage"
+    t.refuses(vocab, swapped, why=why)
+    t.refuses(vocab, [*vocab[:3], vocab[4], vocab[3], *vocab[5:]], why=why)
+    for place in (0, N_ATOMS, len(vocab) - 1):
+        other = [*vocab[:place], "雪", *vocab[place + 1 :]]
+        why = "equally long, but one id means another token"
+        t.refuses(vocab, other, why=why)
+        t.refuses(other, vocab, why=why)
+    why = "the longer vocabulary has an id that the other does not know"
+    t.refuses(vocab, vocab[:-1], why=why)
+    t.refuses(vocab[:-1], vocab, why=why)
+    t.refuses([], vocab, why=why)
+    why = (
+        "tokens of several characters: what matters is the token of each id, not the text they make"
+    )
+    t.refuses(["山水", "春", "风"], ["山", "水春", "风"], why=why)
+    t.refuses(["山水", "春"], ["山", "水", "春"], why=why)
+    for between in " ,|，\n":
+        t.refuses([f"山{between}水", "春"], ["山", f"水{between}春"], why=why)
+    why = "a list and a tuple of the same tokens are the same vocabulary"
+    t.same(vocab, tuple(vocab), why=why)
+    t.same(tuple(vocab), list(vocab), why=why)
+    t.same(("春风", "山"), ["春风", "山"], why=why)
+
+
+# --- row_fields -------------------------------------------------------------------------------
+
+
+def true_row_fields(ids: list[int]) -> dict[str, list[int]]:
+    ids = list(ids)
+    ids = ids[: ids.index(END_ID)] if END_ID in ids else ids
+    marks = [i for i, token in enumerate(ids) if token in FIELD_OF]
+    found: dict[str, list[int]] = {field: [] for field in FIELDS}
+    for begin, end in itertools.pairwise([*marks, len(ids)]):
+        text = [token for token in ids[begin + 1 : end] if token == UNK_ID or token >= N_ATOMS]
+        found[FIELD_OF[ids[begin]]] += text
+    return found
+
+
+@check("midtraining.row_fields", reference=true_row_fields)
+def row_fields(t: Trial) -> None:
+    name = "the fields"
+    row = [2, 3, 90, 54, 4, 13, 12, 10, 11, 5, 30, 6, 40, 41, 42, 7]
+    t.same(row, name=name, why="a field is what stands between its marker and the next")
+    for sizes in ((2, 4, 3, 24), (1, 4, 0, 9)):
+        why = "the id 0 stands for a rare character: it is text"
+        t.same(framed(t, *sizes).tolist(), name=name, why=why)
+    t.same([2, 6, 0, 20, 0, 7], name=name, why="a field that is missing is an empty list")
+    t.same([2, 3, 9, 6, 7], name=name, why="a field without text is an empty list")
+    why = "fields may stand in any order; the marker says which it is"
+    t.same([2, 6, 20, 21, 5, 30, 3, 9, 7], name=name, why=why)
+    t.same([2, 3, 9, 2, 9, 6, 20, 1, 21, 7, 1, 1], name=name, why="atoms but <|unk|> are no text")
+    t.same([2, 3, 8, 6, 8, 0, 11, 7], name=name, why="characters begin with the id 8")
+    t.same([6, 20, 3, 9, 7], name=name, why="a row may lack its first token")
+    why = "the poem is over at the end token"
+    t.same([2, 3, 9, 6, 20, 7, 21, 22, 5, 30, 7], name=name, why=why)
+    t.same([2, 3, 9, 6, 20, 21], name=name, why="a row that was cut has no end token")
+    t.same([2, 0, 50, 51, 3, 9, 7], name=name, why="text before the first marker has no field")
+    t.same([2, 3, 9, 6, 20, 3, 10, 6, 21, 7], name=name, why="a second marker adds to its field")
+    t.same([], name=name, why="an empty row has four empty fields")
+    why = "a generator can be read only once"
+    t.compare(lambda answer: answer(token for token in row), why, name=name)
+
+    @t.for_all(ids=st.lists(st.sampled_from([*range(12), *FIELD_OF]), max_size=16), examples=20)
+    def of_any_row(ids: list[int]) -> None:
+        t.same(ids, name=name, why="whatever a model wrote, each character has one field or none")
+
+
+# --- train_and_val ----------------------------------------------------------------------------
+
+
+def true_train_and_val(rows: list, n_val: int, generator: torch.Generator) -> dict:
+    order = torch.randperm(len(rows), generator=generator).tolist()
+    chosen = {"val": order[:n_val], "train": order[n_val:]}
+    packed = {}
+    for split, numbers in chosen.items():
+        ids = np.array([token for i in numbers for token in rows[i]], dtype=np.uint16)
+        packed[split] = (ids, np.cumsum([0, *(len(rows[i]) for i in numbers)]))
+    return packed
+
+
+@check("midtraining.train_and_val", reference=true_train_and_val)
+def train_and_val(t: Trial) -> None:
+    def unpacked(packed: tuple) -> list[tuple[int, ...]]:
+        ids, starts = packed
+        return [tuple(np.asarray(ids)[a:b].tolist()) for a, b in itertools.pairwise(list(starts))]
+
+    def split(answer: Callable, rows: list, n_val: int, generator: torch.Generator) -> dict:
+        sets = answer([list(row) for row in rows], n_val, generator)
+        return {name: unpacked(sets[name]) for name in ("train", "val")}
+
+    def facts(rows: list, n_val: int) -> Callable:
+        def use(answer: Callable) -> dict:
+            sets = split(answer, rows, n_val, seeded(t.seed, n_val))
+            return {
+                "in both sets": len(set(sets["train"]) & set(sets["val"])),
+                "in neither set": len(set(rows) - set(sets["train"]) - set(sets["val"])),
+                "to validate": len(sets["val"]),
+                "to train": len(sets["train"]),
+                "different poems": len({*sets["train"], *sets["val"]}),
+            }
+
+        return use
+
+    rows = [(2, *([20 + i] * (1 + i % 5)), 7) for i in range(24)]
+    why = "a poem that was trained on cannot tell what the model does with a poem it has not seen"
+    for n_val in (6, 1, 12, 20):
+        t.compare(facts(rows, n_val), why, name="poems")
+    for n_val in (0, len(rows)):
+        t.compare(facts(rows, n_val), "one of the two sets may be empty", name="poems")
+
+    one, same, other = (split(t.answer, rows, 6, seeded(t.seed, number)) for number in (1, 1, 2))
+    t.require(
+        sorted(one["val"]) == sorted(same["val"]),
+        "equal generators give different sets",
+        "poems that validate today must not be trained on tomorrow",
+    )
+    t.require(
+        sorted(one["val"]) != sorted(other["val"]),
+        "another generator gives the same set to validate",
+        "the file may be sorted by author or form, so draw the poems that validate at random",
+    )
+
+
+# --- cut_and_shift ----------------------------------------------------------------------------
+
+
+def true_cut_and_shift(row: list[int], block_size: int) -> tuple[list[int], list[int]]:
+    kept = row if len(row) - 1 <= block_size else row[:block_size] + row[-1:]
+    return kept[:-1], kept[1:]
+
+
+@check("midtraining.cut_and_shift", reference=true_cut_and_shift)
+def cut_and_shift(t: Trial) -> None:
+    parts = ("inputs", "targets")
+    row = [2, 11, 12, 13, 14, 15, 7]
+    t.same(row, 12, parts=parts, why="a row that fits is used whole")
+    why = "block_size inputs fit, and the last target is the end: otherwise no end is learned"
+    t.same(row, 4, parts=parts, why=why)
+    t.same(row, 6, parts=parts, why="7 tokens are 6 inputs and 6 targets: with room for 6 all fit")
+    t.same(row, 5, parts=parts, why=why)
+    t.same(row, 1, parts=parts, why=why)
+
+    @t.for_all(length=st.integers(2, 14), block_size=st.integers(1, 14))
+    def any_row(length: int, block_size: int) -> None:
+        row = [2, *range(8, 6 + length), 7]
+        t.same(row, block_size, parts=parts, why=why)
+
+
+# --- batches_with_progress --------------------------------------------------------------------
+
+
+def true_batches_with_progress(batches: list, lengths: np.ndarray, n_epochs: int) -> list:
+    run = [batch for _ in range(n_epochs) for batch in batches]
+    tokens = [sum(int(lengths[i]) for i in batch) for batch in run]
+    before = [0, *itertools.accumulate(tokens)]
+    return [(batch, done / before[-1]) for batch, done in zip(run, before, strict=False)]
+
+
+@check("midtraining.batches_with_progress", reference=true_batches_with_progress)
+def batches_with_progress(t: Trial) -> None:
+    def same(batches: list, lengths: np.ndarray, n_epochs: int, why: str) -> None:
+        def use(answer: Callable) -> dict:
+            given = [np.array(batch) for batch in batches]
+            # Of a run without end, only a part.
+            pairs = list(itertools.islice(answer(given, lengths.copy(), n_epochs), 60))
+            return {
+                "progress": [round(float(progress), 9) for _, progress in pairs],
+                "batches": [np.asarray(batch).tolist() for batch, _ in pairs],
+            }
+
+        t.compare(use, why, name="run")
+
+    even = np.array([6, 6, 6, 6])
+    why = "progress is what was done before this batch: 0 at the first, below 1 at the last"
+    same([[0, 1], [2, 3]], even, 1, why)
+    why = "progress is that of the whole run: it must not fall when an epoch ends"
+    same([[0, 1], [2, 3]], even, 2, why)
+    why = "progress counts tokens, and a batch of long poems has more of them"
+    same([[0, 2], [1], [3]], np.array([3, 20, 4, 9]), 3, why)
+    why = "what the batches leave out is no part of the run"
+    same([[4, 1], [2]], np.array([3, 20, 4, 900, 1]), 2, why)
+    lengths = t.randint(60, 12).numpy() + 2
+    same([[3, 1, 0], [2, 5], [4, 6, 7], [11]], lengths, 4, why)
+    same([[0, 1], [2]], even, 0, "no epochs, no batches")
+
+
+# --- padding_changes_loss ---------------------------------------------------------------------
+
+
+def by_index(logits, targets, mask):
+    return F.cross_entropy(logits[mask], targets[mask])
+
+
+def by_label(logits, targets, mask):
+    return F.cross_entropy(logits.flatten(0, 1), targets.masked_fill(~mask, -100).flatten())
+
+
+def surprises(logits, targets):
+    return -logits.log_softmax(dim=-1).gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+
+
+def in_float32(logits, targets, mask):
+    weights = mask.float() / mask.shape[1] / 3
+    return (surprises(logits.float(), targets) * weights).sum() / weights.sum()
+
+
+def backwards_in_float32(logits, targets, mask):
+    losses = surprises(logits.float(), targets) * mask / mask.shape[1]
+    return losses.flip(1).cumsum(1)[:, -1].sum() / (mask.float() / mask.shape[1]).sum()
+
+
+def mean_of_rows(logits, targets, mask):
+    losses = surprises(logits, targets) * mask
+    return (losses.sum(dim=1) / mask.sum(dim=1).clamp(min=1)).mean()
+
+
+def sum_of_all(logits, targets, mask):
+    return (surprises(logits, targets) * mask).sum()
+
+
+def no_mask(logits, targets, mask):
+    return surprises(logits, targets).mean()
+
+
+def all_places(logits, targets, mask):
+    return (surprises(logits, targets) * mask).mean()
+
+
+def masked_logits(logits, targets, mask):
+    return surprises(logits * mask.unsqueeze(-1), targets).mean()
+
+
+def mean_then_mask(logits, targets, mask):
+    return surprises(logits, targets).mean() * mask.to(logits.dtype).mean()
+
+
+def mean_of_columns(logits, targets, mask):
+    losses = surprises(logits, targets) * mask
+    return (losses.sum(dim=0) / mask.sum(dim=0).clamp(min=1)).mean()
+
+
+def counts_every_target(logits, targets, mask):
+    return surprises(logits, targets).sum() / mask.sum()
+
+
+def penalty_everywhere(logits, targets, mask):
+    return by_index(logits, targets, mask) + 0.3 * logits.logsumexp(dim=-1).square().mean()
+
+
+def up_to_the_last(logits, targets, mask):
+    last = int(mask.flatten().cumsum(0).argmax())
+    return surprises(logits, targets).flatten()[: last + 1].mean()
+
+
+def penalty_on_squares(logits, targets, mask):
+    return by_index(logits, targets, mask) + 0.1 * logits.square().sum() / mask.sum()
+
+
+def by_pad_id(logits, targets, mask):
+    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=PAD_ID)
+
+
+def small_weight(logits, targets, mask):
+    return 1e-5 * all_places(logits, targets, mask)
+
+
+def early_targets_weigh_more(logits, targets, mask):
+    weights = mask / torch.arange(1, mask.shape[1] + 1)
+    return (surprises(logits, targets) * weights).sum() / weights.sum()
+
+
+def constant(logits, targets, mask):
+    return torch.tensor(3.0)
+
+
+def number_that_count(logits, targets, mask):
+    return mask.float().sum()
+
+
+@check("midtraining.padding_changes_loss", reference=lambda loss_fn: loss_fn in CHANGED)
+def padding_changes_loss(t: Trial) -> None:
+    cases = [
+        (
+            masked_cross_entropy,
+            "a mean over what counts",
+            "padding adds nothing; the last digits are rounding",
+        ),
+        (no_mask, "a mean over everything", "it never looks at the mask"),
+        (all_places, "a masked sum / all places", "more places make this quotient smaller"),
+        (by_index, "a mean over logits[mask]", "padding is taken out before anything is computed"),
+        (by_label, "labels of -100", "cross_entropy leaves out the label -100"),
+        (masked_logits, "masked logits", "logits of 0 still cost ln V, and the mean counts them"),
+        (counts_every_target, "a sum of all / number that count", "it adds padding to the sum"),
+        (mean_then_mask, "a mean, then the mask", "the mean has padding in it already"),
+        (mean_of_columns, "a mean of the columns", "an empty column counts in the mean"),
+        (penalty_everywhere, "a penalty on all logits", "the penalty reads the logits of padding"),
+        (sum_of_all, "a sum over what counts", "a sum is no mean, but padding adds nothing to it"),
+        (mean_of_rows, "a mean of the rows' means", "a doubtful mean, but padding is not in it"),
+        (in_float32, "a mean in float32", "the last digits differ by rounding, and no more"),
+        (backwards_in_float32, "a sum backwards, in float32", "rounding is no change"),
+        (
+            up_to_the_last,
+            "a mean up to the last that counts",
+            "it reads the padding of all rows but one",
+        ),
+        (penalty_on_squares, "a penalty on squares", "the logits of padding may be anything"),
+        (by_pad_id, "ignore_index=PAD_ID", "it leaves padding out, if by the target"),
+        (small_weight, "a loss with a small weight", "what counts is the change for its size"),
+        (early_targets_weigh_more, "early targets weigh more", "padding stands at the end"),
+        (constant, "a constant", "it never changes"),
+        (number_that_count, "how many targets count", "padding does not count"),
+    ]
+    for loss_fn, name, why in cases:
+        t.compare(lambda answer, f=loss_fn: answer(f), why, name=f"the verdict on {name}")
+
+
+CHANGED = (
+    no_mask,
+    all_places,
+    masked_logits,
+    mean_then_mask,
+    mean_of_columns,
+    counts_every_target,
+    penalty_everywhere,
+    up_to_the_last,
+    penalty_on_squares,
+    small_weight,
+)
+
+
+# --- midtraining_rates ------------------------------------------------------------------------
+
+
+def true_midtraining_rates(
+    optimizer: torch.optim.Optimizer, init_lr_frac: float, mults: list[float]
+) -> list[list[float]]:
+    first = [group["lr"] * init_lr_frac for group in optimizer.param_groups]
+    for group, lr in zip(optimizer.param_groups, first, strict=True):
+        group["initial_lr"] = lr
+    table = []
+    for mult in mults:
+        table.append([lr * mult for lr in first])
+        for group, lr in zip(optimizer.param_groups, table[-1], strict=True):
+            group["lr"] = lr
+        optimizer.step()
+    return table
+
+
+@check("midtraining.midtraining_rates", reference=true_midtraining_rates)
+def midtraining_rates(t: Trial) -> None:
+    def same(
+        rates: list[float], frac: float, mults: list[float], why: str, earlier: float | None = None
+    ) -> None:
+        slopes = [t.randn(3) for _ in rates]
+
+        def use(answer: Callable) -> dict:
+            weights = [torch.nn.Parameter(torch.zeros(3, dtype=torch.float64)) for _ in rates]
+            for weight, slope in zip(weights, slopes, strict=True):
+                weight.grad = slope.clone()
+            groups = [{"params": [w], "lr": lr} for w, lr in zip(weights, rates, strict=True)]
+            optimizer = torch.optim.SGD(groups, lr=1.0)
+            if earlier is not None:
+                for group in optimizer.param_groups:
+                    group["initial_lr"] = earlier
+            returned = answer(optimizer, frac, list(mults))
+            return {
+                "rates returned": returned,
+                "way the weights moved": [weight.detach().clone() for weight in weights],
+                "initial_lr": [group.get("initial_lr") for group in optimizer.param_groups],
+            }
+
+        done: dict[Callable, dict] = {}  # each answer is used once
+
+        def part_of(answer: Callable, part: str) -> object:
+            if answer not in done:
+                done[answer] = use(answer)
+            return done[answer][part]
+
+        for part in ("rates returned", "way the weights moved", "initial_lr"):
+            t.compare(lambda answer, part=part: part_of(answer, part), why, name=f"the {part}")
+
+    why = "the fraction must hold in every step: what is returned is what moved the weights"
+    same([0.02], 0.5, [1.0, 1.0, 0.5], why)
+    why = "every group has a rate of its own"
+    same([0.02, 0.1, 0.004], 0.5, [0.5, 1.0, 1.0, 0.75, 0.25], why)
+    why = "a multiplier multiplies the first rate, not that of the step before"
+    same([3.0, 0.2], 0.3, [1.0, 0.0, 0.5, 0.9], why)
+    why = "a number that an earlier stage left in initial_lr is not the rate of this stage"
+    same([0.02, 0.1], 0.25, [1.0, 0.5], why, earlier=7.0)
+    same([0.02, 0.1], 0.5, [], "no steps: the weights stay, and initial_lr is set")
+
+
+# --- targets_that_count -----------------------------------------------------------------------
+
+
+def true_targets_that_count() -> tuple[tuple[int, ...], tuple[int, ...]]:
+    content = "白日依山尽，黄河入海流。欲穷千里目，更上一层楼。"
+    poem = Poem("王之涣", "五言绝句", "登鹳雀楼", content)
+    tokenizer = CharTokenizer(build_vocab([poem.author, poem.form, poem.title, poem.content]))
+    row, longest = render_poem(tokenizer, poem), np.array([BOS_ID, *[N_ATOMS] * 43, END_ID])
+    counts = []
+    for rows, block_size in (([row, longest], 64), ([row], 32)):
+        batches = [reference.pad_batch(rows, block_size, kind) for kind in reference.MASKS]
+        counts.append(tuple(int(batch.mask[0].sum()) for batch in batches))
+    return counts[0], counts[1]
+
+
+@check("midtraining.targets_that_count", reference=true_targets_that_count)
+def targets_that_count(t: Trial) -> None:
+    whys = (
+        (
+            "a batch of 45 tokens has 44 targets in every row",
+            "the first token of a row is nobody's target; every other token of the poem is one",
+            "the characters with their stops, and the end",
+        ),
+        (
+            "room for 32 inputs is room for 32 targets",
+            "a row that is cut has no padding",
+            "the inputs from <|content|> to the last one count, the end is the last target",
+        ),
+    )
+    answer = t.answer()
+    triples = isinstance(answer, tuple | list) and [np.size(counts) for counts in answer] == [3, 3]
+    t.require(
+        triples,
+        "the answer is not two triples",
+        "one triple for the whole row, one for the row that is cut",
+        "((…, …, …), (…, …, …))",
+        repr(answer),
+    )
+    for i, case in enumerate(("the whole row", "the row that is cut")):
+        for j, kind in enumerate(reference.MASKS):
+            t.compare(
+                lambda answer, i=i, j=j: answer()[i][j],
+                whys[i][j],
+                name=f"the number of targets of {case} under {kind!r}",
+            )

@@ -1,0 +1,227 @@
+"""Checks of pre-training, chapter 06."""
+
+import math
+from contextlib import ExitStack
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import numpy as np
+from hypothesis import strategies as st
+
+from nanopoet.checker.trial import Answer, Trial, check
+from nanopoet_ref import pretraining as reference
+from nanopoet_ref.corpus import Poem
+from nanopoet_ref.tokenizer import SPECIAL_TOKENS, CharTokenizer, build_vocab
+
+SPRING = Poem("孟浩然", "五言绝句", "春晓", "春眠不觉晓，处处闻啼鸟。")
+NIGHT = Poem("李白", "五言绝句", "静夜思", "床前明月光，疑是地上霜。")
+
+
+def far_tokenizer(as_list: bool) -> Any:
+    """Ids near 65,535, and a boundary that is not number 2."""
+
+    def encode(text: str) -> Any:
+        ids = [65_000 + ord(character) % 500 for character in text]
+        return ids if as_list else np.array(ids, dtype=np.uint16)
+
+    special = {token: 64_000 + 7 * i for i, token in enumerate(SPECIAL_TOKENS)}
+    return SimpleNamespace(special=special, encode=encode)
+
+
+def type_of(result: object) -> str:
+    return "NumPy array" if isinstance(result, np.ndarray) else type(result).__name__
+
+
+def copied_places(stream: Answer, tokenizer: Any, poems: list[Poem]) -> int:
+    """How many places of arrays are copied by the functions that glue arrays together."""
+    copied = 0
+
+    def counting(glue: Any) -> Any:
+        def counted(*args: Any, **options: Any) -> Any:
+            nonlocal copied
+            glued = glue(*args, **options)
+            copied += glued.size
+            return glued
+
+        return counted
+
+    with ExitStack() as stack:
+        for name in ("append", "concatenate", "hstack", "insert"):
+            stack.enter_context(mock.patch.object(np, name, counting(getattr(np, name))))
+        stream(tokenizer, poems)
+    return copied
+
+
+@check("pretraining.poem_stream", reference=reference.poem_stream)
+def poem_stream(t: Trial) -> None:
+    real = CharTokenizer(build_vocab([SPRING.content, NIGHT.content]))
+    why = "a boundary stands before every poem, the first one included, and nowhere else"
+    t.compare(lambda f: f(real, [SPRING, NIGHT]), why=why, name="the stream of two poems")
+
+    t.compare(
+        lambda f: type_of(f(real, [SPRING, NIGHT])),
+        why="windows are cut out by an array of places, which only an array understands",
+        name="the type of the stream",
+    )
+    t.compare(lambda f: f(real, [NIGHT]), why=why, name="the stream of one poem")
+    empty = Poem("佚名", "", "空", "")
+    t.compare(
+        lambda f: f(real, [empty, SPRING, empty, empty, NIGHT, empty]),
+        why="a poem without characters has a boundary all the same",
+        name="the stream with empty poems",
+    )
+
+    many = [SPRING] * 200
+
+    def copying(f: Answer) -> str:
+        often = copied_places(f, real, many) > 20 * sum(len(poem.content) + 1 for poem in many)
+        return "for each poem" if often else "a few times at most"
+
+    t.compare(
+        copying,
+        why="glued to the stream, each poem costs a copy of all poems before it",
+        name="how often the stream so far is copied",
+    )
+
+    @t.for_all(
+        contents=st.lists(
+            st.text(alphabet="春风山水，。雪𠮷 \n", max_size=12), min_size=1, max_size=6
+        ),
+        as_list=st.booleans(),
+        examples=15,
+    )
+    def any_poems(contents: list[str], as_list: bool) -> None:
+        poems = [Poem("李白", "五言绝句", "春", content) for content in contents]
+        t.compare(
+            lambda f: f(far_tokenizer(as_list), poems),
+            why="boundary and characters keep the ids that the tokenizer gives them",
+            name="the stream of another tokenizer",
+        )
+
+
+def cut(part: np.ndarray, block_size: int, stride: int) -> np.ndarray:
+    starts = range(0, max(len(part) - block_size, 0), stride)
+    rows = [part[start : start + block_size + 1] for start in starts]
+    return np.array(rows, dtype=part.dtype).reshape(-1, block_size + 1)
+
+
+def parted_windows(
+    ids: np.ndarray, block_size: int, stride: int, every: int = 10
+) -> tuple[np.ndarray, np.ndarray]:
+    n_train = len(ids) - len(ids) // every
+    return cut(ids[:n_train], block_size, stride), cut(ids[n_train:], block_size, stride)
+
+
+@check("pretraining.split_windows", reference=parted_windows)
+def split_windows(t: Trial) -> None:
+    parts = ("the training part", "the validation part")
+
+    def shared(f: Any) -> int:
+        train, val = f(np.arange(60), 3, 1, 5)  # each place has its own id
+        return len(np.intersect1d(train, val))
+
+    t.compare(
+        shared,
+        why="what the model was trained on cannot show what it would do with a new poem",
+        name="the number of places on both sides, of 60,",
+    )
+    t.same(
+        np.arange(24),
+        3,
+        2,
+        4,
+        why="part the stream first: 18 places for training, the last 6 for validation",
+        name="the split of 24 places",
+        parts=parts,
+    )
+    t.compare(
+        lambda f: [type_of(part) for part in f(np.arange(24), 3, 2, 4)],
+        why="training draws batches of windows from an array",
+        name="the types of the two parts",
+    )
+    t.same(
+        np.arange(45),
+        4,
+        4,
+        why="without `every`, the last tenth is for validation: here 4 places, too few for 5",
+        name="the split of 45 places",
+        parts=parts,
+    )
+    t.same(
+        t.randint(50, 101).numpy().astype(np.uint16),
+        6,
+        3,
+        why="a tenth of 101, rounded down, is 10",
+        name="the split of 101 places",
+        parts=parts,
+    )
+    t.same(
+        np.arange(38),
+        2,
+        2,
+        why="a tenth of 38, rounded down, is 3",
+        name="the split of 38 places",
+        parts=parts,
+    )
+    t.same(
+        np.arange(7),
+        2,
+        1,
+        every=8,
+        why="an eighth of 7, rounded down, is 0: all places are for training",
+        name="the split of 7 places",
+        parts=parts,
+    )
+
+    @t.for_all(
+        size=st.integers(0, 80),
+        block_size=st.integers(1, 9),
+        stride=st.integers(1, 12),
+        every=st.integers(2, 10),
+        examples=20,
+    )
+    def any_stream(size: int, block_size: int, stride: int, every: int) -> None:
+        t.same(
+            np.arange(size) % 23,
+            block_size,
+            stride,
+            every,
+            why="each part is cut by itself, from its own first place, as far as whole windows fit",
+            parts=tuple(
+                f"{part} of {size} places (block {block_size}, stride {stride}, every {every})"
+                for part in parts
+            ),
+        )
+
+
+def worked_out() -> dict[str, float]:
+    return {
+        "tokens": 1_638_400,
+        "epochs": 1_638_400 / 11_027_051,
+        "uniform_loss": math.log(11_868),
+        "sample_entropy": 1.75 * math.log(2),  # ½·1 + ¼·2 + 2·⅛·3 bits
+        "farthest_move": 0.03,
+        "updates_at_step_90": 91,
+    }
+
+
+def two_digits(value: float, right: float) -> float:
+    return right if math.isclose(value, right, rel_tol=0.0101) else float(f"{value:.1e}")
+
+
+@check("pretraining.first_hundred_updates", reference=worked_out)
+def first_hundred_updates(t: Trial) -> None:
+    right = worked_out()
+    t.compare(lambda f: sorted(f()), why="these six names", name="the list of names")
+    for key, why in {
+        "tokens": "100 updates of 64 windows, and each window has 256 targets",
+        "epochs": "one epoch is once through the stream; this run sees a seventh of it",
+        "uniform_loss": "every character has p = 1/V, and its surprise is −ln p",
+        "sample_entropy": "every surprise −ln p counts as often as its character occurs",
+        "farthest_move": "100 times about the rate, whatever the size of the gradient",
+        "updates_at_step_90": "steps 0 to 90 are 91 updates; the untrained model is not in the log",
+    }.items():
+        t.compare(lambda f, key=key: f()[key], why=why, name=key, rtol=0.0101, atol=0.0)
+        # Once more in two digits: a wrong number has the same name however it was rounded.
+        t.compare(lambda f, key=key: two_digits(f()[key], right[key]), why=why, name=key)

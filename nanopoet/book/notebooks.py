@@ -1,0 +1,182 @@
+"""`python -m nanopoet.book.notebooks`: run the chapters again and write down what they say now.
+
+Outputs are committed, and `pytest --nbval` compares them with a fresh run. After a change that is
+meant, this command rewrites them, and names every compared cell whose output is another.
+"""
+
+import argparse
+import re
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell
+
+from nanopoet.book.quiz import load_quiz, quiz_markdown
+from nanopoet.checker.tasks import Task, TaskError, load_tasks, task_markdown
+from nanopoet.files import write_atomically
+from nanopoet.paths import CHAPTERS, announce_other_clone
+
+UNCOMPARED = "nbval-ignore-output"
+QUIZ = "quiz"
+TASK = "task"
+REFERENCE = "reference"  # holds the code of the module
+TAGS = {UNCOMPARED, QUIZ, TASK, REFERENCE}
+# What nbval does not compare, and what changes though nothing has changed.
+PIXELS = ("image/png", "image/jpeg")
+
+
+class NotebookError(ValueError):
+    """A notebook that is not written over."""
+
+
+def chapter_paths(folder: Path = CHAPTERS) -> list[Path]:
+    """All chapters, in order."""
+    return sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+
+
+def tags(cell: NotebookNode) -> list[str]:
+    return cell.metadata.get("tags", [])
+
+
+def code_cells(notebook: NotebookNode) -> Iterator[NotebookNode]:
+    return (cell for cell in notebook.cells if cell.cell_type == "code")
+
+
+def compared_outputs(cell: NotebookNode) -> list[Any]:
+    """What nbval compares of a cell: texts and tables, not pixels, counts or tracebacks."""
+    if UNCOMPARED in tags(cell):
+        return []
+    outputs = []
+    for output in cell.outputs:
+        data = {kind: text for kind, text in output.get("data", {}).items() if kind not in PIXELS}
+        outputs.append((output.output_type, output.get("name"), output.get("text"), data))
+    return outputs
+
+
+def changes(before: NotebookNode, after: NotebookNode) -> list[str]:
+    """The compared cells of a fresh run that say something else, each with its first line."""
+    found = []
+    for number, (old, new) in enumerate(
+        zip(code_cells(before), code_cells(after), strict=True), start=1
+    ):
+        if compared_outputs(old) != compared_outputs(new):
+            found.append(f"In [{number}]: {new.source.splitlines()[0] if new.source else ''}")
+    return found
+
+
+def tidy(notebook: NotebookNode) -> None:
+    """Leave out what differs from run to run and from machine to machine."""
+    notebook.metadata = NotebookNode(
+        kernelspec={"display_name": "Python 3", "language": "python", "name": "python3"},
+        language_info={"name": "python"},
+    )
+    for number, cell in enumerate(notebook.cells, start=1):
+        cell.id = f"cell-{number}"
+        cell.metadata = NotebookNode({"tags": tags(cell)} if tags(cell) else {})
+    nbformat.validate(notebook)
+
+
+def fill_quiz(notebook: NotebookNode, chapter: str) -> None:
+    """The quiz as it stands in the data file."""
+    questions = load_quiz().get(chapter, [])
+    for cell in notebook.cells:
+        if QUIZ in tags(cell) and questions:
+            cell.source = quiz_markdown(questions)
+
+
+HEADING = re.compile(r"\n(?=#{2,3} )")
+
+
+def place_tasks(notebook: NotebookNode, chapter: int) -> None:
+    """Each task of the manifest in a cell at the end of the section that teaches its idea.
+
+    Raises `TaskError` for a section that is not there.
+    """
+    cells: list[NotebookNode] = []
+    for cell in notebook.cells:
+        if TASK in tags(cell):
+            continue
+        pieces = HEADING.split(cell.source) if cell.cell_type == "markdown" else [cell.source]
+        if len(pieces) == 1:
+            cells.append(cell)
+        else:
+            cells += [new_markdown_cell(piece.strip(), metadata=cell.metadata) for piece in pieces]
+    waiting = [task for task in load_tasks().values() if task.chapter == chapter]
+    placed: list[NotebookNode] = []
+    section: list[Task] = []
+    for cell in [*cells, None]:
+        heading = re.match(r"#{2,3} (.*)", cell.source) if cell else None
+        if cell is None or (cell.cell_type == "markdown" and heading):
+            if section:
+                placed.append(new_markdown_cell(task_markdown(section), metadata={"tags": [TASK]}))
+            section = [task for task in waiting if heading and task.after == heading[1].strip()]
+            waiting = [task for task in waiting if task not in section]
+        if cell is not None:
+            placed.append(cell)
+    if waiting:
+        raise TaskError(f"chapter {chapter} has no section {waiting[0].after!r}")
+    notebook.cells = placed
+
+
+def refresh(path: Path) -> tuple[list[str], float]:
+    """Run a notebook top to bottom in its folder and write it; changed cells, and seconds.
+
+    Raises `CellExecutionError` if a cell fails: the file then stays as it was. Raises
+    `NotebookError` if somebody has saved another one meanwhile: then that stays.
+    """
+    read = path.read_bytes()
+    notebook = nbformat.reads(read.decode("utf-8"), as_version=4)
+    before = nbformat.from_dict(nbformat.reads(read.decode("utf-8"), as_version=4))
+    fill_quiz(notebook, path.stem[3:])
+    place_tasks(notebook, int(path.stem[:2]))
+    began = time.perf_counter()
+    client = NotebookClient(
+        notebook,
+        timeout=600,
+        kernel_name="python3",
+        record_timing=False,
+        store_widget_state=False,
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(path.parent)}},
+    )
+    client.execute()
+    seconds = time.perf_counter() - began
+    tidy(notebook)
+    if path.read_bytes() != read:
+        raise NotebookError("It was edited while it ran: run it again.")
+    write_atomically(path, nbformat.writes(notebook) + "\n")
+    return changes(before, notebook), seconds
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m nanopoet.book.notebooks",
+        description="Run the chapters again and rewrite their outputs.",
+        epilog="example: python -m nanopoet.book.notebooks chapters/02_attention.ipynb",
+    )
+    parser.add_argument("notebooks", nargs="*", type=Path, help="all chapters if none is given")
+    paths = parser.parse_args().notebooks or chapter_paths()
+    if missing := [str(path) for path in paths if not path.is_file()]:
+        parser.error(f"no such notebook: {', '.join(missing)}")
+    announce_other_clone()
+    for path in paths:
+        try:
+            changed, seconds = refresh(path.resolve())
+        except (CellExecutionError, NotebookError) as error:
+            print(f"error: {path.name} stays as it was. {error}", file=sys.stderr)
+            return 1
+        print(f"{path.name}: {seconds:.0f} s, {len(changed)} compared cells changed", flush=True)
+        for line in changed:
+            print(f"  {line}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,229 @@
+"""`python -m nanopoet.checker.mutation`: change the solutions a little: do the checks notice?
+
+A check that lets a changed solution pass has a hole, or the change makes no difference. Every
+change that survives is printed; those listed in tests/checker/equivalent.toml make no difference,
+and say why.
+"""
+
+import argparse
+import ast
+import copy
+import json
+import signal
+import sys
+import tomllib
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from nanopoet.checker.stubs import SOLUTIONS, find_node
+from nanopoet.checker.tasks import Task, find_tasks, load_tasks
+from nanopoet.checker.trial import judge, load_checks
+from nanopoet.files import write_atomically
+from nanopoet.paths import ROOT
+
+EQUIVALENT = ROOT / "tests" / "checker" / "equivalent.toml"
+SECONDS = 10  # for one changed solution
+
+SWAPS: dict[type, list[type]] = {
+    ast.Add: [ast.Sub],
+    ast.Sub: [ast.Add],
+    ast.Mult: [ast.Div],
+    ast.Div: [ast.Mult],
+    ast.FloorDiv: [ast.Mult],
+    ast.Mod: [ast.FloorDiv],
+    ast.Pow: [ast.Mult],
+    ast.Lt: [ast.LtE, ast.Gt],
+    ast.LtE: [ast.Lt],
+    ast.Gt: [ast.GtE, ast.Lt],
+    ast.GtE: [ast.Gt],
+    ast.Eq: [ast.NotEq],
+    ast.NotEq: [ast.Eq],
+    ast.In: [ast.NotIn],
+    ast.NotIn: [ast.In],
+    ast.Is: [ast.IsNot],
+    ast.IsNot: [ast.Is],
+    ast.And: [ast.Or],
+    ast.Or: [ast.And],
+}
+
+
+def other_expressions(node: ast.AST) -> Iterator[ast.AST]:
+    """What an expression could be instead."""
+    if isinstance(node, ast.BinOp | ast.BoolOp | ast.AugAssign):
+        for swap in SWAPS.get(type(node.op), []):
+            yield _with(node, op=swap())
+    elif isinstance(node, ast.Compare) and len(node.ops) == 1:
+        for swap in SWAPS.get(type(node.ops[0]), []):
+            yield _with(node, ops=[swap()])
+    elif isinstance(node, ast.UnaryOp) and not isinstance(node.op, ast.UAdd):
+        yield node.operand
+    elif isinstance(node, ast.Constant):
+        if isinstance(node.value, bool):
+            yield ast.Constant(not node.value)
+        elif isinstance(node.value, int):
+            yield ast.Constant(node.value + 1)
+        elif isinstance(node.value, float):
+            yield ast.Constant(node.value * 1.01 + (node.value == 0))
+    elif isinstance(node, ast.Call):
+        for i in range(len(node.keywords)):
+            yield _with(node, keywords=node.keywords[:i] + node.keywords[i + 1 :])
+        if len(node.args) == 2 and not any(isinstance(arg, ast.Starred) for arg in node.args):
+            yield _with(node, args=node.args[::-1])
+    elif isinstance(node, ast.If | ast.IfExp | ast.While):
+        yield _with(node, test=ast.Constant(False))
+        if not isinstance(node, ast.While):
+            yield _with(node, test=ast.Constant(True))
+
+
+def _with(node: ast.AST, **fields: Any) -> ast.AST:
+    changed = copy.copy(node)
+    for name, value in fields.items():
+        setattr(changed, name, value)
+    return changed
+
+
+def mutants(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
+    """All small changes of a tree, one at a time: what was changed, and the changed tree."""
+
+    def walk(current: ast.AST, put: Any) -> Iterator[tuple[str, ast.AST]]:
+        for other in other_expressions(current):
+            if (before := _shown(current)) != (after := _shown(other)):
+                yield f"{before}  →  {after}", put(other)
+        if isinstance(current, ast.Raise):
+            return  # what an error says is not checked
+        for name, value in ast.iter_fields(current):
+            if name in ("annotation", "returns", "decorator_list"):
+                continue
+            if isinstance(value, ast.AST):
+                yield from walk(value, lambda new, n=name: put(_with(current, **{n: new})))
+            elif isinstance(value, list):
+                for i, item in enumerate(value):
+                    if not isinstance(item, ast.AST):
+                        continue
+
+                    def put_item(new: ast.AST, i: int = i, n: str = name) -> ast.AST:
+                        items = getattr(current, n)
+                        return put(_with(current, **{n: [*items[:i], new, *items[i + 1 :]]}))
+
+                    deletable = ast.Expr | ast.AugAssign
+                    is_text = isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant)
+                    if isinstance(item, deletable) and not is_text:
+                        yield f"{_shown(item)}  →  nothing", put_item(ast.Pass())
+                    if not is_text:
+                        yield from walk(item, put_item)
+
+    yield from walk(node, lambda new: new)
+
+
+def _shown(node: ast.AST) -> str:
+    if isinstance(node, ast.If | ast.While):
+        return f"{'if' if isinstance(node, ast.If) else 'while'} {ast.unparse(node.test)}"
+    return " ".join(ast.unparse(ast.fix_missing_locations(copy.deepcopy(node))).split())
+
+
+def changed_modules(task: Task) -> Iterator[tuple[str, ast.Module]]:
+    """The solution's file with one change in the task's own code, again and again."""
+    source = (SOLUTIONS / task.file).read_text(encoding="utf-8")
+    tree = ast.parse(source)
+    node = find_node(source, task.function)
+    assert node is not None
+    whole = next(n for n in tree.body if getattr(n, "name", None) == node.name)
+    target: ast.AST = whole
+    if task.method:
+        assert isinstance(whole, ast.ClassDef)
+        target = next(n for n in whole.body if getattr(n, "name", None) == task.method)
+    for what, changed in mutants(target):
+        new = changed
+        if task.method:
+            assert isinstance(whole, ast.ClassDef)
+            new = _with(whole, body=[changed if n is target else n for n in whole.body])
+        body: list[Any] = [new if n is whole else n for n in tree.body]
+        yield what, ast.fix_missing_locations(ast.Module(body=body, type_ignores=[]))
+
+
+class TooLongError(Exception):
+    """A changed solution that does not end."""
+
+
+def killed(task: Task, tree: ast.Module, seeds: tuple[int, ...] = (1, 2)) -> bool:
+    """Whether the check refuses the changed solution with one of these seeds."""
+
+    def stop(number: int, frame: object) -> None:
+        raise TooLongError
+
+    previous = signal.signal(signal.SIGALRM, stop)
+    try:
+        for seed in seeds:
+            signal.alarm(SECONDS)
+            try:
+                module = types.ModuleType(f"mutant_of_{task.module}")
+                sys.modules[module.__name__] = module  # dataclasses look their module up
+                exec(compile(tree, f"mutant of {task.file}", "exec"), module.__dict__)
+                if judge(task.name, getattr(module, task.function), seed).status != "pass":
+                    return True
+            except Exception:
+                return True
+            finally:
+                signal.alarm(0)
+                torch.set_grad_enabled(True)
+        return False
+    finally:
+        signal.signal(signal.SIGALRM, previous)
+
+
+def equivalents() -> dict[str, dict[str, str]]:
+    """By task: changes that make no difference, and why."""
+    if not EQUIVALENT.is_file():
+        return {}
+    return tomllib.loads(EQUIVALENT.read_text(encoding="utf-8"))
+
+
+def survivors(task: Task, every: int = 1) -> tuple[int, list[str]]:
+    """How many of a task's changes matter and were tried, and those that passed the check."""
+    load_checks(task.module)
+    harmless = equivalents().get(task.name, {})
+    tried, alive = 0, []
+    for number, (what, tree) in enumerate(changed_modules(task)):
+        if number % every or what in harmless:
+            continue
+        tried += 1
+        if not killed(task, tree):
+            alive.append(what)
+    return tried, alive
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print how many changes are noticed, and each that is not."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0] if __doc__ else "",
+        epilog="example: python -m nanopoet.checker.mutation attention loss.log_softmax",
+    )
+    parser.add_argument("names", nargs="*", help="tasks, files or chapters; all if none is given")
+    parser.add_argument("--every", type=int, default=1, help="only every n-th change")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    tasks = find_tasks(options.names) if options.names else list(load_tasks().values())
+    rows, total, missed = [], 0, 0
+    for task in tqdm(tasks, disable=None, unit="task"):
+        tried, alive = survivors(task, options.every)
+        rows.append({"task": task.name, "changes": tried, "alive": alive})
+        total, missed = total + tried, missed + len(alive)
+        for what in alive:
+            tqdm.write(f"{task.name}: {what}")
+    share = (total - missed) / total if total else 0.0
+    listed = sum(len(equivalents().get(task.name, {})) for task in tasks)
+    print(f"{total - missed} of {total} changes killed: {share:.1%}; {listed} more change nothing")
+    if options.json:
+        figures = {"changes": total, "alive": missed, "share": round(share, 4), "tasks": rows}
+        write_atomically(options.json, json.dumps(figures, ensure_ascii=False, indent=1) + "\n")
+    return 0 if total and share >= 0.95 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

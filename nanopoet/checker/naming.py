@@ -1,0 +1,108 @@
+"""Which known misconception stands behind a wrong answer.
+
+The check runs again, on the answer and on each misconception of its task, and goes on after every
+difference. The one that goes wrong with the same results is the name.
+"""
+
+import contextlib
+import math
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from nanopoet.checker.difference import Difference, compare_values
+from nanopoet.checker.trial import CHECKS, MISCONCEPTIONS, Answer, Misconception, Outcome, Trial
+from nanopoet.checker.verdict import Verdict
+
+
+def equal_outcomes(a: Any, b: Any) -> bool:
+    """Whether two answers did the same: gave equal results, or failed alike."""
+    if isinstance(a, Exception) or isinstance(b, Exception):
+        return type(a) is type(b)
+    try:
+        compare_values("", a, b, rtol=1e-4, atol=1e-6)
+    except Difference:
+        return False
+    return True
+
+
+class UnlikeError(BaseException):
+    """Two answers do not go wrong alike. (No `Exception`: checks and hypothesis let it pass.)"""
+
+
+class Likeness:
+    """How like one answer goes wrong to another, whose outcomes are known: told one by one.
+
+    Of all comparisons that either gets wrong, the share with the same result in both. Ends the
+    check with `UnlikeError` as soon as the share cannot be `more_than` so much.
+    """
+
+    def __init__(self, known: list[Outcome], more_than: float) -> None:
+        self.known, self.more_than = known, more_than
+        self.place = self.alike = self.unlike = 0
+
+    def __call__(self, theirs: Outcome) -> None:
+        ours = self.known[self.place] if self.place < len(self.known) else Outcome(True, None)
+        self.place += 1
+        if ours.right and theirs.right:
+            return
+        if ours.right == theirs.right and equal_outcomes(ours.result, theirs.result):
+            self.alike += 1
+        else:
+            self.unlike += 1
+            best = self.alike + self.wrong_to_come
+            if best / (best + self.unlike) <= self.more_than:
+                raise UnlikeError
+
+    @property
+    def wrong_to_come(self) -> int:
+        return sum(not outcome.right for outcome in self.known[self.place :])
+
+    @property
+    def share(self) -> float:
+        return self.alike / max(self.alike + self.unlike + self.wrong_to_come, 1)
+
+
+def collect(task: str, answer: Answer, seed: int, **options: Any) -> list[Outcome]:
+    """All outcomes of an answer, right and wrong ones, as far as its check can go."""
+    known = CHECKS[task]
+    trial = Trial(answer, known.reference, seed, collecting=True, **options)
+    try:
+        known.run(trial)
+    except Exception as error:
+        trial.note(Difference(str(error)), error)
+    return trial.outcomes
+
+
+def recognize(
+    task: str, answer: Answer, seed: int, seconds: float = math.inf
+) -> Misconception | None:
+    """The misconception that goes wrong most like this answer, in half of what is wrong or more.
+
+    The search ends after so many seconds of computing. Nothing of what is printed meanwhile is
+    shown.
+    """
+    found, share = None, 0.49
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+        expected: dict = {}  # the reference's results are the same for all: compute them once
+        outcomes = collect(task, answer, seed, expected=expected)
+        end = time.process_time() + seconds
+        for known in MISCONCEPTIONS[task]:
+            likeness = Likeness(outcomes, more_than=share)
+            with contextlib.suppress(UnlikeError):
+                collect(task, known.answer, seed, on_outcome=likeness, expected=expected)
+                if likeness.share > share:
+                    found, share = known, likeness.share
+            if share == 1 or time.process_time() > end:
+                break
+    return found
+
+
+def name_misconception(verdict: Verdict, answer: Answer, seconds: float = math.inf) -> None:
+    """Say in the verdict on a wrong answer what people think who give it, if that is known."""
+    if verdict.status not in ("fail", "error"):
+        return
+    if found := recognize(verdict.task, answer, verdict.seed, seconds):
+        verdict.status = "fail"
+        verdict.misconception, verdict.explanation = found.name, found.explanation

@@ -1,0 +1,125 @@
+"""What a learner has done so far: `hint`, `progress`, and the memory behind `check`.
+
+The memory is one small JSON file beside the exercises' folder. It says which version of which file
+passed which task. Losing it loses nothing but marks: `nanopoet check --all` brings them back.
+"""
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterable
+
+from rich.console import Console
+
+from nanopoet import paths
+from nanopoet.checker.source import LARGEST
+from nanopoet.checker.tasks import Task, load_tasks
+from nanopoet.checker.verdict import Verdict
+from nanopoet.files import write_atomically
+
+MARKS = {"pass": "✓", "fail": "✗", "error": "✗", "timeout": "✗", "todo": "·"}
+COLOURS = {"pass": "green", "fail": "red", "error": "red", "timeout": "red", "todo": "yellow"}
+
+
+class Memory:
+    """Results by task and version of its file, and how many hints were read."""
+
+    def __init__(self) -> None:
+        self.root = paths.exercises()
+        self.path = paths.memory() / "progress.json"
+        self.complained = False
+        self.read()
+
+    def read(self) -> None:
+        try:
+            content = json.loads(self.path.read_text(encoding="utf-8"))
+            self.results = {
+                task: {"version": result["version"], "status": result["status"]}
+                for task, result in content["results"].items()
+            }
+            self.hints = {task: int(shown) for task, shown in content["hints"].items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            self.results, self.hints = {}, {}  # none yet, or damaged: begin anew
+
+    def version(self, task: Task) -> str:
+        """A fingerprint of a task's file as it is now."""
+        path = self.root / task.file
+        try:
+            if not path.is_file():
+                return ""
+            with path.open("rb") as file:  # of a larger one, no task passes
+                return hashlib.sha256(file.read(LARGEST)).hexdigest()[:16]
+        except OSError:
+            return ""
+
+    def status(self, task: Task) -> str:
+        """pass, fail, todo … of the file as it is now; nothing if it was not checked since."""
+        result = self.results.get(task.name, {})
+        return result.get("status", "") if result.get("version") == self.version(task) else ""
+
+    def note(self, task: Task, verdict: Verdict, version: str) -> None:
+        """Keep a verdict. `hint` and other checks write here, too: theirs is read first."""
+        self.read()
+        self.results[task.name] = {"version": version, "status": verdict.status}
+        self.save()
+
+    def note_hint(self, task: Task, shown: int) -> None:
+        self.read()
+        self.hints[task.name] = shown
+        self.save()
+
+    def save(self) -> None:
+        """Write it down. Where that cannot be done, one line says so: a mark is not worth more."""
+        content = {"results": self.results, "hints": self.hints}
+        try:
+            write_atomically(self.path, json.dumps(content, indent=1))
+        except OSError as error:
+            if not self.complained:
+                print(
+                    f"warning: {self.path} cannot be written ({error.strerror or error}), so this "
+                    "is not remembered: set NANOPOET_MEMORY to a folder that can",
+                    file=sys.stderr,
+                )
+            self.complained = True
+
+
+def next_tasks(memory: Memory) -> Iterable[Task]:
+    """All tasks that are not known to pass, in order."""
+    return (task for task in load_tasks().values() if memory.status(task) != "pass")
+
+
+def show_hint(task: Task, everything: bool, console: Console) -> None:
+    """The next hint of a task; after the third, all three again."""
+    memory = Memory()
+    shown = 3 if everything else min(memory.hints.get(task.name, 0) + 1, 3)
+    console.print(f"[bold]{task.name}[/bold]  {task.title}, about {task.minutes} min")
+    for number, hint in enumerate(task.hints[:shown], 1):
+        console.print(f"  {number}  {hint}", markup=False, highlight=False)
+    if shown < 3:
+        console.print(f"  the next one: nanopoet hint {task.name}", style="dim", highlight=False)
+    memory.note_hint(task, shown)
+
+
+def show_progress(console: Console) -> None:
+    """Chapters and their tasks, with what is known of each."""
+    memory, tasks = Memory(), load_tasks()
+    for chapter in sorted({task.chapter for task in tasks.values()}):
+        members = [task for task in tasks.values() if task.chapter == chapter]
+        done = sum(memory.status(task) == "pass" for task in members)
+        bar = "█" * done + "░" * (len(members) - done)
+        console.print(f"\n[bold]chapter {chapter:02d}[/bold]  {bar}  {done} of {len(members)}")
+        for task in members:
+            status = memory.status(task)
+            known = task.name in memory.results
+            mark = MARKS.get(status, "?" if known else " ")
+            note = "  edited since it was checked" if known and not status else ""
+            console.print(
+                f"  [{COLOURS.get(status, 'dim')}]{mark}[/] {task.name:36} {task.title}, "
+                f"{task.minutes} min[dim]{note}[/dim]",
+                highlight=False,
+            )
+    done = sum(memory.status(task) == "pass" for task in tasks.values())
+    console.print(f"\n{done} of {len(tasks)} tasks pass", highlight=False)
+    upcoming = next(iter(next_tasks(memory)), None)
+    if upcoming:
+        console.print(f"next: nanopoet check {upcoming.name}", highlight=False)

@@ -1,0 +1,372 @@
+"""What a check is made of: an answer beside the reference, on inputs that both see.
+
+A check is a function of a `Trial`, registered with `@check` in checks/. It asks the same
+of the answer and of the reference (`same`, `compare`) and states what must hold (`require`,
+`for_all`). A known wrong answer is registered with `@misconception` in tests/misconceptions/.
+"""
+
+import copy
+import importlib.util
+import random
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import numpy as np
+import torch
+from torch import Tensor
+
+from nanopoet.checker.difference import Difference, compare_values, shorten
+from nanopoet.checker.relation import find_pattern
+from nanopoet.checker.tasks import load_tasks
+from nanopoet.checker.verdict import Verdict
+from nanopoet.paths import ROOT, clone
+
+Answer = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Check:
+    """How a task is checked, and what a right answer does."""
+
+    task: str
+    run: Callable[["Trial"], None]
+    reference: Answer
+
+
+@dataclass(frozen=True)
+class Misconception:
+    """A wrong answer that people do give, with its name and one or two sentences about it."""
+
+    task: str
+    name: str
+    explanation: str
+    answer: Answer
+    stub: bool  # the bug that the learner is given to find
+
+
+CHECKS: dict[str, Check] = {}
+MISCONCEPTIONS: dict[str, list[Misconception]] = {}
+
+
+def check(task: str, reference: Answer) -> Callable[[Callable[["Trial"], None]], Any]:
+    """Register a check: `@check("attention.causal_mask", reference=causal_mask)`."""
+
+    def register(run: Callable[["Trial"], None]) -> Callable[["Trial"], None]:
+        if task in CHECKS:
+            raise ValueError(f"{task} has two checks")
+        CHECKS[task] = Check(task, run, reference)
+        return run
+
+    return register
+
+
+def misconception(
+    task: str, name: str, explanation: str, stub: bool = False
+) -> Callable[[Answer], Answer]:
+    """Register a wrong answer; with `stub` it is also what the exercise begins with."""
+
+    def register(answer: Answer) -> Answer:
+        known = MISCONCEPTIONS.setdefault(task, [])
+        known.append(Misconception(task, name, explanation, answer, stub))
+        return answer
+
+    return register
+
+
+def load_checks(module: str) -> None:
+    """Import the checks and the misconceptions of a module such as "attention", once."""
+    for name, folder in (
+        (f"checks.{module}", "checks"),
+        (f"tests.misconceptions.{module}", "tests/misconceptions"),
+    ):
+        if name in sys.modules:
+            continue
+        # By path: a package of another project may be called "tests", too.
+        path = clone() / folder / f"{module}.py"
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec
+        assert spec.loader
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+
+
+# --- Trials -----------------------------------------------------------------------------------
+
+
+def tensors_in(value: Any) -> list[Tensor]:
+    """All floating tensors of a nested result, in order."""
+    if isinstance(value, Tensor):
+        return [value] if value.is_floating_point() else []
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        return [tensor for item in value for tensor in tensors_in(item)]
+    return []
+
+
+def copied(value: Any) -> Any:
+    """A copy of an argument that shares nothing with it; a tensor keeps its wish for gradients."""
+    if isinstance(value, Tensor):
+        return value.detach().clone().requires_grad_(value.requires_grad)
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*map(copied, value))
+    if isinstance(value, list | tuple):
+        return type(value)(map(copied, value))
+    return copy.deepcopy(value)
+
+
+def gradients(result: Any, inputs: list[Tensor]) -> list[Tensor]:
+    """Gradients of a fixed mixture of all results, by each input (0 where there is none)."""
+    mixture = sum(
+        (tensor * torch.arange(1.0, tensor.numel() + 1, dtype=tensor.dtype).cos().view_as(tensor))
+        .nan_to_num(neginf=0.0, posinf=0.0)
+        .sum()
+        for tensor in tensors_in(result)
+        if tensor.requires_grad
+    )
+    if not isinstance(mixture, Tensor):
+        return [torch.zeros_like(tensor) for tensor in inputs]
+    found = torch.autograd.grad(mixture, inputs, allow_unused=True)
+    return [
+        torch.zeros_like(tensor) if grad is None else grad
+        for tensor, grad in zip(inputs, found, strict=True)
+    ]
+
+
+AFTERWARDS = "the input afterwards"
+KEPT = Tensor | np.ndarray | list | dict  # arguments that could be written into
+
+
+@dataclass
+class Outcome:
+    """What an answer did at one comparison, and whether it was right."""
+
+    right: bool
+    result: Any
+
+
+@dataclass
+class Trial:
+    """One answer on one set of inputs, all drawn from `seed`.
+
+    `collecting` goes on after a difference, to see what else the answer does; for that, a few
+    examples of each property are enough. `on_outcome` is told of every outcome.
+    """
+
+    answer: Answer
+    reference: Answer
+    seed: int
+    collecting: bool = False
+    on_outcome: Callable[[Outcome], None] | None = None
+    expected: dict[int, dict[str, Any]] = field(default_factory=dict)  # by comparison
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.generator = torch.Generator().manual_seed(self.seed)
+        self.random = random.Random(self.seed)
+
+    def randn(self, *shape: int, grad: bool = False, dtype: torch.dtype = torch.float64) -> Tensor:
+        """Normal numbers; with `grad`, gradients by them are compared, too."""
+        numbers = torch.randn(shape, generator=self.generator, dtype=dtype)
+        return numbers.requires_grad_(grad)
+
+    def randint(self, high: int, *shape: int) -> Tensor:
+        return torch.randint(high, shape, generator=self.generator)
+
+    def note(self, difference: Difference | None, result: Any) -> None:
+        """Keep one outcome; a wrong one ends the check, unless all are collected."""
+        self.outcomes.append(Outcome(difference is None, result))
+        if self.on_outcome:
+            self.on_outcome(self.outcomes[-1])
+        if difference is not None and not self.collecting:
+            raise difference
+
+    def same(
+        self,
+        *args: Any,
+        why: str,
+        name: str = "the result",
+        parts: tuple[str, ...] = (),
+        rtol: float = 1e-5,
+        atol: float = 1e-7,
+        **kwargs: Any,
+    ) -> Any:
+        """The answer must give for these arguments what the reference gives, gradients included.
+
+        Both get copies, and must leave them as they are. A result of several things may name its
+        `parts`. Returns what the answer gave.
+        """
+
+        def use(function: Answer) -> Any:
+            given, named = copied(args), copied(kwargs)
+            result = function(*given, **named)
+            leaves = [t for t in tensors_in([given, named]) if t.requires_grad]
+            found = {name: result, AFTERWARDS: [a for a in given if isinstance(a, KEPT)]}
+            if leaves:
+                found["the gradient"] = gradients(result, leaves)
+            return found
+
+        try:
+            return self._compare(use, why, rtol, atol)[name]
+        except Difference as difference:
+            for i, part in enumerate(parts):
+                difference.symptom = difference.symptom.replace(f"{name}[{i}]", part)
+            raise
+
+    def compare(
+        self,
+        use: Callable[[Answer], Any],
+        why: str,
+        name: str = "the result",
+        rtol: float = 1e-5,
+        atol: float = 1e-7,
+    ) -> Any:
+        """What `use` makes of the answer must equal what it makes of the reference."""
+        return self._compare(lambda function: {name: use(function)}, why, rtol, atol)[name]
+
+    def _compare(
+        self, use: Callable[[Answer], dict[str, Any]], why: str, rtol: float, atol: float
+    ) -> dict[str, Any]:
+        place = len(self.outcomes)
+        if place not in self.expected:
+            self.expected[place] = use(self.reference)
+        expected = self.expected[place]
+        try:
+            got = use(self.answer)
+        except Exception as error:
+            if not self.collecting:
+                raise
+            self.note(Difference(str(error)), error)
+            return expected
+        try:
+            for name, value in expected.items():
+                compare_values(name, value, got[name], rtol, atol)
+        except Difference as difference:
+            difference.why = why
+            if difference.symptom.startswith(AFTERWARDS):
+                difference.symptom = "writes into what it was given"
+                difference.why = "whoever calls still needs it: make a new one, leave the old one"
+            self.note(difference, got)
+        else:
+            self.note(None, got)
+        return got
+
+    def refuses(self, *args: Any, why: str, error: type[Exception] = ValueError, **kw: Any) -> None:
+        """The answer must raise `error` for these arguments."""
+        try:
+            result = self.answer(*copied(args), **copied(kw))
+        except error as raised:
+            self.note(None, type(raised)())
+        except NotImplementedError:
+            raise
+        except Exception as raised:
+            name = type(raised).__name__
+            wrong = Difference(f"raises {name}", error.__name__, f"{name}: {raised}", why)
+            self.note(wrong, raised)
+        else:
+            wrong = Difference("raises no error", error.__name__, shorten(result), why)
+            self.note(wrong, None)
+
+    def require(
+        self, holds: bool, symptom: str, why: str, expected: str = "", got: str = ""
+    ) -> None:
+        """Something that must hold of the answer's results; `symptom` says what is wrong."""
+        holds = bool(holds)
+        self.note(None if holds else Difference(symptom, expected, got, why), holds)
+
+    def for_all(self, examples: int = 25, **strategies: Any) -> Callable[[Callable], None]:
+        """Run a property at once, on many inputs by hypothesis; the smallest failure is shown."""
+
+        def run(held: Callable[..., None]) -> None:
+            settings = hypothesis.settings(
+                max_examples=min(examples, 6) if self.collecting else examples,
+                deadline=None,
+                database=None,
+                phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink],
+                suppress_health_check=list(hypothesis.HealthCheck),
+                report_multiple_bugs=False,
+                print_blob=False,
+            )
+            with_inputs = hypothesis.given(**strategies)(held)
+            hypothesis.seed(self.seed)(settings(with_inputs))()
+
+        return run
+
+
+# --- Verdicts ---------------------------------------------------------------------------------
+
+
+def judge(task: str, answer: Answer, seed: int, file: str = "") -> Verdict:
+    """Run a task's check on an answer, here and now; `worker` does it with limits."""
+    verdict = Verdict(task, "pass", seed=seed, file=file)
+    known = CHECKS[task]
+    trial = Trial(answer, known.reference, seed)
+    try:
+        known.run(trial)
+        if not trial.outcomes:
+            raise RuntimeError(f"the check of {task} compared nothing")
+    except Difference as difference:
+        verdict.status, verdict.symptom = "fail", difference.symptom
+        verdict.expected, verdict.got = difference.expected, difference.got
+        verdict.why, verdict.images = difference.why, difference.images
+        if load_tasks()[task].kind == "predict":
+            verdict.expected, verdict.images = "", None  # it is for the learner to find
+        elif difference.values and (pattern := find_pattern(*difference.values)):
+            verdict.misconception, verdict.explanation = pattern
+    except Exception as error:
+        said = message_of(error)
+        if isinstance(error, NotImplementedError) and said in load_tasks():
+            verdict.status, verdict.symptom = "todo", "is not written yet"
+            if said != task:
+                verdict.symptom = f"needs {said}, which is not written yet"
+            return verdict
+        verdict.status, verdict.symptom = "error", in_words(error)
+        verdict.trace = current_trace()
+        frames = traceback.extract_tb(error.__traceback__)
+        if Path(frames[-1].filename).parent == ROOT / "checks":
+            # The answer was done; the check could do nothing with what it got.
+            verdict.status = "fail"
+            verdict.symptom = (
+                f"gives something that is not what its contract says ({in_words(error)})"
+            )
+        own = [frame for frame in frames if frame.filename == file]
+        verdict.line = (own[-1].lineno or 0) if own else 0
+    return verdict
+
+
+TRACE = 4000  # characters of a traceback are kept, the last ones
+
+
+def current_trace() -> str:
+    """The end of the traceback of what is being handled; an error may say a megabyte."""
+    return traceback.format_exc(limit=-8)[-TRACE:]
+
+
+def message_of(error: BaseException) -> str:
+    """What an error says. One of the answer's own making may fail at that, too."""
+    try:
+        return str(error)
+    except Exception:
+        return "an error that cannot be shown"
+
+
+def in_words(error: BaseException) -> str:
+    """An error on one line, and what it comes from where that is not plain."""
+    said = message_of(error)
+    if isinstance(error, MemoryError) or "allocate memory" in said:
+        return "asks for more memory than a check allows: is a size wrong?"
+    if isinstance(error, RecursionError):
+        return "calls itself too often, or without end (RecursionError)"
+    if isinstance(error, SystemExit):
+        return "ends the program (SystemExit); a function returns instead"
+    return shorten_text(f"{type(error).__name__}: {said}".rstrip(": "))
+
+
+def shorten_text(text: str, limit: int = 200) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,181 @@
+"""What happens after every step of a training: note it, show it, save it, stop when asked."""
+
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from nanopoet.errors import lacks_memory, with_type
+from nanopoet.files import append_line
+from nanopoet.poet.presets import Stage
+from nanopoet.poet.run import Run, RunError
+from nanopoet.poet.settings import binding
+from nanopoet_ref.checkpoint import save_checkpoint
+from nanopoet_ref.corpus import Poem
+from nanopoet_ref.files import NoRoomError
+from nanopoet_ref.gpt import GPT, generate
+from nanopoet_ref.midtraining import write_poems
+from nanopoet_ref.runtime import make_generator
+from nanopoet_ref.tokenizer import BOS, CharTokenizer
+from nanopoet_ref.training import StepLog
+
+
+class RunInterrupted(Exception):  # noqa: N818 (nothing went wrong)
+    """The run was asked to stop; everything up to now is saved."""
+
+
+def state_in_words(step: int) -> str:
+    """What is not lost, for the end of a message."""
+    return f"the state of step {step} is safe"
+
+
+@contextmanager
+def dispensable(what: str) -> Iterator[None]:
+    """What a training can do without: where it fails, a warning, and the training goes on."""
+    try:
+        yield
+    except Exception as error:  # a bug in here must not cost the weights, either
+        tqdm.write(f"warning: no {what} ({with_type(error)})", file=sys.stderr)
+
+
+class Recorder:
+    """Called after every step: writes metrics, prints evaluations, saves, stops when asked."""
+
+    def __init__(
+        self,
+        run: Run,
+        stage: Stage,
+        model: GPT,
+        tokenizer: CharTokenizer,
+        optimizers: Sequence[torch.optim.Optimizer],
+        stopping: list[int],
+        config: dict[str, Any],
+        safe: str,
+    ) -> None:
+        self.run, self.stage = run, stage
+        self.model, self.tokenizer, self.optimizers = model, tokenizer, optimizers
+        self.stopping, self.config = stopping, config
+        self.safe = safe  # what would be there if this process ended now, in words
+        beside = "  text " if stage.text_losses else ""
+        if beside:
+            tqdm.write("text: the losses that texts 001 and 000 print. Theirs at step 0 were taken")
+            tqdm.write("after one update, and in mid-training on poems they had trained on.")
+        tqdm.write(f" step   train     val{beside}      lr   grad   tokens/s")
+
+    def save(self, step: int) -> None:
+        save_checkpoint(
+            self.run.checkpoint_path,
+            self.model,
+            self.tokenizer,
+            step,
+            self.optimizers,
+            {"stage": self.stage.name, "settings": binding(self.config)},
+        )
+        self.safe = state_in_words(step)
+
+    def save_weights(self) -> None:
+        """The weights at the end of the stage."""
+        save_checkpoint(
+            self.run.weights_path(self.stage.name),
+            self.model,
+            self.tokenizer,
+            self.stage.max_steps,
+            notes={"stage": self.stage.name},
+        )
+
+    @contextmanager
+    def loss_named(self) -> Iterator[None]:
+        """Say what a full disk or too little memory has cost, and how to go on."""
+        try:
+            yield
+        except NoRoomError as error:
+            raise RunError(
+                f"{error}; {self.safe}. Make room, then: nanopoet train --resume --name "
+                f"{self.run.name}"
+            ) from error
+        except (RuntimeError, MemoryError) as error:
+            if not lacks_memory(error):
+                raise
+            raise RunError(
+                f"not enough memory for stage {self.stage.name}: halve batch_size and double "
+                f"micro_steps, or make block_size, n_embd or n_layer smaller; {self.safe}"
+            ) from error
+
+    def __call__(self, log: StepLog) -> None:
+        self.refuse_poison(log)
+        self.run.append_metrics(self.stage.name, log)
+        if log.val_loss is not None:
+            self.print_row(log)
+            with dispensable(f"sample of step {log.step}"):
+                self.write_sample(log.step)
+        last = log.step == self.stage.max_steps
+        if self.stopping or last or log.step % self.stage.save_interval == 0:
+            self.save(log.step)
+        if self.stopping and not last:
+            raise RunInterrupted(f"stopped after step {log.step} of {self.stage.name}")
+
+    def refuse_poison(self, log: StepLog) -> None:
+        """Raise `RunError` before weights that are not numbers are saved, or made to write.
+
+        A finite loss does not clear the weights: the update after it may have spoilt them.
+        """
+        measured = {
+            "the loss": log.loss,
+            "the gradient norm": log.grad_norm,
+            "the training loss": log.train_loss,
+            "the validation loss": log.val_loss,
+        }
+        wrong = [f"{what} is {x:g}" for what, x in measured.items() if x and not math.isfinite(x)]
+        if not wrong and not all(bool(w.isfinite().all()) for w in self.model.parameters()):
+            wrong = ["some weights are not finite"]
+        if not wrong:
+            return
+        start = f"step {log.step} of {self.stage.name}: {wrong[0]}"
+        if log.lr is None or log.grad_norm is None:
+            raise RunError(f"{start}, before anything was learned; {self.safe}")
+        clip = "" if self.stage.grad_clip else " or set grad_clip = 1"
+        raise RunError(
+            f"{start}; the learning rate is too high ({log.lr:g}, gradient norm "
+            f"{log.grad_norm:g}); {self.safe}. Lower lr{clip} in the preset, and train again with "
+            "--overwrite"
+        )
+
+    def print_row(self, log: StepLog) -> None:
+        beside = ""
+        if self.stage.text_losses:
+            text_loss = self.stage.text_losses.get(str(log.step))
+            beside = f"  {text_loss:.3f}" if text_loss is not None else "       "
+        row = f"{log.step:5d}   {log.train_loss:.3f}   {log.val_loss:.3f}{beside}"
+        if log.lr is not None and log.grad_norm is not None:
+            row += f"   {log.lr:.5f}  {log.grad_norm:5.2f}  {log.tokens / log.seconds:9,.0f}"
+        tqdm.write(row)
+
+    def write_sample(self, step: int) -> None:
+        """A few characters from what the model knows now, into samples.txt."""
+        generator = make_generator(self.config["seed"], step)
+        if self.stage.name == "midtrain":
+            poem = write_poems(
+                self.model,
+                self.tokenizer,
+                [Poem("", "", "", "")],
+                temperature=0.8,
+                generator=generator,
+            )[0]
+            sample = f"{poem.title} ({poem.author}, {poem.form}) {poem.content}"
+        else:
+            special = self.tokenizer.special
+            rows = generate(
+                self.model,
+                [[special[BOS]]],
+                48,
+                temperature=0.8,
+                banned=[i for token, i in special.items() if token != BOS],
+                generator=generator,
+            )
+            sample = self.tokenizer.decode(rows[0][1:]).replace(BOS, " / ")
+        line = f"{self.stage.name} step {step}: {' '.join(sample.split())}"
+        append_line(self.run.samples_path, line)

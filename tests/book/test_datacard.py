@@ -1,0 +1,88 @@
+"""The data card says what the corpus says; when they differ, the check names the line."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from nanopoet.book import datacard
+from nanopoet.book.datacard import (
+    CARD,
+    PICTURE,
+    build_card,
+    differences,
+    entropy,
+    near_copies,
+    table,
+)
+from nanopoet_ref.corpus import Poem, load_poems, prepared, raw_folder
+from nanopoet_ref.source import CorpusError
+
+FOLDER = Path(__file__).resolve().parents[2] / "raw"
+
+
+@pytest.fixture(scope="module")
+def card() -> str:
+    """The card that the prepared corpus calls for."""
+    meta = prepared(raw_folder(), "simplified")
+    if meta is None:
+        pytest.fail(f"no up-to-date corpus in {raw_folder()}: run `nanopoet corpus` first")
+    return build_card(meta, load_poems())
+
+
+def test_committed_card_is_true(card: str) -> None:
+    assert not (found := differences(FOLDER / CARD, card)), (
+        f"{found}\nwrite it again: python -m nanopoet.book.datacard"
+    )
+
+
+def test_committed_picture_is_small() -> None:
+    data = (FOLDER / PICTURE).read_bytes()
+    assert data.startswith(b"\x89PNG")
+    assert len(data) < 60_000
+
+
+def test_one_changed_number_is_found(card: str, tmp_path: Path) -> None:
+    path = tmp_path / CARD
+    path.write_text(card.replace("332,908", "332,909"), "utf-8")
+    found = differences(path, card)
+    assert found.count("\n-") == 1
+    assert "332,909 poems were read" in found
+    assert differences(tmp_path / "none", card), "a missing card differs, too"
+
+
+def test_card_names_no_machine(card: str) -> None:
+    assert str(FOLDER) not in card
+
+
+def test_without_a_corpus_the_command_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="Run: nanopoet corpus"):
+        datacard.main(["--check", "--raw", str(tmp_path)])
+
+
+def test_table_aligns_numbers() -> None:
+    assert table(["a", "b"], [["x", 1234], ["y", 5]]).splitlines()[1:3] == [
+        "|---|---:|",
+        "| x | 1,234 |",
+    ]
+
+
+def test_entropy_of_even_and_certain_characters() -> None:
+    assert entropy(Counter("aabb")) == pytest.approx(0.693147, abs=1e-6)
+    assert entropy(Counter("aaaa")) == 0
+
+
+def test_near_copies_share_half_of_their_lines() -> None:
+    def poem(*lines: str) -> Poem:
+        return Poem("某", "五言绝句", "诗", "，".join(lines) + "。")
+
+    moon = poem("床前看月光", "疑是地上霜", "举头望山月", "低头思故乡")
+    variant = poem("床前明月光", "疑是地上霜", "举头望明月", "低头思故乡")
+    quotation = poem("床前看月光", "春眠不觉晓", "处处闻啼鸟", "花落知多少")
+    assert near_copies([moon], [variant, quotation]) == [variant]
+
+
+def test_picture_is_drawn_without_a_display(tmp_path: Path) -> None:
+    poems = [Poem("某", "五言绝句", "诗", "花" * 24), Poem("某", "如梦令", "诗", "花" * 40)]
+    datacard.draw_lengths(poems, tmp_path / PICTURE)
+    assert (tmp_path / PICTURE).stat().st_size > 1000

@@ -1,0 +1,158 @@
+"""The commands around the chapters: run them again, set their quiz, train what a table shows."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from nanopoet.bench.experiments import run_experiment
+from nanopoet.book import datacard, glossary
+from nanopoet.book.notebooks import place_tasks
+from nanopoet.book.quiz import Option, Question, load_quiz, quiz_markdown
+from nanopoet.checker.tasks import TaskError
+from nanopoet.poet.run import Run
+
+QUESTION = Question(
+    "Why?", "Because.", "It is so.", (Option("No.", "It is not."), Option("Yes.", "Of what?"))
+)
+
+
+def refresh(*paths: Path) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own: a kernel needs sockets, and here they are blocked."""
+    command = [sys.executable, "-m", "nanopoet.book.notebooks", *map(str, paths)]
+    return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120)
+
+
+@pytest.fixture
+def chapter(tmp_path: Path) -> Path:
+    uncompared = new_code_cell(
+        "import time; time.time()", metadata={"tags": ["nbval-ignore-output"]}
+    )
+    cells = [new_markdown_cell("# One"), new_code_cell("x = 6"), new_code_cell("x * 7"), uncompared]
+    path = tmp_path / "10_one.ipynb"
+    nbformat.write(new_notebook(cells=cells), path)
+    return path
+
+
+def test_a_chapter_is_run_and_says_which_cells_changed(chapter):
+    done = refresh(chapter)
+    assert done.returncode == 0, done.stderr
+    assert "1 compared cells changed" in done.stdout
+    assert "In [2]: x * 7" in done.stdout
+    cells = nbformat.read(chapter, as_version=4).cells
+    assert cells[2].outputs[0].data["text/plain"] == "42"
+    assert [cell.execution_count for cell in cells[1:]] == [1, 2, 3]
+    again = refresh(chapter)
+    assert "0 compared cells changed" in again.stdout
+
+
+def test_a_cell_that_fails_leaves_the_chapter_as_it_was(chapter):
+    notebook = nbformat.read(chapter, as_version=4)
+    notebook.cells[2].source = "x / 0"
+    nbformat.write(notebook, chapter)
+    before = chapter.read_bytes()
+    done = refresh(chapter)
+    assert done.returncode == 1
+    assert "10_one.ipynb" in done.stderr
+    assert "ZeroDivisionError" in done.stderr
+    assert chapter.read_bytes() == before
+
+
+def test_a_chapter_that_is_edited_while_it_runs_keeps_the_edit(chapter):
+    notebook = nbformat.read(chapter, as_version=4)
+    notebook.cells[2].source = f"open({str(chapter)!r}, 'a').write(' ')"  # an editor saves
+    nbformat.write(notebook, chapter)
+    before = chapter.read_bytes()
+    done = refresh(chapter)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "10_one.ipynb stays as it was. It was edited while it ran" in done.stderr
+    assert chapter.read_bytes() == before + b" "
+
+
+def test_a_task_without_its_section_is_an_error():
+    notebook = new_notebook(cells=[new_markdown_cell("# One\n\n## Why?\n\nBecause.")])
+    with pytest.raises(TaskError, match="chapter 1 has no section"):
+        place_tasks(notebook, 1)
+    place_tasks(notebook, 10)  # a chapter without tasks: only its sections are parted
+    assert [cell.source for cell in notebook.cells] == ["# One", "## Why?\n\nBecause."]
+
+
+def test_a_notebook_that_is_not_there_is_named(tmp_path):
+    done = refresh(tmp_path / "none.ipynb")
+    assert done.returncode == 2
+    assert "none.ipynb" in done.stderr
+
+
+# --- Quiz
+
+
+def test_a_quiz_says_of_every_option_whether_it_is_right():
+    text = quiz_markdown([QUESTION])
+    assert text.count("Right. ") == 1
+    assert "Right. It is so." in text
+    assert text.count("No. ") == 2
+    assert text.index("<details>") > text.index("Because.")
+
+
+def test_options_stand_in_the_same_order_wherever_the_right_one_was():
+    other = Question("Why?", "No.", "It is not.", (Option("Because.", "a"), Option("Yes.", "b")))
+    assert [o.option for o in QUESTION.options()] == [o.option for o in other.options()]
+
+
+def test_an_unknown_key_in_the_quiz_is_an_error(tmp_path):
+    path = tmp_path / "quiz.toml"
+    path.write_text('[[loss]]\nquestion = "?"\nright = "a"\nwhy = "b"\nwrng = []\n', "utf-8")
+    with pytest.raises((TypeError, KeyError)):
+        load_quiz(path)
+
+
+# --- Experiments
+
+
+def test_an_experiment_keeps_what_its_runs_logged(nanopoet, tmp_path):
+    target = run_experiment("tiny.toml")
+    result = json.loads(target.read_text("utf-8"))
+    assert result["seed"] == 0
+    row = result["rows"]["tiny"]
+    assert list(row["stages"]) == ["pretrain", "midtrain"]
+    assert list(row["stages"]["pretrain"]["val_loss"]) == ["0", "2", "3"]
+    assert row["evaluation"]["samples"] > 0
+    assert row["preset"]["stages"][0]["max_steps"] == 3
+    weights = Run("tiny-tiny").weights_path("midtrain").stat().st_mtime_ns
+    assert json.loads(run_experiment("tiny.toml").read_text("utf-8"))["rows"] == result["rows"]
+    assert Run("tiny-tiny").weights_path("midtrain").stat().st_mtime_ns == weights
+
+
+def test_an_experiment_with_other_settings_trains_again(nanopoet, tmp_path, monkeypatch, capsys):
+    path = Path("tiny.toml")
+    old = run_experiment("tiny.toml").read_bytes()
+    path.write_text(path.read_text("utf-8").replace("max_steps = 3", "max_steps = 2"), "utf-8")
+    row = json.loads(run_experiment("tiny.toml").read_text("utf-8"))["rows"]["tiny"]
+    assert list(row["stages"]["pretrain"]["val_loss"]) == ["0", "2"]
+    (kept,) = (tmp_path / "memory" / "backup").iterdir()
+    assert (kept.suffix, kept.read_bytes()) == (".json", old)
+    assert f"tiny.json (what was there: {kept})" in capsys.readouterr().out
+    new = path.with_suffix(".json").read_bytes()
+    monkeypatch.setattr("nanopoet.bench.experiments.run_row", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run_experiment("tiny.toml")
+    assert path.with_suffix(".json").read_bytes() == new, "an older log is whole until the end"
+
+
+def test_a_glossary_and_a_data_card_that_somebody_has_edited_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("NANOPOET_MEMORY", str(tmp_path / "memory"))
+    page, card = tmp_path / "glossary.md", tmp_path / datacard.CARD
+    for path in (page, card):
+        path.write_text("my own words")
+    monkeypatch.setattr(glossary, "GLOSSARY", page)
+    assert glossary.main() == 0
+    for name in ("load_poems", "build_card", "draw_lengths", "prepared"):
+        monkeypatch.setattr(datacard, name, lambda *_: "made up")
+    assert datacard.main(["--raw", str(tmp_path)]) == 0
+    assert "my own words" not in page.read_text("utf-8") + card.read_text("utf-8")
+    kept = list((tmp_path / "memory" / "backup").iterdir())
+    assert [path.read_text() for path in kept] == ["my own words"] * 2
