@@ -60,6 +60,8 @@ class SingleHead(nn.Module):
 
     def __init__(self, n_embd: int, head_size: int) -> None:
         super().__init__()
+        # What a character asks for, what it offers to be found by, what it hands over when found.
+        # No biases: a bias would be the same for every character, and tell nothing about this one.
         self.query = nn.Linear(n_embd, head_size, bias=False)
         self.key = nn.Linear(n_embd, head_size, bias=False)
         self.value = nn.Linear(n_embd, head_size, bias=False)
@@ -89,6 +91,7 @@ class KVCache:
             B, n_head, _, d = k.shape
             self.k = k.new_empty(B, n_head, self.capacity, d)
             self.v = v.new_empty(B, n_head, self.capacity, d)
+        # Written into the space that is there: joining old and new would copy all of the old.
         start, self.length = self.length, self.length + k.shape[2]
         self.k[:, :, start : self.length] = k
         self.v[:, :, start : self.length] = v
@@ -106,12 +109,16 @@ def rotate(x: Tensor, positions: Tensor, base: float = 10_000.0) -> Tensor:
     [[[[1.0, 1.0]]]]
     """
     half = x.shape[-1] // 2
+    # The first pair turns by 1 radian a character, the last hardly at all: fast hands of the clock
+    # tell neighbours apart, slow ones tell the beginning of a poem from its end.
     frequency = base ** (-torch.arange(half, device=x.device, dtype=x.dtype) / half)
     angle = positions.to(x.dtype).unsqueeze(-1) * frequency  # (T, d/2) or (B, T, d/2)
     if angle.dim() == 3:
         angle = angle.unsqueeze(1)  # (B, 1, T, d/2): the same angles for all heads
     cos, sin = angle.cos(), angle.sin()
-    a, b = x[..., :half], x[..., half:]
+    # Number i forms a pair with number i + d/2, not with its neighbour: two slices instead of a
+    # shuffle. Which numbers are paired does not matter, as long as queries and keys agree.
+    a, b = x[..., :half], x[..., half:]  # (B, H, T, d/2) each
     return torch.cat((a * cos - b * sin, a * sin + b * cos), dim=-1)
 
 
@@ -146,6 +153,7 @@ class CausalSelfAttention(nn.Module):
         self.n_head = n_head
         self.rope, self.qk_norm, self.fused = rope, qk_norm, fused
         self.attend, self.turn = attend, turn
+        # Three matrices side by side: one product makes queries, keys and values.
         self.qkv = nn.Linear(n_embd, 3 * n_embd, bias=False)
         self.proj = nn.Linear(n_embd, n_embd, bias=bias)
         self.dropout = dropout
@@ -163,11 +171,16 @@ class CausalSelfAttention(nn.Module):
         """
         B, T, C = x.shape
         d = C // self.n_head
-        qkv = self.qkv(x).view(B, T, 3, self.n_head, d).permute(2, 0, 3, 1, 4)  # (3, B, H, T, d)
+        qkv = self.qkv(x)  # (B, T, 3C)
         # On a CPU the fused kernel is several times faster in float32 than in bfloat16.
         if x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
             qkv = qkv.float()
-        qk, v = qkv[:2], qkv[2]  # queries and keys are treated alike, so both at once
+        q, k, v = qkv.split(C, dim=-1)  # (B, T, C) each
+        # Cut C into heads, and put the heads in front: each attends by itself, like a poem more.
+        q = q.view(B, T, self.n_head, d).transpose(1, 2)  # (B, H, T, d)
+        k = k.view(B, T, self.n_head, d).transpose(1, 2)  # (B, H, T, d)
+        v = v.view(B, T, self.n_head, d).transpose(1, 2)  # (B, H, T, d)
+        qk = torch.stack((q, k))  # (2, B, H, T, d): what follows is done to both alike
         if self.qk_norm:
             length = (MAX_SCORE * d**0.5) ** 0.5  # so that q · k / √d is at most MAX_SCORE
             qk = length * F.normalize(qk, dim=-1)
@@ -177,10 +190,11 @@ class CausalSelfAttention(nn.Module):
             qk = self.turn(qk, positions)
         q, k = qk  # (B, H, T, d) each
         if cache is not None:
-            k, v = cache.append(k, v)
+            k, v = cache.append(k, v)  # (B, H, Tk, d): those of all characters so far
         dropout = self.dropout if self.training else 0.0
         with torch.autocast(x.device.type, enabled=False):
             if self.fused:
+                # A single new character may look at all that is cached: nothing to hide from it.
                 is_causal = mask is None and T > 1
                 out = F.scaled_dot_product_attention(
                     q, k, v, attn_mask=mask, dropout_p=dropout, is_causal=is_causal
@@ -191,4 +205,5 @@ class CausalSelfAttention(nn.Module):
                 _, weights = self.attend(q, k, v, mask)
                 out = F.dropout(weights, dropout) @ v
         out = out.transpose(1, 2).reshape(B, T, C)  # heads side by side again
+        # Until here no head knows of another: the last product lets them speak to each other.
         return self.proj(out)

@@ -19,7 +19,7 @@ from nanopoet_ref.files import replacing
 from nanopoet_ref.gpt import GPT, GPTConfig
 from nanopoet_ref.tokenizer import CharTokenizer
 
-FORMAT = 1
+FORMAT = 1  # raised when what a checkpoint holds changes, so that an old one is refused by name
 
 
 class CheckpointError(ValueError):
@@ -39,6 +39,8 @@ class Checkpoint:
 
     def restore(self, optimizers: Sequence[torch.optim.Optimizer]) -> None:
         """Give optimizers and PyTorch's generator the state they had."""
+        # AdamW's and Muon's running means: without them the first steps after a resume are as blind
+        # as the first of all.
         if len(optimizers) != len(self.optimizers):
             raise CheckpointError(
                 f"saved: {len(self.optimizers)} optimizers; to be restored: {len(optimizers)}"
@@ -48,6 +50,7 @@ class Checkpoint:
                 optimizer.load_state_dict(state)
             except ValueError as error:
                 raise CheckpointError(f"the saved {type(optimizer).__name__}: {error}") from error
+        # Dropout draws from PyTorch's own generator; batches do not, they come by number.
         torch.set_rng_state(self.rng_state)
 
 
@@ -55,6 +58,7 @@ def weights_digest(model: GPT) -> str:
     """A fingerprint of the weights: one changed bit is another digest."""
     digest = hashlib.sha256()
     for name, tensor in model.state_dict().items():
+        # With the name: two matrices that have changed places are not the same model.
         digest.update(name.encode() + tensor.cpu().numpy().tobytes())
     return digest.hexdigest()
 
@@ -71,10 +75,12 @@ def save_checkpoint(
 
     Without `optimizers` it holds weights only: enough to write poems, not to resume.
     """
+    # Plain numbers, texts, lists and tensors, nothing else: a file that can be read without running
+    # any code in it, on a machine that has never seen this one.
     content = {
         "format": FORMAT,
-        "config": asdict(model.config),
-        "vocab": tokenizer.vocab,
+        "config": asdict(model.config),  # weights alone do not say how they are to be used
+        "vocab": tokenizer.vocab,  # nor which character token 57 is
         "step": step,
         "model": model.state_dict(),
         "digest": weights_digest(model),
@@ -96,10 +102,13 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> Checkpoin
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: no checkpoint here")
+    # A checkpoint is a zip archive with a checksum for each part. They are asked for here, since a
+    # flipped bit in a weight is still a number.
     try:
         with zipfile.ZipFile(path) as archive:
             if changed := archive.testzip():
                 raise CheckpointError(f"checksum of {changed} is wrong")
+        # Without weights_only, loading would run whatever code somebody has put into the file.
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file can fail in any way
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -107,9 +116,13 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> Checkpoin
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format") if isinstance(content, dict) else type(content).__name__
         raise CheckpointError(f"{path}: format {found!r}, this program reads format {FORMAT}")
+    # The file is whole; now, does it hang together? Each question below has an answer that loads
+    # without complaint and is wrong.
     try:
         model = GPT(GPTConfig(**content["config"])).to(device)
         model.load_state_dict(content["model"])
+        # Counted over the weights as they stand in the model, not over the file: nothing was lost
+        # on the way, either.
         if weights_digest(model) != content["digest"]:
             raise ValueError("the weights are not those that were saved")
         tokenizer = CharTokenizer(content["vocab"])
@@ -134,6 +147,7 @@ def warm_start(model: GPT, tokenizer: CharTokenizer, path: Path) -> None:
     Two vocabularies of equal size load without complaint and give nonsense, so the tokens
     themselves are compared, not their number.
     """
+    # The whole checkpoint, not the weights alone: it knows what its numbers mean.
     before = load_checkpoint(path)
     if before.tokenizer.hash != tokenizer.hash:
         raise CheckpointError(
@@ -141,6 +155,7 @@ def warm_start(model: GPT, tokenizer: CharTokenizer, path: Path) -> None:
             f"not this one ({tokenizer.hash}, {len(tokenizer)} tokens)"
         )
     # Shapes alone do not tell: 4 heads and 8 heads have matrices of the same size.
+    # Dropout and the kernel may differ: they are how a model is used, not what it is.
     config = replace(before.model.config, dropout=model.config.dropout, fused=model.config.fused)
     if config != model.config:
         raise CheckpointError(f"{path}: its model is {config}, this one {model.config}")

@@ -44,6 +44,7 @@ class GPTConfig:
     fused: bool = True
 
     def __post_init__(self) -> None:
+        # Whoever writes a configuration wants to hear of three mistakes at once, not one by one.
         sizes = ("vocab_size", "block_size", "n_layer", "n_head", "n_embd")
         problems = [
             f"{name}={getattr(self, name)} is not positive"
@@ -53,6 +54,7 @@ class GPTConfig:
         if self.n_head > 0 and self.n_embd % self.n_head:
             problems.append(f"n_embd={self.n_embd} is not a multiple of n_head={self.n_head}")
         elif self.n_head > 0 and self.style == "modern" and self.n_embd // self.n_head % 2:
+            # Rotation turns pairs of numbers, and an odd one would have no partner.
             problems.append(
                 f"rotary positions need an even head size, not {self.n_embd // self.n_head}"
             )
@@ -65,6 +67,7 @@ class GPTConfig:
 
     @property
     def modern(self) -> bool:
+        # Two styles, not ten switches: the parts of each were made for one another.
         return self.style == "modern"
 
 
@@ -80,14 +83,16 @@ class MLP(nn.Module):
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
+        # Four times as wide, as in every GPT: two thirds of a block's parameters are here.
         self.fc = nn.Linear(config.n_embd, 4 * config.n_embd, bias=not config.modern)
         self.proj = nn.Linear(4 * config.n_embd, config.n_embd, bias=not config.modern)
         self.modern = config.modern
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.fc(x)  # (B, T, 4C)
+        # Without a bend, two linear layers are one linear layer.
         x = F.relu(x).square() if self.modern else F.gelu(x)
-        return self.proj(x)
+        return self.proj(x)  # (B, T, C)
 
 
 class Block(nn.Module):
@@ -124,6 +129,8 @@ class Block(nn.Module):
         cache: KVCache | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
+        # x itself is never normalised: it runs through all blocks as it is, and so does its
+        # gradient. Each part reads a copy of steady size, and only adds to the stream.
         x = x + self.dropout(self.attn(self.norm_1(x), positions, cache, mask))
         return x + self.dropout(self.mlp(self.norm_2(x)))
 
@@ -139,6 +146,7 @@ class GPT(nn.Module):
     def __init__(self, config: GPTConfig, block: Callable[[GPTConfig], nn.Module] = Block) -> None:
         super().__init__()
         self.config = config
+        # "Word token embedding", "word position embedding": GPT-2's names, known everywhere.
         self.wte = nn.Embedding(config.vocab_size, config.n_embd)
         self.wpe = None if config.modern else nn.Embedding(config.block_size, config.n_embd)
         self.dropout = nn.Dropout(config.dropout)
@@ -161,10 +169,11 @@ class GPT(nn.Module):
             elif not self.config.modern:
                 parameter.normal_(std=0.02)
             elif "wte" in name:
-                parameter.normal_(std=1.0)
+                parameter.normal_(std=1.0)  # the norm after it makes every row that size anyway
             elif "proj" in name or "head" in name:
-                parameter.zero_()
+                parameter.zero_()  # what a block adds to the stream is nothing at first
             else:
+                # A sum of C products of numbers of size 1 then has size 1 again.
                 parameter.normal_(std=self.config.n_embd**-0.5)
 
     @torch.no_grad()
@@ -189,10 +198,14 @@ class GPT(nn.Module):
         if positions is None:
             positions = torch.arange(T, device=idx.device)
         x = self.wte(idx)  # (B, T, C)
+        # Attention alone cannot tell 明月 from 月明. Positions are added here (T, C), or turned
+        # into queries and keys later; then the rows only need a steady size.
         x = x + self.wpe(positions) if self.wpe is not None else F.rms_norm(x, x.shape[-1:])
         x = self.dropout(x)
         for i, block in enumerate(self.blocks):
-            x = block(x, positions, caches[i] if caches else None, mask)
+            x = block(x, positions, caches[i] if caches else None, mask)  # (B, T, C)
+        # All T rows predict at once. In training every one is a lesson; in writing only the last
+        # is asked for.
         return self.head(self.norm_f(x))  # (B, T, V)
 
 
@@ -231,12 +244,14 @@ def next_token_probs(
         return F.one_hot(logits.argmax(dim=-1), logits.shape[-1]).to(logits.dtype)
     logits = logits / temperature
     if top_k is not None:
+        # exp(-inf) is 0, so what is cut off here gets no probability, and the rest sums to 1.
         best, index = logits.topk(min(top_k, logits.shape[-1]))  # (B, k)
         logits = torch.full_like(logits, float("-inf")).scatter(-1, index, best)
     probs = logits.softmax(dim=-1)
     if top_p is not None:
         ordered, index = probs.sort(dim=-1, descending=True)
         before = ordered.cumsum(dim=-1) - ordered  # what the likelier ones already hold
+        # Compared with what stood *before* a token: the likeliest one always stays.
         ordered = ordered.masked_fill(before >= top_p, 0.0)
         probs = torch.zeros_like(probs).scatter(-1, index, ordered)
         probs = probs / probs.sum(dim=-1, keepdim=True)
@@ -252,9 +267,11 @@ def draw(probs: Tensor, generator: torch.Generator | None = None) -> Tensor:
     >>> draw(torch.tensor([[0.0, 1.0, 0.0]])).tolist()
     [[1]]
     """
-    ends = probs.cumsum(dim=-1)
+    ends = probs.cumsum(dim=-1)  # (B, V): where each stretch ends
+    # Times the last end, not times 1: rounding may leave the whole a little short of 1.
     point = ends[:, -1:] * torch.rand(len(probs), 1, generator=generator, device=probs.device)
-    return torch.searchsorted(ends, point, right=True)
+    # `right`: a token of probability 0 has a stretch of length 0, and is stepped over.
+    return torch.searchsorted(ends, point, right=True)  # (B, 1)
 
 
 def pad_left(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
@@ -265,6 +282,8 @@ def pad_left(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Te
     >>> [t.tolist() for t in pad_left([[5], [6, 7]], torch.device("cpu"))]
     [[[0, 5], [6, 7]], [1, 0]]
     """
+    # On the left, so that the last column is the last character of every row: one place to read
+    # the logits from, one place to go on.
     T = max(len(prompt) for prompt in prompts)
     rows = [[0] * (T - len(prompt)) + list(map(int, prompt)) for prompt in prompts]
     fill = [T - len(prompt) for prompt in prompts]
@@ -282,9 +301,11 @@ def place_rows(
     columns = torch.arange(length, device=fill.device)
     if not fill.any():
         return columns[seen:], None
-    positions = columns[seen:] - fill.unsqueeze(1)
+    # A row's first real character is at position 0, whatever its column.
+    positions = columns[seen:] - fill.unsqueeze(1)  # (B, T)
     positions = positions.clamp(0, block_size - 1)  # fillers, and rows that are done
     # A filler column sees itself, or its softmax would be 0 / 0; nobody else sees it.
+    # (B, 1, 1, length) & (T, length) → (B, 1, T, length): real columns, and none that come later.
     mask = (columns >= fill.view(-1, 1, 1, 1)) & causal_mask(length, fill.device)[seen:]
     return positions, mask | (columns == columns[seen:].unsqueeze(1))
 
@@ -331,6 +352,7 @@ def generate(
         raise ValueError(f"a prompt of {longest} tokens does not fit block_size={block_size}")
     device = model.wte.weight.device
     idx, fill = pad_left(prompts, device)
+    # Fillers take columns, but no positions: a shorter prompt still gets its whole block.
     total = min(longest + max_new_tokens, block_size + int(fill.max()))  # columns
     caches = [KVCache(total) for _ in model.blocks]
     rows = [list(map(int, prompt)) for prompt in prompts]
@@ -339,10 +361,13 @@ def generate(
         for length in range(longest, total):
             seen = length - idx.shape[1]  # what the caches hold already
             positions, mask = place_rows(fill, seen, length, block_size)
+            # The first time idx is the whole prompt (B, longest), afterwards one column (B, 1).
             logits = model(idx, positions, caches, mask)[:, -1].float()  # (B, V)
             logits[:, list(banned)] = float("-inf")
             probs = next_token_probs(logits, temperature, top_k, top_p)
             idx = draw(probs, generator)  # (B, 1)
+            # Rows that are done go on computing, since the others need the batch; what they draw
+            # is thrown away.
             for i, token in enumerate(idx[:, 0].tolist()):
                 if writing[i]:
                     rows[i].append(token)

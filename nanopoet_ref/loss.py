@@ -37,7 +37,8 @@ def token_losses(logits: Tensor, targets: Tensor) -> Tensor:
     >>> round(token_losses(torch.zeros(1, 4), torch.tensor([2])).item(), 4)  # ln 4
     1.3863
     """
-    log_probs = log_softmax(logits)
+    log_probs = log_softmax(logits)  # (..., V)
+    # Of V numbers at each position one is wanted: the target's. `gather` picks it by its id.
     return -log_probs.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
 
 
@@ -56,8 +57,8 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 def masked_by_index(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
     """Pick the positions that count, then take the mean of what is left."""
     if not mask.any():
-        return logits.sum() * 0.0
-    return cross_entropy(logits[mask], targets[mask])
+        return logits.sum() * 0.0  # 0, but still connected: backward works and gives zeros
+    return cross_entropy(logits[mask], targets[mask])  # (N, V) and (N,)
 
 
 def masked_by_ignore_index(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
@@ -79,8 +80,9 @@ def masked_cross_entropy(logits: Tensor, targets: Tensor, mask: Tensor | None = 
     """
     if mask is None:
         return cross_entropy(logits, targets)
-    losses = token_losses(logits, targets)
-    weights = mask.to(losses.dtype)
+    losses = token_losses(logits, targets)  # (B, T)
+    weights = mask.to(losses.dtype)  # (B, T): 1 or 0
+    # At least 1, or nothing to count would be 0 / 0.
     return (losses * weights).sum() / weights.sum().clamp(min=1)
 
 
@@ -94,6 +96,7 @@ class _FusedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+        # ln Σ exp, 64 rows at a time: the float32 copy of so few fits the processor's cache.
         rows = logits.split(_FusedCrossEntropy.ROWS)
         log_sums = torch.cat([row.float().logsumexp(dim=-1) for row in rows])
         ctx.save_for_backward(logits, targets, weights, log_sums)
@@ -107,6 +110,7 @@ class _FusedCrossEntropy(torch.autograd.Function):
         grad = torch.empty_like(logits)
         for start in range(0, len(logits), _FusedCrossEntropy.ROWS):
             rows = slice(start, start + _FusedCrossEntropy.ROWS)
+            # d loss / d logits is p - y: the probabilities, less 1 at the target.
             probs = (logits[rows].float() - log_sums[rows].unsqueeze(-1)).exp_().mul_(scale[rows])
             probs.scatter_add_(-1, targets[rows].unsqueeze(-1), -scale[rows])
             grad[rows] = probs
@@ -120,9 +124,9 @@ def fused_cross_entropy(logits: Tensor, targets: Tensor, mask: Tensor | None = N
     >>> math.isclose(fused_cross_entropy(logits, targets).item(), math.log(4), rel_tol=1e-6)
     True
     """
-    count = torch.ones_like(targets) if mask is None else mask
+    count = torch.ones_like(targets) if mask is None else mask  # (B, T)
     weights = count.flatten().float()
-    weights = weights / weights.sum().clamp(min=1)
+    weights = weights / weights.sum().clamp(min=1)  # a sum of these is the mean
     return _FusedCrossEntropy.apply(logits.flatten(0, -2), targets.flatten(), weights)
 
 
@@ -163,6 +167,7 @@ def unigram_loss(ids: ArrayLike, vocab_size: int, val_ids: ArrayLike | None = No
     if val_ids is not None:
         return float(-unigram_log_probs(ids, vocab_size)[np.asarray(val_ids)].mean())
     counts = np.bincount(np.asarray(ids), minlength=vocab_size)
+    # p · ln p goes to 0 with p, but 0 · ln 0 is not a number: leave out what does not occur.
     probs = counts[counts > 0] / counts.sum()
     return float(-(probs * np.log(probs)).sum())
 
@@ -184,4 +189,5 @@ def bits_per_byte(total_nats: float, n_bytes: int) -> float:
     """
     if n_bytes < 1:
         raise ValueError(f"n_bytes={n_bytes} is not positive")
+    # A token may hold one byte or nine. Bytes are the same for every tokenizer.
     return total_nats / math.log(2) / n_bytes

@@ -28,6 +28,7 @@ from nanopoet_ref.tokenizer import (
 )
 from nanopoet_ref.training import Batch, BatchStream, LossFn, StepLog, TrainConfig, train
 
+# Special tokens come first in every vocabulary, so their ids are known without one.
 PAD_ID, END_ID = SPECIAL_TOKENS.index(PAD), SPECIAL_TOKENS.index(END)
 CONTENT_ID = SPECIAL_TOKENS.index("<|content|>")
 MASKS = ("all", "not_padding", "content")
@@ -42,13 +43,16 @@ def target_mask(idx: Tensor, targets: Tensor, kind: str = "not_padding") -> Tens
     >>> target_mask(row[:, :-1], row[:, 1:], "content").int().tolist()
     [[0, 0, 1, 1, 0]]
     """
+    # A misspelt name must not fall through to some mask: the loss would look right.
     if kind not in MASKS:
         raise ValueError(f"mask {kind!r} is not one of {MASKS}")
     if kind == "all":
         return torch.ones_like(targets, dtype=torch.bool)
-    mask = targets != PAD_ID
+    mask = targets != PAD_ID  # (B, T)
     if kind == "content":
-        mask &= (idx == CONTENT_ID).cumsum(dim=1) > 0  # from <|content|> on
+        # The sum is 0 before the marker and 1 from it on. The marker is an input: what it has to
+        # predict is the poem's first character, which counts.
+        mask &= (idx == CONTENT_ID).cumsum(dim=1) > 0
     return mask
 
 
@@ -64,14 +68,18 @@ def pad_batch(rows: Sequence[Ids], block_size: int, mask: str = "not_padding") -
     """
     if not rows or min(map(len, rows)) < 2:
         raise ValueError("a row needs two tokens or more: one to read, one to predict")
+    # As wide as the longest row of this batch, not as the block: padding costs like text.
     width = min(max(map(len, rows)), block_size + 1)
+    # Filled with padding first, then written over by text.
     block = np.full((len(rows), width), PAD_ID, dtype=np.int64)
     for i, row in enumerate(rows):
         block[i, : min(len(row), width)] = row[:width]
         if len(row) > width:
             block[i, -1] = row[-1]
+    # At the end and not in front: no character can see what comes after it, so padding changes
+    # nothing that is before it.
     tokens = torch.from_numpy(block)
-    idx, targets = tokens[:, :-1], tokens[:, 1:]
+    idx, targets = tokens[:, :-1], tokens[:, 1:]  # (B, T) each
     return Batch(idx, targets, target_mask(idx, targets, mask))
 
 
@@ -81,6 +89,7 @@ def count_cut(starts: NDArray[np.int64], block_size: int) -> int:
     >>> count_cut(np.array([0, 9, 20]), block_size=9)
     1
     """
+    # `starts` has one entry more than there are poems: neighbours differ by a poem's length.
     return int((np.diff(starts) > block_size + 1).sum())
 
 
@@ -99,12 +108,16 @@ def length_buckets(
     >>> sorted(sorted(b.tolist()) for b in length_buckets(lengths, 2, make_generator(0)))
     [[0, 2], [1, 3]]
     """
+    # Every poem once: an epoch that draws with replacement misses more than a third of them.
     order = torch.randperm(len(lengths), generator=generator).numpy()
     batches = []
     for start in range(0, len(order), pool * batch_size):
         members = order[start : start + pool * batch_size]
+        # Sorting everything would give the same batches in every epoch; sorting within a pool that
+        # was shuffled gives like lengths and new neighbours. `stable`: the same on every machine.
         members = members[np.argsort(lengths[members], kind="stable")]
         batches += [members[i : i + batch_size] for i in range(0, len(members), batch_size)]
+    # Again, or every epoch would go from short poems to long ones, pool after pool.
     shuffled = torch.randperm(len(batches), generator=generator).tolist()
     return [batches[i] for i in shuffled]
 
@@ -124,15 +137,20 @@ def poem_batches(
 
     With `pool=1` a batch is a fair sample of all lengths: what evaluation needs.
     """
+    # As long as they will be after the cut: buckets are for the rows that the model sees.
     lengths = np.minimum(np.diff(starts), block_size + 1)
-    per_epoch = -(-len(lengths) // batch_size)
+    per_epoch = -(-len(lengths) // batch_size)  # rounded up: the last batch may be smaller
+    # The order of one epoch, kept while it lasts. It can be made again from its number alone, so
+    # a run that was stopped at batch 9,000 need not draw the 8,999 before it.
     current: dict[int, list[NDArray[np.int64]]] = {}
 
     def batch_at(i: int) -> Batch:
+        # Batch i has a place in an epoch, and nothing else is needed to make it.
         epoch, number = divmod(i, per_epoch)
         if epoch not in current:
             current.clear()
             current[epoch] = buckets(lengths, batch_size, make_generator(seed, epoch), pool)
+        # Poems lie end to end in `ids`; poem n stands between starts[n] and starts[n + 1].
         rows = [ids[starts[poem] : starts[poem + 1]] for poem in current[epoch][number]]
         return pad(rows, block_size, mask)
 
@@ -166,10 +184,14 @@ def midtrain(
     batches = poem_batches(
         *train_poems, block_size, batch_size, seed, mask, pad=pad, buckets=buckets
     )
+    # Other batches than those trained on (seed + 1), all lengths mixed (pool=1), and always the
+    # mask not_padding: two runs can then be compared, whatever each was trained with.
     fixed = {
         "train": poem_batches(*train_poems, block_size, batch_size, seed + 1, pool=1),
         "val": poem_batches(*val_poems, block_size, batch_size, seed + 1, pool=1),
     }
+    # A step may take several batches, so a resumed run begins at that many times its step. The
+    # loop does not know of this: it asks for the next batch and gets the right one.
     start = options.get("start_step", 0) * config.micro_steps
     return loop(
         model,
@@ -199,18 +221,23 @@ def write_poems(
     Fields are filled in the order of the frame: author, form, title, content. No marker can be
     drawn inside a field, and the next marker ends it. A poem that is made up starts with `begin`.
     """
+    # All rows begin alike, and grow field by field, each with its marker in front.
     special, block_size = tokenizer.special, model.config.block_size
     rows = [[special[BOS]] for _ in requests]
     for field, next_marker in zip(FIELDS, [*(f"<|{f}|>" for f in FIELDS[1:]), END], strict=True):
+        # What is given is put into its row; what is not is written, for all such rows at once.
         given = [getattr(request, field) for request in requests]
         for row, text in zip(rows, given, strict=True):
             row += [special[f"<|{field}|>"], *tokenizer.encode(text).tolist()]
         open_rows = [row for row, text in zip(rows, given, strict=True) if not text]
+        # In a request for author, form and title only the poem is left to write.
         if not open_rows:
             continue
+        # What the poem is to begin with is given to the model as if it had written it.
         if field == "content":
             for row in open_rows:
                 row += tokenizer.encode(begin).tolist()
+        # The marker that begins the next field ends this one; all others are out of place here.
         stop = special[next_marker]
         written = generate(
             model,
@@ -225,7 +252,9 @@ def write_poems(
             precision=precision,
         )
         for row, longer in zip(open_rows, written, strict=True):
+            # Without the marker: the next field puts it there for given and written ones alike.
             row[:] = longer[:-1] if longer[-1] == stop else longer
+    # What was asked for stands as it was asked, even where the vocabulary lacks a character.
     written_poems = [parse_poem(tokenizer, row) for row in rows]
     return [
         Poem(*(asked or made_up for asked, made_up in zip(*map(fields_of, pair), strict=True)))

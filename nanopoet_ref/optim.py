@@ -26,16 +26,21 @@ def configure_optimizers(
     to `lr`. Fewer Newton-Schulz steps (`muon_ns_steps`) make a move less orthogonal and cheaper.
     Every weight is in exactly one group.
     """
+    # A weight's shape says how it acts. A matrix mixes its input; a vector shifts or scales it; an
+    # embedding is a table of rows, most of which a batch does not touch.
     matrices, head, embeddings, vectors = [], [], [], []
     for name, parameter in model.named_parameters():
         if parameter.dim() < 2:
             vectors.append(parameter)
+        # By name where the shape does not tell: an embedding and a head are matrices, too.
         elif "wte" in name or "wpe" in name:
             embeddings.append(parameter)
         elif "head" in name:
             head.append(parameter)
         else:
             matrices.append(parameter)
+    # Decay pulls towards 0 at every step, also where there is no gradient: rare characters would
+    # fade, and a bias or a norm has no reason to be near 0.
     groups = [
         {
             "params": embeddings,
@@ -45,10 +50,13 @@ def configure_optimizers(
         {"params": head, "lr": lr if head_lr is None else head_lr, "weight_decay": weight_decay},
         {"params": vectors, "lr": lr, "weight_decay": 0.0},
     ]
+    # At most two optimizers; a loop that steps a list of them need not know which.
     optimizers: list[torch.optim.Optimizer] = []
     if muon_lr is None:
         groups.insert(0, {"params": matrices, "lr": lr, "weight_decay": weight_decay})
     else:
+        # Muon replaces a matrix's momentum by the nearest orthogonal matrix, so that all its
+        # directions move equally far; a few rounds of matrix products come close enough.
         optimizers.append(
             torch.optim.Muon(
                 matrices,
@@ -58,9 +66,11 @@ def configure_optimizers(
                 ns_steps=muon_ns_steps,
             )
         )
-    groups = [group for group in groups if group["params"]]
+    groups = [group for group in groups if group["params"]]  # a model may have no vectors
+    # One kernel for all weights instead of some for each; Apple's GPU has none.
     fused = next(model.parameters()).device.type != "mps"
     optimizers.append(torch.optim.AdamW(groups, betas=betas, fused=fused))
+    # A schedule multiplies this rate; `lr` itself is overwritten at every step.
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["initial_lr"] = group["lr"]

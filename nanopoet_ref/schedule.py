@@ -25,6 +25,7 @@ def warmup(step: int, warmup_steps: int) -> float:
     >>> [warmup(step, warmup_steps=4) for step in range(5)]
     [0.25, 0.5, 0.75, 1.0, 1.0]
     """
+    # step + 1: the first update is made at 1/n, not at 0, where it would cost and change nothing.
     return min(1.0, (step + 1) / warmup_steps) if warmup_steps > 0 else 1.0
 
 
@@ -38,7 +39,9 @@ def warmup_cosine(
     """
     if step < warmup_steps:
         return warmup(step, warmup_steps)
+    # From 0 up to, but not including, 1: the last update is number max_steps - 1.
     done = (step - warmup_steps) / max(max_steps - warmup_steps, 1)
+    # cos runs from 1 to -1; raised by 1 and halved, from 1 to 0.
     return final_frac + (1 - final_frac) * 0.5 * (1 + math.cos(math.pi * done))
 
 
@@ -51,7 +54,9 @@ def warmdown(progress: float, warmdown_frac: float, final_frac: float = 0.0) -> 
     >>> [warmdown(p, warmdown_frac=0.5) for p in (0.0, 0.5, 0.75, 1.0)]
     [1.0, 1.0, 0.5, 0.0]
     """
+    # Not below 0, since a run that counts tokens may end a little past its goal.
     remaining = max(1.0 - progress, 0.0)
+    # Level for most of the run: large steps travel, and only the end has to settle.
     if remaining >= warmdown_frac:
         return 1.0
     return final_frac + (1 - final_frac) * remaining / warmdown_frac
@@ -69,10 +74,12 @@ def warmup_warmdown(
     >>> [warmup_warmdown(step, 8, warmup_steps=2, warmdown_frac=0.5) for step in range(8)]
     [0.5, 1.0, 1.0, 1.0, 1.0, 0.75, 0.5, 0.25]
     """
+    # The smaller of the two: in a short run they may overlap, and neither jumps.
     rise = warmup(step, warmup_steps)
     return min(rise, warmdown(step / max_steps, warmdown_frac, final_frac))
 
 
+# By name, so that a preset can choose one.
 SCHEDULES = {
     "constant": constant,
     "warmup_cosine": warmup_cosine,

@@ -26,6 +26,7 @@ from nanopoet_ref.runtime import TRAINING_PRECISIONS, autocast
 SPLITS = ("train", "val")
 
 
+# Inputs and targets travel together with the mask, so that no stage needs a loop of its own.
 class Batch(NamedTuple):
     """Inputs, what follows each of them, and which of these targets count (None: all)."""
 
@@ -62,9 +63,11 @@ def random_windows(
         raise ValueError(
             f"{len(ids)} tokens are too few: one window takes block_size + 1 = {block_size + 1}"
         )
+    # The last start leaves room for a window and the one token that follows it.
     starts = torch.randint(len(ids) - block_size, (batch_size,), generator=generator)
     columns = starts.unsqueeze(1) + torch.arange(block_size + 1)  # (B, T + 1)
-    windows = torch.from_numpy(ids[columns.numpy()].astype(np.int64))
+    # Ids lie on disk as uint16, half of what int32 would take; an embedding wants int64.
+    windows = torch.from_numpy(ids[columns.numpy()].astype(np.int64))  # (B, T + 1)
     return Batch(windows[:, :-1], windows[:, 1:])
 
 
@@ -83,6 +86,7 @@ class BatchStream:
         self.next = start
 
     def __call__(self) -> Batch:
+        # A function of the number, not of how often it was called: there is nothing to save.
         batch = self.batch_at(self.next)
         self.next += 1
         return batch
@@ -112,6 +116,7 @@ class TrainConfig:
         for name in ("micro_steps", "eval_interval"):
             if getattr(self, name) < 1:
                 problems.append(f"{name}={getattr(self, name)} is not positive")
+        # A limit of 0 would shorten every gradient to nothing; None is how to say "no limit".
         if self.grad_clip is not None and self.grad_clip <= 0:
             problems.append(f"grad_clip={self.grad_clip} is not positive")
         if self.precision not in TRAINING_PRECISIONS:
@@ -143,6 +148,7 @@ def estimate_loss(
     A batch with more tokens weighs more: a mean of means would let short batches shout.
     """
     device = next(model.parameters()).device
+    # Sums, not means: only the sum of all nats over the sum of all tokens is a loss per token.
     nats, n_tokens = 0.0, 0
     with evaluating(model):
         for batch in batches:
@@ -151,6 +157,7 @@ def estimate_loss(
                 logits = model(batch.idx)
             nats += loss_fn(logits, batch.targets, batch.mask).item() * batch.n_tokens
             n_tokens += batch.n_tokens
+    # A mean of nothing would be NaN, and would look like a number in every table.
     if n_tokens == 0:
         raise ValueError("nothing to evaluate: no target counts")
     return nats / n_tokens
@@ -169,18 +176,24 @@ def training_step(
     nothing but the memory it takes.
     """
     device = next(model.parameters()).device
+    # Known before the first backward: each piece must be weighed by its share of the whole.
     n_tokens = sum(batch.n_tokens for batch in batches)
     total = 0.0
     for batch in batches:
         batch = batch.to(device)
         with autocast(device, config.precision):
-            logits = model(batch.idx)  # 1 · forward
+            logits = model(batch.idx)  # (B, T, V)  1 · forward
         loss = loss_fn(logits, batch.targets, batch.mask)  # 2 · loss
+        # A batch in which nothing counts has loss 0, and 0 / 1 keeps it so.
         loss = loss * (batch.n_tokens / max(n_tokens, 1))
+        # `backward` adds to the gradients that are there: that is all accumulation is.
         loss.backward()  # 3 · gradients
         total += loss.item()
+    # One length for the whole gradient: shortened, it still points the same way. An infinite
+    # limit shortens nothing and still measures.
     limit = config.grad_clip if config.grad_clip is not None else float("inf")
     grad_norm = nn.utils.clip_grad_norm_(model.parameters(), limit)
+    # Two optimizers share the weights out between them; each moves its own, all in one step.
     for optimizer in optimizers:
         optimizer.step()  # 4 · update
         optimizer.zero_grad(set_to_none=True)  # 5 · forget
@@ -215,12 +228,16 @@ def train(
     if unknown := set(eval_batches) - set(SPLITS):
         raise ValueError(f"unknown splits {sorted(unknown)}; there are only {SPLITS}")
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    # The rate that a schedule multiplies. It is kept with the optimizer, so a resumed run does not
+    # take a rate that was already reduced for the full one.
     for group in groups:
         group.setdefault("initial_lr", group["lr"])
 
     logs: list[StepLog] = []
 
+    # The loop writes no file and prints no line. It tells its caller, who may do both.
     def record(log: StepLog) -> None:
+        # Before the first update and after the last, too: a run begins and ends with a number.
         if log.step % config.eval_interval == 0 or log.step == config.max_steps:
             losses = {
                 split: estimate(model, batches, loss_fn, config.precision)
@@ -231,7 +248,7 @@ def train(
         if callback:
             callback(log)
 
-    if start_step == 0:
+    if start_step == 0:  # a resumed run has this line in its log already
         record(StepLog(step=0))
     bar = tqdm(
         total=config.max_steps, initial=start_step, disable=None if progress else True, unit="step"
@@ -241,12 +258,14 @@ def train(
         began = time.perf_counter()
         for group in groups:
             group["lr"] = group["initial_lr"] * lr_mult(step)
+        # Drawn here and not inside the update: whoever replaces the update sees the same batches.
         batches = [next_batch() for _ in range(config.micro_steps)]
         loss, grad_norm = update(model, batches, loss_fn, optimizers, config)
+        # Seconds end here, before evaluation: measuring is not training.
         log = StepLog(
             step=step + 1,
             loss=loss,
-            lr=groups[0]["lr"],
+            lr=groups[0]["lr"],  # read back: what was applied, not what was meant
             grad_norm=grad_norm,
             tokens=sum(batch.n_tokens for batch in batches),
             seconds=time.perf_counter() - began,
