@@ -10,7 +10,16 @@ import pytest
 import nanopoet_ref
 
 FOLDER = Path(nanopoet_ref.__file__).parent
-READ_LINE_BY_LINE = "attention gpt training optim schedule loss midtraining checkpoint".split()
+READ_LINE_BY_LINE = [
+    "attention",
+    "gpt",
+    "training",
+    "optim",
+    "schedule",
+    "loss",
+    "midtraining",
+    "checkpoint",
+]
 LAYOUT = {tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 
 
