@@ -9,6 +9,7 @@ import random
 import resource
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -244,9 +245,15 @@ def use_corpus(
     return use
 
 
-@pytest.fixture
-def limit_files() -> Iterator[Callable[[int], None]]:
-    """Let no file grow beyond so many bytes: what a full disk looks like from inside."""
+@contextmanager
+def files_limited_to(n: int) -> Iterator[None]:
+    """Let no file grow beyond `n` bytes: what a full disk looks like from inside.
+
+    For as short as can be: it holds for what pytest itself prints into a file, too.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda n: resource.setrlimit(resource.RLIMIT_FSIZE, (n, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

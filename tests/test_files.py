@@ -7,23 +7,23 @@ import pytest
 
 from nanopoet.files import append_line, in_utf8, write_atomically
 from nanopoet_ref.files import NoRoomError
+from tests.conftest import files_limited_to
 
 
-def test_a_line_that_finds_no_room_leaves_the_file_as_it_was(tmp_path, limit_files):
+def test_a_line_that_finds_no_room_leaves_the_file_as_it_was(tmp_path):
     path = tmp_path / "metrics.jsonl"
     append_line(path, "春")
-    limit_files(100_000)
-    with pytest.raises(NoRoomError, match=r"no room for .*metrics\.jsonl: File too large"):
+    said = r"no room for .*metrics\.jsonl: File too large"
+    with files_limited_to(100_000), pytest.raises(NoRoomError, match=said):
         append_line(path, "x" * 200_000)
     assert path.read_text("utf-8") == "春\n"
     append_line(path, "秋")
     assert path.read_text("utf-8") == "春\n秋\n"
 
 
-def test_a_whole_file_that_finds_no_room_leaves_the_old_one(tmp_path, limit_files):
+def test_a_whole_file_that_finds_no_room_leaves_the_old_one(tmp_path):
     write_atomically(tmp_path / "config.json", "old")
-    limit_files(100_000)
-    with pytest.raises(NoRoomError, match=r"config\.json"):
+    with files_limited_to(100_000), pytest.raises(NoRoomError, match=r"config\.json"):
         write_atomically(tmp_path / "config.json", "x" * 200_000)
     assert (tmp_path / "config.json").read_text("utf-8") == "old"
     assert os.listdir(tmp_path) == ["config.json"]

@@ -9,6 +9,7 @@ import pytest
 
 from nanopoet.poet.folder import LOCK, FolderError, held
 from nanopoet.poet.run import Run
+from tests.conftest import files_limited_to
 
 TINY = ("train", "--preset", "tiny.toml")
 
@@ -162,9 +163,9 @@ def test_a_lock_on_a_file_that_was_removed_meanwhile_does_not_count(tmp_path, mo
         raise AssertionError("two processes would hold the run")
 
 
-def test_on_a_full_disk_the_lock_holds_without_a_number(tmp_path, limit_files):
-    limit_files(0)
+def test_on_a_full_disk_the_lock_holds_without_a_number(tmp_path):
     with (
+        files_limited_to(0),
         held(tmp_path, "x"),
         pytest.raises(FolderError, match="trained by process unknown"),
         held(tmp_path, "x"),
