@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from nanopoet.checker.serving import LOADING, READY
+from nanopoet.checker.serving import READY
 from nanopoet.checker.tasks import load_tasks
-from nanopoet.checker.verdict import Verdict, read_verdict, safe_to_print
+from nanopoet.checker.verdict import LOADING, Verdict, read_verdict, safe_to_print
 from nanopoet.paths import clone
 
 SECONDS = 15.0  # of wall time for one task; most need a tenth of one

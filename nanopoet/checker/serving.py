@@ -25,10 +25,9 @@ from typing import Any
 
 from nanopoet.checker.source import line_of
 from nanopoet.checker.tasks import load_tasks
-from nanopoet.checker.verdict import Verdict, read_verdict
+from nanopoet.checker.verdict import LOADING, Verdict, output_of, read_verdict
 
 READY = "ready"  # the first line; who ends before it cannot judge at all
-LOADING = 30.0  # seconds more for a process that has PyTorch to load
 PRINTED = 1000  # bytes of what an answer prints are kept
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # <sys/prctl.h>
 
@@ -50,11 +49,6 @@ def died(status: int) -> str:
         names = {number.value: number.name for number in signal.Signals}
         return f"crashed ({names.get(-status, f'signal {-status}')})"
     return "ended the process before it was judged; a function returns instead"
-
-
-def output_of(verdict_file: Path) -> Path:
-    """Where goes what an answer prints."""
-    return verdict_file.with_name("output")
 
 
 def conclude(request: dict[str, Any], verdict_file: Path, status: int | None) -> Verdict:

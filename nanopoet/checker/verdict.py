@@ -1,11 +1,13 @@
-"""What a check says."""
+"""What a check says, and how one process leaves it for another."""
 
 import json
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 from nanopoet.files import printable
 
 STATUSES = ("pass", "fail", "todo", "error", "timeout")
+LOADING = 30.0  # seconds more for a process that has PyTorch to load
 
 
 @dataclass
@@ -49,6 +51,11 @@ def read_verdict(text: str | bytes, task: str) -> Verdict:
     if verdict.task != task or verdict.status not in STATUSES:
         raise ValueError(f"not a verdict on {task}")
     return verdict
+
+
+def output_of(verdict_file: Path) -> Path:
+    """Where goes what an answer prints."""
+    return verdict_file.with_name("output")
 
 
 def safe_to_print(verdict: Verdict) -> Verdict:

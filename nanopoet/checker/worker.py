@@ -23,11 +23,10 @@ import numpy as np
 import torch
 
 from nanopoet.checker.naming import name_misconception
-from nanopoet.checker.serving import LOADING, output_of
 from nanopoet.checker.source import SourceError, line_of, read_source
 from nanopoet.checker.tasks import Task, load_tasks
 from nanopoet.checker.trial import current_trace, in_words, judge, load_checks
-from nanopoet.checker.verdict import Verdict
+from nanopoet.checker.verdict import LOADING, Verdict, output_of
 
 OUTPUT = 2**16  # bytes that may be printed
 NAMING = 1.0  # seconds of computing to find the name of a wrong answer: nobody waits longer
