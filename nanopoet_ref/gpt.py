@@ -6,8 +6,7 @@ Sources: Radford et al. 2019 (GPT-2: pre-norm, learned positions, GELU); Zhang &
 (RMSNorm); So et al. 2021 (ReLU²); Holtzman et al. 2020 (top-p sampling).
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +15,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from nanopoet_ref.attention import CausalSelfAttention, KVCache, causal_mask
-from nanopoet_ref.runtime import autocast
+from nanopoet_ref.runtime import autocast, evaluating
 
 STYLES = ("gpt2", "modern")
 
@@ -308,17 +307,6 @@ def place_rows(
     # (B, 1, 1, length) & (T, length) → (B, 1, T, length): real columns, and none that come later.
     mask = (columns >= fill.view(-1, 1, 1, 1)) & causal_mask(length, fill.device)[seen:]
     return positions, mask | (columns == columns[seen:].unsqueeze(1))
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode, and afterwards the mode there was, whatever happened in between."""
-    was_training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(was_training)
 
 
 @torch.no_grad()

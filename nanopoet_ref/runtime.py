@@ -4,9 +4,11 @@ import contextlib
 import random
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
+from torch import nn
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # Gradients in float16 vanish unless the loss is scaled up; bfloat16 has the range of float32.
@@ -63,7 +65,18 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
     return torch.autocast(device.type, PRECISIONS[precision])
 
 
-@contextlib.contextmanager
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode, and afterwards the mode there was, whatever happened in between."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
+@contextmanager
 def at_most(n: int) -> Iterator[None]:
     """No more than `n` threads, for work in steps too small for many, such as one character.
 

@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from nanopoet_ref.gpt import evaluating
-from nanopoet_ref.runtime import TRAINING_PRECISIONS, autocast
+from nanopoet_ref.runtime import TRAINING_PRECISIONS, autocast, evaluating
 
 SPLITS = ("train", "val")
 
