@@ -7,7 +7,8 @@ import sys
 import pytest
 import torch
 
-from nanopoet.checker.stubs import SOLUTIONS, stub_file
+from nanopoet.checker.source import SOLUTIONS
+from nanopoet.checker.stubs import stub_file
 from nanopoet.checker.tasks import load_tasks, modules
 from nanopoet.mine import PARTS, Mine, ask_who_writes, find_mine, load_own, own_model, own_parts
 from nanopoet.poet.run import Run

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from nanopoet.checker.stubs import SOLUTIONS, find_node
+from nanopoet.checker.source import SOLUTIONS, find_node
 from nanopoet.checker.tasks import Task, find_tasks, load_tasks
 from nanopoet.checker.trial import judge, load_checks
 from nanopoet.files import write_atomically

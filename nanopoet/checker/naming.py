@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from nanopoet.checker.difference import Difference, compare_values
-from nanopoet.checker.trial import CHECKS, MISCONCEPTIONS, Answer, Misconception, Outcome, Trial
+from nanopoet.checker.misconceptions import Misconception
+from nanopoet.checker.trial import (
+    CHECKS,
+    MISCONCEPTIONS,
+    Answer,
+    Outcome,
+    Trial,
+    WrittenOut,
+)
 from nanopoet.checker.verdict import Verdict
 
 
@@ -77,7 +85,7 @@ def collect(task: str, answer: Answer, seed: int, **options: Any) -> list[Outcom
 
 def recognize(
     task: str, answer: Answer, seed: int, seconds: float = math.inf
-) -> Misconception | None:
+) -> Misconception | WrittenOut | None:
     """The misconception that goes wrong most like this answer, in half of what is wrong or more.
 
     The search ends after so many seconds of computing. Nothing of what is printed meanwhile is
@@ -105,4 +113,4 @@ def name_misconception(verdict: Verdict, answer: Answer, seconds: float = math.i
         return
     if found := recognize(verdict.task, answer, verdict.seed, seconds):
         verdict.status = "fail"
-        verdict.misconception, verdict.explanation = found.name, found.explanation
+        verdict.misconception, verdict.explanation = found.name, found.why

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from nanopoet import paths
 from nanopoet.checker.backup import back_up, rewrite
-from nanopoet.checker.source import read_source
-from nanopoet.checker.stubs import find_node, lines_of, stub_file
+from nanopoet.checker.source import find_node, lines_of, read_source
+from nanopoet.checker.stubs import stub_file
 from nanopoet.checker.tasks import Task, TaskError
 from nanopoet.files import write_atomically
 

@@ -10,7 +10,11 @@ import os
 import tokenize
 from pathlib import Path
 
+from nanopoet.checker.tasks import Task, TaskError
+from nanopoet.paths import shipped
+
 LARGEST = 2**20  # bytes; what is larger was not written by hand
+SOLUTIONS = shipped("solutions")
 
 
 class SourceError(ValueError):
@@ -61,3 +65,32 @@ def line_of(path: Path, name: str) -> int:
         return 0
     nodes = (node for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef))
     return max((node.lineno for node in nodes if node.name == name), default=0)
+
+
+Node = ast.FunctionDef | ast.ClassDef
+
+
+def find_node(source: str | bytes, name: str, within: ast.AST | None = None) -> Node | None:
+    """The last function or class of that name at the top of a file, or of a class."""
+    body = (within or ast.parse(source)).body  # type: ignore[attr-defined]
+    found = [n for n in body if isinstance(n, Node) and n.name == name]
+    return found[-1] if found else None
+
+
+def lines_of(node: Node) -> tuple[int, int]:
+    """Where a function or class stands, with its decorators: lines first … last - 1, from 0."""
+    first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+    return first - 1, node.end_lineno or node.lineno
+
+
+def answer_lines(source: str, task: Task) -> tuple[int, int]:
+    """Where in a file the answer stands: the body after the docstring."""
+    node = find_node(source, task.function)
+    if node is not None and task.method:
+        node = find_node(source, task.method, within=node)
+    if node is None:
+        raise TaskError(f"{task.file} has no {task.function} {task.method}".rstrip())
+    first = node.body[0]
+    if not (isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)):
+        raise TaskError(f"{task.name} has no docstring: its contract belongs there")
+    return first.end_lineno or first.lineno, node.end_lineno or node.lineno

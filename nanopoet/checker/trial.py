@@ -2,15 +2,19 @@
 
 A check is a function of a `Trial`, registered with `@check` in checks/. It asks the same
 of the answer and of the reference (`same`, `compare`) and states what must hold (`require`,
-`for_all`). A known wrong answer is registered with `@misconception` in tests/misconceptions/.
+`for_all`). Known wrong answers stand beside it in checks/NAME.toml, or, the last files that are not
+there yet, in tests/misconceptions/.
 """
 
+import ast
 import copy
 import importlib.util
+import inspect
 import random
 import sys
+import textwrap
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,10 +25,11 @@ import torch
 from torch import Tensor
 
 from nanopoet.checker.difference import Difference, compare_values, shorten
+from nanopoet.checker.misconceptions import FOLDER, Misconception, misconceptions
 from nanopoet.checker.relation import find_pattern
 from nanopoet.checker.tasks import load_tasks
 from nanopoet.checker.verdict import Verdict
-from nanopoet.paths import ROOT, clone
+from nanopoet.paths import clone, shipped
 
 Answer = Callable[..., Any]
 
@@ -39,18 +44,35 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Misconception:
-    """A wrong answer that people do give, with its name and one or two sentences about it."""
+class WrittenOut:
+    """A wrong answer that stands as a whole function in tests/misconceptions/.
+
+    The same in all that is asked of it as a `Misconception`, which is how the others are kept.
+    """
 
     task: str
     name: str
-    explanation: str
+    why: str
     answer: Answer
     stub: bool  # the bug that the learner is given to find
 
+    @property
+    def lines(self) -> str:
+        """What the answer consists of, below its signature and docstring."""
+        source = textwrap.dedent(inspect.getsource(self.answer))
+        (node,) = ast.parse(source).body
+        method = load_tasks()[self.task].method
+        if isinstance(node, ast.ClassDef):
+            node = next(n for n in node.body if getattr(n, "name", "") == method)
+        assert isinstance(node, ast.FunctionDef)
+        body = node.body
+        if isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+            body = body[1:]
+        return "\n".join(source.split("\n")[body[0].lineno - 1 : node.end_lineno])
+
 
 CHECKS: dict[str, Check] = {}
-MISCONCEPTIONS: dict[str, list[Misconception]] = {}
+MISCONCEPTIONS: dict[str, Sequence[Misconception | WrittenOut]] = {}
 
 
 def check(task: str, reference: Answer) -> Callable[[Callable[["Trial"], None]], Any]:
@@ -65,34 +87,36 @@ def check(task: str, reference: Answer) -> Callable[[Callable[["Trial"], None]],
     return register
 
 
-def misconception(
-    task: str, name: str, explanation: str, stub: bool = False
-) -> Callable[[Answer], Answer]:
+def misconception(task: str, name: str, why: str, stub: bool = False) -> Callable[[Answer], Answer]:
     """Register a wrong answer; with `stub` it is also what the exercise begins with."""
 
     def register(answer: Answer) -> Answer:
-        known = MISCONCEPTIONS.setdefault(task, [])
-        known.append(Misconception(task, name, explanation, answer, stub))
+        known = MISCONCEPTIONS.get(task, ())
+        MISCONCEPTIONS[task] = [*known, WrittenOut(task, name, why, answer, stub)]
         return answer
 
     return register
 
 
 def load_checks(module: str) -> None:
-    """Import the checks and the misconceptions of a module such as "attention", once."""
-    for name, folder in (
-        (f"checks.{module}", "checks"),
-        (f"tests.misconceptions.{module}", "tests/misconceptions"),
-    ):
-        if name in sys.modules:
-            continue
-        # By path: a package of another project may be called "tests", too.
-        path = clone() / folder / f"{module}.py"
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec
-        assert spec.loader
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
+    """The checks and the misconceptions of a module such as "attention", read once."""
+    run_file(f"checks.{module}", shipped("checks") / f"{module}.py")
+    if (FOLDER / f"{module}.toml").is_file():
+        MISCONCEPTIONS.update(misconceptions(module))
+    else:
+        path = clone() / "tests" / "misconceptions" / f"{module}.py"
+        run_file(f"tests.misconceptions.{module}", path)
+
+
+def run_file(name: str, path: Path) -> None:
+    """Import a file by its path: a package of another project may be called "tests", too."""
+    if name in sys.modules:
+        return
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec
+    assert spec.loader
+    sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[name])
 
 
 # --- Trials -----------------------------------------------------------------------------------
@@ -328,7 +352,7 @@ def judge(task: str, answer: Answer, seed: int, file: str = "") -> Verdict:
         verdict.status, verdict.symptom = "error", in_words(error)
         verdict.trace = current_trace()
         frames = traceback.extract_tb(error.__traceback__)
-        if Path(frames[-1].filename).parent == ROOT / "checks":
+        if Path(frames[-1].filename).parent == shipped("checks"):
             # The answer was done; the check could do nothing with what it got.
             verdict.status = "fail"
             verdict.symptom = (

@@ -16,7 +16,8 @@ from rich.console import Console
 from nanopoet.checker.check import watch
 from nanopoet.checker.progress import Memory
 from nanopoet.checker.report import draw_images, junit_report
-from nanopoet.checker.stubs import SOLUTIONS, stub_file
+from nanopoet.checker.source import SOLUTIONS
+from nanopoet.checker.stubs import stub_file
 from nanopoet.checker.tasks import find_tasks, load_tasks, modules
 from nanopoet.checker.verdict import Verdict
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from nanopoet.checker import backup, stubs
 from nanopoet.checker.backup import BackupError, rewrite
 from nanopoet.checker.reset import with_stub
-from nanopoet.checker.source import LARGEST, SourceError, read_source
-from nanopoet.checker.stubs import find_node, stub_file
+from nanopoet.checker.source import LARGEST, SourceError, find_node, read_source
+from nanopoet.checker.stubs import stub_file
 from nanopoet.checker.tasks import modules
 
 STUB = 'def task(x):\n    """A contract: 平仄."""\n    raise NotImplementedError("a.task")\n'

@@ -10,7 +10,7 @@ import textwrap
 import pytest
 
 from nanopoet.checker.sandbox import Sandbox, SandboxError
-from nanopoet.checker.stubs import SOLUTIONS
+from nanopoet.checker.source import SOLUTIONS
 
 TASK = "welcome.first_line"
 RIGHT = 'return "床前明月光"'

@@ -19,7 +19,8 @@ from nanopoet.checker import mutation as mutate
 from nanopoet.checker.difference import Difference, compare_values
 from nanopoet.checker.mutation import changed_modules, equivalents, main, mutants
 from nanopoet.checker.naming import name_misconception
-from nanopoet.checker.stubs import SOLUTIONS, find_node, stub_file
+from nanopoet.checker.source import SOLUTIONS, find_node
+from nanopoet.checker.stubs import stub_file
 from nanopoet.checker.tasks import Task, TaskError, find_tasks, load_tasks, modules
 from nanopoet.checker.trial import (
     CHECKS,
@@ -97,7 +98,7 @@ def test_every_misconception_is_refused_and_named(name, known):
     verdict = judge_and_name(name, known.answer)
     assert verdict.status == "fail", verdict
     assert verdict.misconception == known.name, verdict
-    assert verdict.explanation == known.explanation
+    assert verdict.explanation == known.why
 
 
 @every_task
@@ -106,8 +107,8 @@ def test_a_task_has_three_misconceptions_or_more_each_explained(task):
     assert len(group) >= 3
     assert len({known.name for known in group}) == len(group)
     for known in group:
-        assert len(known.explanation) > 30
-        assert known.explanation.rstrip().endswith((".", "?"))
+        assert len(known.why) > 30
+        assert known.why.rstrip().endswith((".", "?"))
 
 
 @every_task
@@ -175,8 +176,12 @@ def test_there_are_enough_tasks_of_every_kind():
 def test_everything_in_the_folders_is_in_the_manifest_and_the_reverse():
     files = {f"{module}.py" for module in modules()}
     assert {path.name for path in SOLUTIONS.glob("*.py")} == files
-    for folder in ("exercises", "checks", "tests/misconceptions"):
+    for folder in ("exercises", "checks"):
         assert {path.name for path in (ROOT / folder).glob("*.py")} == files
+    written_out = {path.stem for path in (ROOT / "tests" / "misconceptions").glob("*.py")}
+    as_changes = {path.stem for path in (ROOT / "checks").glob("*.toml")} - {"tasks"}
+    assert written_out ^ as_changes == set(modules())
+    assert not written_out & as_changes
     assert set(CHECKS) == set(load_tasks()) == set(MISCONCEPTIONS)
 
 
