@@ -113,7 +113,7 @@ class Misconception:
     code: str = ""
     wrap: str = ""
     stub: bool = False
-    prelude: str = field(default="", repr=False)
+    prelude: Mapping[str, Any] = field(default_factory=dict, repr=False)  # what stood there, run
 
     def __post_init__(self) -> None:
         ways = [bool(self.change), bool(self.body), bool(self.code)]
@@ -156,9 +156,7 @@ class Misconception:
     def answer(self) -> Answer:
         """The wrong answer as a function or class that can be run."""
         _, around = solution(self.task.module)
-        space = dict(around)
-        if self.prelude:
-            exec(compile(self.prelude, f"<prelude of {self.task.module}.toml>", "exec"), space)
+        space = {**around, **self.prelude}
         try:
             exec(compile(self.source, f"<{self}>", "exec"), space)
         except SyntaxError as error:
@@ -185,7 +183,9 @@ def misconceptions(module: str, folder: Path = FOLDER) -> dict[str, list[Misconc
     """
     path = folder / f"{module}.toml"
     table = tomllib.loads(path.read_text(encoding="utf-8"))
-    prelude = table.pop("prelude", "")
+    # Run now, where the reference can still be imported: where answers are judged it cannot.
+    prelude = dict(solution(module)[1])
+    exec(compile(table.pop("prelude", ""), f"<prelude of {path.name}>", "exec"), prelude)
     found: dict[str, list[Misconception]] = {}
     for function, entries in table.items():
         task = load_tasks().get(f"{module}.{function}")
@@ -197,5 +197,4 @@ def misconceptions(module: str, folder: Path = FOLDER) -> dict[str, list[Misconc
                 raise MisconceptionError(f'{path.name}, [{function}."{name}"]: {unknown} is no key')
             fields = entry | {"change": tuple(entry.get("change", ()))}
             group.append(Misconception(task, name, **fields, prelude=prelude))
-    solution(module)  # now, for all: each answer is judged in a process of its own
     return found
