@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from nanopoet.checker.backup import rewrite_and_tell
+from nanopoet.backup import rewrite_and_tell
 from nanopoet.files import ensure_writable
 from nanopoet.paths import CHAPTERS, ROOT, announce_other_clone
 from nanopoet.poet.evaluate import evaluate_run

@@ -1,0 +1,1 @@
+"""The book: chapters run again, the quiz, the glossary, the data card, and the pages of mdBook."""

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from nanopoet.checker.backup import rewrite_and_tell
+from nanopoet.backup import rewrite_and_tell
 from nanopoet.files import write_atomically
 from nanopoet.paths import announce_other_clone, raw
 from nanopoet_ref.corpus import (

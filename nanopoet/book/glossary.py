@@ -12,7 +12,7 @@ from pathlib import Path
 
 import nbformat
 
-from nanopoet.checker.backup import rewrite_and_tell
+from nanopoet.backup import rewrite_and_tell
 from nanopoet.paths import CHAPTERS, announce_other_clone
 
 FILE = CHAPTERS / "glossary.toml"

@@ -18,7 +18,7 @@ from nanopoet.checker.report import print_picture, write_reports
 from nanopoet.checker.sandbox import Sandbox
 from nanopoet.checker.tasks import Task, TaskError, find_tasks, load_tasks
 from nanopoet.checker.verdict import Verdict
-from nanopoet.files import ensure_writable, printable
+from nanopoet.files import check_picture_path, ensure_writable, printable
 from nanopoet.paths import exercises
 
 
@@ -92,8 +92,6 @@ def check_command(
     if not folder.is_dir():
         raise TaskError(f"{folder} is not a folder with exercises")
     if picture:
-        from nanopoet.poet.picture import check_picture_path
-
         check_picture_path(picture)
     for target in (as_json if as_json != "-" else None, junit, picture):
         if target:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from nanopoet.checker.tasks import load_tasks
 from nanopoet.checker.verdict import Verdict
-from nanopoet.files import printable, write_atomically
+from nanopoet.files import picture_format, printable, write_atomically
 
 
 def as_row(verdict: Verdict) -> dict[str, Any]:
@@ -95,8 +95,6 @@ def draw_images(verdict: Verdict, path: Path) -> bool:
         return False
     import matplotlib.pyplot as plt
     import numpy as np
-
-    from nanopoet.poet.picture import picture_format
 
     images = np.array(verdict.images)
     images[~np.isfinite(images)] = np.nan  # drawn white

@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 from nanopoet import paths
-from nanopoet.checker.backup import back_up, rewrite
+from nanopoet.backup import back_up, rewrite
 from nanopoet.checker.source import find_node, lines_of, read_source
 from nanopoet.checker.stubs import stub_file
 from nanopoet.checker.tasks import Task, TaskError

@@ -45,7 +45,7 @@ def stub_file(module: str) -> str:
 
 def main() -> int:
     """Write all stubs; a file that holds something else, such as answers, is kept as a backup."""
-    from nanopoet.checker.backup import rewrite_and_tell
+    from nanopoet.backup import rewrite_and_tell
 
     announce_other_clone()
     try:

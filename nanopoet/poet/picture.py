@@ -4,41 +4,10 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from nanopoet.files import write_atomically
+from nanopoet.files import picture_format, write_atomically
 from nanopoet_ref.corpus import Poem
 from nanopoet_ref.evaluation import lines_of
 from nanopoet_ref.training import StepLog
-
-
-def picture_format(path: Path) -> str:
-    """What the suffix says; PNG without one, so that the file has exactly the name asked for.
-
-    >>> picture_format(Path("poet.SVG")), picture_format(Path("poet"))
-    ('svg', 'png')
-    """
-    return path.suffix.lower().removeprefix(".") or "png"
-
-
-def check_picture_path(path: Path) -> None:
-    """Find out before the work whether a picture can go there.
-
-    Raises:
-        ValueError: a folder or device, a path through a file, a suffix that is no format.
-    """
-    from matplotlib.backend_bases import FigureCanvasBase
-
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder: name a file for the picture, {path / 'poet.png'}")
-    if path.exists() and not path.is_file():
-        raise ValueError(f"{path} is not a file, and a picture is one")
-    there = next(parent for parent in path.absolute().parents if parent.exists())
-    if not there.is_dir():
-        raise ValueError(f"{there} is a file, so nothing can be put into it: {path}")
-    formats = FigureCanvasBase.get_supported_filetypes()
-    if picture_format(path) not in formats:
-        raise ValueError(
-            f"{path}: {path.suffix} is no format of pictures; take .png, .svg, .pdf or no suffix"
-        )
 
 
 def draw_poet(logs: Sequence[StepLog], poem: Poem, path: Path) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 import typer
 from rich.console import Console
 
+from nanopoet.files import check_picture_path
 from nanopoet.mine import mine_of
 from nanopoet.poet.names import UnknownNameError, aliases, find_name, is_chinese
-from nanopoet.poet.picture import check_picture_path, draw_poet
+from nanopoet.poet.picture import draw_poet
 from nanopoet.poet.run import Run, RunError, find_trained
 from nanopoet.poet.verse import print_poem
 from nanopoet_ref.checkpoint import Checkpoint

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanopoet.checker import backup, stubs
-from nanopoet.checker.backup import BackupError, rewrite
+from nanopoet import backup, stubs
+from nanopoet.backup import BackupError, rewrite
 from nanopoet.checker.reset import with_stub
 from nanopoet.checker.source import LARGEST, SourceError, find_node, read_source
 from nanopoet.checker.stubs import stub_file

@@ -1,5 +1,6 @@
 import pytest
 
+from nanopoet import files
 from nanopoet.poet import picture
 from nanopoet_ref.corpus import Poem
 from nanopoet_ref.training import StepLog
@@ -29,7 +30,7 @@ def test_a_poet_is_drawn_without_a_missing_character(tmp_path):
 )
 def test_a_picture_is_at_the_path_asked_for_and_nowhere_else(tmp_path, name, starts):
     path = tmp_path / name
-    picture.check_picture_path(path)
+    files.check_picture_path(path)
     picture.draw_poet(LOGS, POEM, path)
     assert path.read_bytes().startswith(starts)
     assert [found for found in tmp_path.rglob("*") if found.is_file()] == [path]
@@ -53,5 +54,5 @@ def test_a_run_without_a_log_has_a_picture_too(tmp_path):
 def test_where_no_picture_can_go_is_known_before(tmp_path, name, reason):
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match=reason):
-        picture.check_picture_path(tmp_path / name)
+        files.check_picture_path(tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
