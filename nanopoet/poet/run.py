@@ -258,7 +258,7 @@ def newest_runs() -> list[Run]:
 
 
 def find_run(name: str | None = None) -> Run:
-    """The run of that name, or the newest."""
+    """The run of that name; or the newest that is still to be trained; or else the newest."""
     if name is not None:
         run = Run(name)
         run.config()
@@ -266,7 +266,8 @@ def find_run(name: str | None = None) -> Run:
     runs = newest_runs()
     if not runs:
         raise RunError(f"no runs in {paths.runs()}: nanopoet train --preset quick")
-    return runs[0]
+    unfinished = [run for run in runs if run.readable and not run.finished()]
+    return (unfinished or runs)[0]
 
 
 def find_trained(name: str | None = None, poems: bool = False) -> Run:

@@ -36,6 +36,18 @@ def begun(name: str, when: str, of: Run) -> Run:
     return Run(name)
 
 
+def test_what_goes_on_is_the_newest_run_that_is_not_trained_to_its_end(nanopoet, poet):
+    half = begun("half", "2001-01-01T00:00:00", of=poet)
+    half.weights_path("midtrain").unlink()
+    older = begun("older", "2000-01-01T00:00:00", of=half)
+    assert find_run().name == "half"
+    done = nanopoet("train", "--resume")
+    assert done.code == 0
+    assert half.finished()
+    assert not older.finished()
+    assert find_run().name == "older"
+
+
 def test_a_run_notes_when_it_was_begun(nanopoet, poet):
     first = poet.begun
     assert nanopoet("train", "--preset", "tiny.toml", "--name", "next", "--steps", 0).code == 0
