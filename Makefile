@@ -82,11 +82,11 @@ test-notebooks-matrix: corpora ## the chapters on three instruction sets, one an
 		ATEN_CPU_CAPABILITY=$$cpu OMP_NUM_THREADS=$$threads $(NBVAL); done; done
 
 mutation: $(INSTALLED) ## change every solution a little: do the checks notice?
-	$(BIN)/python -m nanopoet.checker.mutation
+	$(BIN)/nanopoet dev mutate
 
 notebooks: corpora ## run the chapters again and rewrite their outputs
-	$(BIN)/python -m nanopoet.book.notebooks
-	$(BIN)/python -m nanopoet.book.glossary
+	$(BIN)/nanopoet dev notebooks
+	$(BIN)/nanopoet dev glossary
 
 doctor: $(INSTALLED) ## look at this machine
 	$(BIN)/nanopoet doctor
@@ -95,7 +95,7 @@ bench: $(INSTALLED) ## compare speed and memory with the textbook's
 	$(BIN)/nanopoet bench
 
 datacard: corpus ## write raw/README.md anew from the prepared poems
-	$(BIN)/python -m nanopoet.book.datacard
+	$(BIN)/nanopoet dev datacard
 
 clean: ## remove what was built; raw/ and runs/ stay
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,18 +1,15 @@
 """The command line. Every command is thin: it reads arguments, calls the program, prints."""
 
-import functools
 import json
-import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from nanopoet.errors import TRACEBACK, in_one_line
-from nanopoet.files import in_utf8, printable
-from nanopoet.paths import announce_other_clone
+from nanopoet import dev
+from nanopoet.commands import commands_of
+from nanopoet.files import in_utf8
 
 app = typer.Typer(
     help="Build a GPT that writes classical Chinese poems, and let it write.",
@@ -23,32 +20,8 @@ app = typer.Typer(
 )
 
 
-def command(examples: str, announced: bool = True) -> Callable:
-    """A command with examples at the end of its help, and errors as one line and exit code 1."""
-
-    def register(function: Callable) -> Callable:
-        @functools.wraps(function)
-        def guarded(*args: Any, **kwargs: Any) -> None:
-            if announced:
-                announce_other_clone()
-            try:
-                function(*args, **kwargs)
-            except (BrokenPipeError, typer.Exit):  # typer ends quietly: whoever read our output has
-                raise  # seen enough; and its Exit, too, is a RuntimeError
-            except (ValueError, OSError, RuntimeError, MemoryError) as error:
-                if os.environ.get(TRACEBACK):
-                    raise
-                typer.secho(f"error: {printable(in_one_line(error))}", fg="red", err=True)
-                raise typer.Exit(1) from error
-            except KeyboardInterrupt:
-                typer.secho("interrupted", fg="red", err=True)
-                raise typer.Exit(130) from None
-
-        lines = "\n\n".join(f"  {line}" for line in examples.strip().splitlines())
-        return app.command(epilog=f"Examples:\n\n{lines}")(guarded)
-
-    return register
-
+app.add_typer(dev.app, name="dev")
+command = commands_of(app)
 
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Same seed, same result.")]
 Temperature = Annotated[

@@ -130,9 +130,9 @@ def test_overwriting_a_run_of_another_project_is_refused(nanopoet: Nanopoet, fir
     assert "x.txt" not in done.err, "refused before anything is read"
 
 
-def test_stubs_refuse_as_well(first, second, capsys):
-    assert stubs.main() == 1
-    assert "NANOPOET_EXERCISES" in capsys.readouterr().err
+def test_stubs_refuse_as_well(first, second):
+    with pytest.raises(paths.ProjectError, match="NANOPOET_EXERCISES"):
+        stubs.write_stubs()
     assert (first / "exercises" / "welcome.py").read_text("utf-8") == "mine = 1\n"
 
 

@@ -1,4 +1,4 @@
-"""`python -m nanopoet.bench.experiments`: train what stands behind a table, keep what was logged.
+"""`nanopoet dev experiment`: train what stands behind a table, keep what was logged.
 
 Some tables in the chapters rest on runs that are too long for a notebook. They are presets in
 chapters/experiments/NAME.toml, or one of the program's own by name; this command trains them one
@@ -6,10 +6,8 @@ after another and writes chapters/experiments/NAME.json: settings, seed, commit,
 evaluation. The notebook reads that file. Stopped half-way, the command goes on where it was.
 """
 
-import argparse
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ import torch
 
 from nanopoet.backup import rewrite_and_tell
 from nanopoet.files import ensure_writable
-from nanopoet.paths import CHAPTERS, ROOT, announce_other_clone
+from nanopoet.paths import CHAPTERS, ROOT
 from nanopoet.poet.evaluate import evaluate_run
 from nanopoet.poet.folder import held
 from nanopoet.poet.presets import Preset, find_preset, load_presets, rehearse
@@ -73,7 +71,7 @@ def run_experiment(name: str, seed: int = 0) -> Path:
     target = path.with_suffix(".json")
     ensure_writable(target)
     result = {
-        "command": f"python -m nanopoet.bench.experiments {name}",
+        "command": f"nanopoet dev experiment {name}",
         "commit": commit(),
         "seed": seed,
         "threads": torch.get_num_threads(),
@@ -84,26 +82,3 @@ def run_experiment(name: str, seed: int = 0) -> Path:
     }
     rewrite_and_tell(target, json.dumps(result, ensure_ascii=False, indent=1) + "\n")
     return target
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m nanopoet.bench.experiments",
-        description="Train every preset of a file, and write what they logged to a JSON file.",
-        epilog="examples: python -m nanopoet.bench.experiments "
-        "chapters/experiments/pretraining.toml; python -m nanopoet.bench.experiments seed",
-    )
-    parser.add_argument("name", help="a .toml file of presets, or the name of a preset")
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    announce_other_clone()
-    try:
-        run_experiment(arguments.name, arguments.seed)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

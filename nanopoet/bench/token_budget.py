@@ -2,7 +2,7 @@
 
 Same corpus in the same script, same shape, same number of tokens as the text, whose loss ends at
 about the entropy of single characters. Only the recipe is ours. `nanopoet bench --full` measures
-it; `python -m nanopoet.bench.token_budget` writes it down for chapter 06.
+it; `nanopoet dev budget` writes it down for chapter 06.
 """
 
 import json
@@ -13,7 +13,6 @@ from functools import partial
 
 from nanopoet.bench.experiments import EXPERIMENTS, commit
 from nanopoet.files import write_atomically
-from nanopoet.paths import announce_other_clone
 from nanopoet.poet.data import load_data
 from nanopoet.poet.presets import LOSSES, Preset, make_optimizers
 from nanopoet_ref.gpt import GPT, GPTConfig
@@ -112,12 +111,11 @@ def learn(
     return Learned(val_loss, min(reached, default=stage.max_steps + 1), curve)
 
 
-def main() -> None:
+def write_budget() -> None:
     """Learn, and write the curve with its recipe to chapters/experiments/budget.json."""
-    announce_other_clone()
     learned = learn()
     found = {
-        "command": "python -m nanopoet.bench.token_budget",
+        "command": "nanopoet dev budget",
         "commit": commit(),
         "seed": 0,
         "recipe": tomllib.loads(RECIPE),
@@ -127,7 +125,3 @@ def main() -> None:
     path = EXPERIMENTS / "budget.json"
     write_atomically(path, json.dumps(found, ensure_ascii=False, indent=1) + "\n")
     print(f"{path.name}: {learned.val_loss:.3f}")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,12 +1,11 @@
 """The data card: what the corpus holds, counted from the prepared files and nothing else.
 
-    python -m nanopoet.book.datacard           write raw/README.md and raw/lengths.png
-    python -m nanopoet.book.datacard --check   compare, print the difference, exit 1 if there is one
+    nanopoet dev datacard           write raw/README.md and raw/lengths.png
+    nanopoet dev datacard --check   compare, print the difference, exit 1 if there is one
 
 A card written by hand is wrong after the first change of a rule. This one cannot be.
 """
 
-import argparse
 import difflib
 import io
 import math
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from nanopoet.backup import rewrite_and_tell
 from nanopoet.files import write_atomically
-from nanopoet.paths import announce_other_clone, raw
+from nanopoet.paths import raw
 from nanopoet_ref.corpus import (
     REGULATED,
     Poem,
@@ -74,7 +73,7 @@ WHY = {
 HEAD = """\
 # Data card: the poems
 
-Written by `python -m nanopoet.book.datacard` from the prepared corpus. Do not edit by hand: a test
+Written by `nanopoet dev datacard` from the prepared corpus. Do not edit by hand: a test
 compares every number. Git ignores this folder, but for this card and its picture.
 """
 REBUILD = """\
@@ -83,7 +82,7 @@ REBUILD = """\
 ```
 nanopoet corpus                     # poems.simplified.jsonl
 nanopoet corpus --script original   # poems.original.jsonl, in the script of the source
-python -m nanopoet.book.datacard         # this card
+nanopoet dev datacard               # this card
 ```
 
 sha256 of `poems.simplified.jsonl`:
@@ -438,20 +437,15 @@ def differences(card: Path, wanted: str) -> str:
     return "".join(difflib.unified_diff(old, new, str(card), "from the corpus", n=0))
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Write the card, or compare it; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m nanopoet.book.datacard", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="compare instead of writing")
-    parser.add_argument("--raw", type=Path, default=raw(), help="folder of the corpus")
-    options = parser.parse_args(arguments)
-    announce_other_clone()
-    folder: Path = options.raw
+def write_card(check: bool = False, folder: Path | None = None) -> int:
+    """Write the card, or compare it; return the exit code, 1 where they differ."""
+    folder = folder or raw()
     meta = prepared(folder, "simplified")
     if meta is None:
         raise CorpusError(f"no up-to-date corpus in {folder}. Run: nanopoet corpus")
     poems = load_poems(folder)
     card = build_card(meta, poems)
-    if options.check:
+    if check:
         difference = differences(folder / CARD, card)
         if not (folder / PICTURE).exists():
             difference += f"{folder / PICTURE} is missing\n"
@@ -460,10 +454,3 @@ def main(arguments: list[str] | None = None) -> int:
     rewrite_and_tell(folder / CARD, card)
     draw_lengths(poems, folder / PICTURE)
     return 0
-
-
-if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")

@@ -1,11 +1,10 @@
-"""`python -m nanopoet.book.glossary`: the terms of the course, from data to a page with links.
+"""`nanopoet dev glossary`: the terms of the course, from data to a page with links.
 
 chapters/glossary.toml holds each term in English and Chinese with its meaning and its chapter.
 Where a chapter introduces it is looked up in the notebook itself, so a link cannot go stale.
 """
 
 import re
-import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import nbformat
 
 from nanopoet.backup import rewrite_and_tell
-from nanopoet.paths import CHAPTERS, announce_other_clone
+from nanopoet.paths import CHAPTERS
 
 FILE = CHAPTERS / "glossary.toml"
 GLOSSARY = CHAPTERS / "glossary.md"
@@ -74,11 +73,6 @@ def glossary_markdown() -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> int:
-    announce_other_clone()
+def write_glossary() -> None:
+    """The page anew from the terms; what stood there is kept if it was another."""
     rewrite_and_tell(GLOSSARY, glossary_markdown())
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,14 +1,13 @@
-"""`python -m nanopoet.book.notebooks`: run the chapters again and write down what they say now.
+"""`nanopoet dev notebooks`: run the chapters again and write down what they say now.
 
 Outputs are committed, and `pytest --nbval` compares them with a fresh run. After a change that is
 meant, this command rewrites them, and names every compared cell whose output is another.
 """
 
-import argparse
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from nbformat.v4 import new_markdown_cell
 from nanopoet.book.quiz import load_quiz, quiz_markdown
 from nanopoet.checker.tasks import Task, TaskError, load_tasks, task_markdown
 from nanopoet.files import write_atomically
-from nanopoet.paths import CHAPTERS, announce_other_clone
+from nanopoet.paths import CHAPTERS
 
 UNCOMPARED = "nbval-ignore-output"
 QUIZ = "quiz"
@@ -155,18 +154,11 @@ def refresh(path: Path) -> tuple[list[str], float]:
     return changes(before, notebook), seconds
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m nanopoet.book.notebooks",
-        description="Run the chapters again and rewrite their outputs.",
-        epilog="example: python -m nanopoet.book.notebooks chapters/02_attention.ipynb",
-    )
-    parser.add_argument("notebooks", nargs="*", type=Path, help="all chapters if none is given")
-    paths = parser.parse_args().notebooks or chapter_paths()
+def refresh_all(paths: Sequence[Path]) -> int:
+    """Run some chapters again, or all; the exit code, 1 if one fails and stays as it was."""
     if missing := [str(path) for path in paths if not path.is_file()]:
-        parser.error(f"no such notebook: {', '.join(missing)}")
-    announce_other_clone()
-    for path in paths:
+        raise NotebookError(f"no such notebook: {', '.join(missing)}")
+    for path in paths or chapter_paths():
         try:
             changed, seconds = refresh(path.resolve())
         except (CellExecutionError, NotebookError) as error:
@@ -176,7 +168,3 @@ def main() -> int:
         for line in changed:
             print(f"  {line}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

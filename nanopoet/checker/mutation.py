@@ -1,11 +1,10 @@
-"""`python -m nanopoet.checker.mutation`: change the solutions a little: do the checks notice?
+"""`nanopoet dev mutate`: change the solutions a little: do the checks notice?
 
 A check that lets a changed solution pass has a hole, or the change makes no difference. Every
 change that survives is printed; those listed in tests/checker/equivalent.toml make no difference,
 and say why.
 """
 
-import argparse
 import ast
 import copy
 import json
@@ -197,21 +196,13 @@ def survivors(task: Task, every: int = 1) -> tuple[int, list[str]]:
     return tried, alive
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Print how many changes are noticed, and each that is not."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0] if __doc__ else "",
-        epilog="example: python -m nanopoet.checker.mutation attention loss.log_softmax",
-    )
-    parser.add_argument("names", nargs="*", help="tasks, files or chapters; all if none is given")
-    parser.add_argument("--every", type=int, default=1, help="only every n-th change")
-    parser.add_argument("--json", type=Path, help="write the figures here")
-    options = parser.parse_args(arguments)
+def try_changes(names: list[str], every: int = 1, as_json: Path | None = None) -> int:
+    """Print how many changes are noticed, and each that is not; the exit code, 0 from 95% up."""
     torch.set_num_threads(1)
-    tasks = find_tasks(options.names) if options.names else list(load_tasks().values())
+    tasks = find_tasks(names) if names else list(load_tasks().values())
     rows, total, missed = [], 0, 0
     for task in tqdm(tasks, disable=None, unit="task"):
-        tried, alive = survivors(task, options.every)
+        tried, alive = survivors(task, every)
         rows.append({"task": task.name, "changes": tried, "alive": alive})
         total, missed = total + tried, missed + len(alive)
         for what in alive:
@@ -219,11 +210,7 @@ def main(arguments: list[str] | None = None) -> int:
     share = (total - missed) / total if total else 0.0
     listed = sum(len(equivalents().get(task.name, {})) for task in tasks)
     print(f"{total - missed} of {total} changes killed: {share:.1%}; {listed} more change nothing")
-    if options.json:
+    if as_json:
         figures = {"changes": total, "alive": missed, "share": round(share, 4), "tasks": rows}
-        write_atomically(options.json, json.dumps(figures, ensure_ascii=False, indent=1) + "\n")
+        write_atomically(as_json, json.dumps(figures, ensure_ascii=False, indent=1) + "\n")
     return 0 if total and share >= 0.95 else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""`python -m nanopoet.checker.stubs`: write exercises/ from solutions/ and the manifest.
+"""`nanopoet dev stubs`: write exercises/ from solutions/ and the manifest.
 
 An exercise is its solution without the answer, so signatures, docstrings and given code cannot
 differ. A bug hunt begins with the bug: the misconception that is marked `stub`. An exercise that
@@ -6,13 +6,13 @@ somebody has worked on is not lost: a copy is kept, as by `nanopoet reset`.
 """
 
 import ast
-import sys
 import textwrap
 
+from nanopoet.backup import rewrite_and_tell
 from nanopoet.checker.source import SOLUTIONS, answer_lines
 from nanopoet.checker.tasks import Task, load_tasks, modules
 from nanopoet.checker.trial import MISCONCEPTIONS, load_checks
-from nanopoet.paths import announce_other_clone, exercises, refuse_other_clone
+from nanopoet.paths import exercises, refuse_other_clone
 
 
 def stub_body(task: Task, indent: str) -> list[str]:
@@ -43,21 +43,9 @@ def stub_file(module: str) -> str:
     return "\n".join(lines)
 
 
-def main() -> int:
+def write_stubs() -> None:
     """Write all stubs; a file that holds something else, such as answers, is kept as a backup."""
-    from nanopoet.backup import rewrite_and_tell
-
-    announce_other_clone()
-    try:
-        refuse_other_clone("NANOPOET_EXERCISES")
-        stubs = {exercises() / f"{module}.py": stub_file(module) for module in modules()}
-        for path, stub in stubs.items():
-            rewrite_and_tell(path, stub)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    refuse_other_clone("NANOPOET_EXERCISES")
+    stubs = {exercises() / f"{module}.py": stub_file(module) for module in modules()}
+    for path, stub in stubs.items():
+        rewrite_and_tell(path, stub)

@@ -32,7 +32,7 @@ def card() -> str:
 
 def test_committed_card_is_true(card: str) -> None:
     assert not (found := differences(FOLDER / CARD, card)), (
-        f"{found}\nwrite it again: python -m nanopoet.book.datacard"
+        f"{found}\nwrite it again: nanopoet dev datacard"
     )
 
 
@@ -57,7 +57,7 @@ def test_card_names_no_machine(card: str) -> None:
 
 def test_without_a_corpus_the_command_is_named(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="Run: nanopoet corpus"):
-        datacard.main(["--check", "--raw", str(tmp_path)])
+        datacard.write_card(check=True, folder=tmp_path)
 
 
 def test_table_aligns_numbers() -> None:

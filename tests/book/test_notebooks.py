@@ -23,7 +23,7 @@ QUESTION = Question(
 
 def refresh(*paths: Path) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own: a kernel needs sockets, and here they are blocked."""
-    command = [sys.executable, "-m", "nanopoet.book.notebooks", *map(str, paths)]
+    command = [sys.executable, "-m", "nanopoet.cli", "dev", "notebooks", *map(str, paths)]
     return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120)
 
 
@@ -83,7 +83,8 @@ def test_a_task_without_its_section_is_an_error():
 
 def test_a_notebook_that_is_not_there_is_named(tmp_path):
     done = refresh(tmp_path / "none.ipynb")
-    assert done.returncode == 2
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: no such notebook: ")
     assert "none.ipynb" in done.stderr
 
 
@@ -149,10 +150,10 @@ def test_a_glossary_and_a_data_card_that_somebody_has_edited_are_kept(tmp_path, 
     for path in (page, card):
         path.write_text("my own words")
     monkeypatch.setattr(glossary, "GLOSSARY", page)
-    assert glossary.main() == 0
+    glossary.write_glossary()
     for name in ("load_poems", "build_card", "draw_lengths", "prepared"):
         monkeypatch.setattr(datacard, name, lambda *_: "made up")
-    assert datacard.main(["--raw", str(tmp_path)]) == 0
+    assert datacard.write_card(folder=tmp_path) == 0
     assert "my own words" not in page.read_text("utf-8") + card.read_text("utf-8")
     kept = list((tmp_path / "memory" / "backup").iterdir())
     assert [path.read_text() for path in kept] == ["my own words"] * 2

@@ -17,7 +17,7 @@ import torch
 
 from nanopoet.checker import mutation as mutate
 from nanopoet.checker.difference import Difference, compare_values
-from nanopoet.checker.mutation import changed_modules, equivalents, main, mutants
+from nanopoet.checker.mutation import changed_modules, equivalents, mutants, try_changes
 from nanopoet.checker.naming import name_misconception
 from nanopoet.checker.source import SOLUTIONS, find_node
 from nanopoet.checker.stubs import stub_file
@@ -187,7 +187,7 @@ def test_everything_in_the_folders_is_in_the_manifest_and_the_reverse():
 
 @pytest.mark.parametrize("module", modules())
 def test_the_exercises_are_the_solutions_without_the_answers(module):
-    """After a change of a solution: python -m nanopoet.checker.stubs."""
+    """After a change of a solution: nanopoet dev stubs."""
     assert (ROOT / "exercises" / f"{module}.py").read_text("utf-8") == stub_file(module)
 
 
@@ -308,10 +308,10 @@ def test_an_input_that_is_written_into_is_noticed():
 
 
 def test_a_change_that_is_not_noticed_is_listed_and_fails_the_run(monkeypatch, capsys):
-    assert main(["attention.causal_mask", "attention.merge_heads"]) == 0
+    assert try_changes(["attention.causal_mask", "attention.merge_heads"]) == 0
     assert "4 of 4 changes killed: 100.0%" in capsys.readouterr().out
     monkeypatch.setattr(mutate, "judge", lambda *args, **kwargs: Verdict("any", "pass"))
-    assert main(["attention.merge_heads"]) == 1
+    assert try_changes(["attention.merge_heads"]) == 1
     said = capsys.readouterr().out
     assert "0 of 3 changes killed" in said
     assert "attention.merge_heads: " in said

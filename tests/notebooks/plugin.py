@@ -24,7 +24,7 @@ BUDGETS = tomllib.loads(Path(__file__).with_name("budgets.toml").read_text(encod
 FACTOR = 5  # how much slower than its budget a chapter may be on a busy machine
 MESSAGE_TIMEOUT = 60  # seconds; nbval waits 5, too few on a busy machine
 MARKER = re.compile(r"^\s*#+\s*((?:NBVAL|PYTEST_VALIDATE).*)", re.MULTILINE | re.IGNORECASE)
-AGAIN = "run it again: python -m nanopoet.book.notebooks"
+AGAIN = "run it again: nanopoet dev notebooks"
 WHOLE = pytest.StashKey[bool]()  # of a notebook: all its cells are to be run, in order
 COMPARED = pytest.StashKey[int]()  # of a notebook: cells whose outputs were compared
 

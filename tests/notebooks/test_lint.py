@@ -228,7 +228,7 @@ def test_the_quiz_in_a_chapter_is_that_of_the_data(path):
 
 @each_chapter
 def test_each_task_is_named_where_its_idea_is_taught(path):
-    """After a change of the manifest: python -m nanopoet.book.notebooks."""
+    """After a change of the manifest: nanopoet dev notebooks."""
     notebook, again = read(path), read(path)
     place_tasks(again, int(path.stem[:2]))
     assert [cell.source for cell in notebook.cells] == [cell.source for cell in again.cells]

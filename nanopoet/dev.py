@@ -1,0 +1,91 @@
+"""`nanopoet dev`: the one door for those who keep the course."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nanopoet.commands import commands_of
+
+app = typer.Typer(
+    help="For those who keep the course: what is generated, proven, measured.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+command = commands_of(app)
+
+
+@command("nanopoet dev stubs")
+def stubs() -> None:
+    """Write exercises/ from solutions/; answers that stand there are kept as a backup."""
+    from nanopoet.checker.stubs import write_stubs
+
+    write_stubs()
+
+
+@command("nanopoet dev notebooks\nnanopoet dev notebooks chapters/02_attention.ipynb")
+def notebooks(
+    paths: Annotated[list[Path] | None, typer.Argument(help="Chapters; all if none.")] = None,
+) -> None:
+    """Run chapters again, rewrite their outputs, and name the compared cells that changed."""
+    from nanopoet.book.notebooks import refresh_all
+
+    raise typer.Exit(refresh_all(paths or []))
+
+
+@command("nanopoet dev glossary")
+def glossary() -> None:
+    """Write chapters/glossary.md from the terms in glossary.toml."""
+    from nanopoet.book.glossary import write_glossary
+
+    write_glossary()
+
+
+@command("nanopoet dev datacard\nnanopoet dev datacard --check")
+def datacard(
+    check: Annotated[bool, typer.Option("--check", help="Compare instead of writing.")] = False,
+    raw: Annotated[
+        Path | None, typer.Option(help="Folder of the corpus.", show_default="raw")
+    ] = None,
+) -> None:
+    """Write raw/README.md from the prepared poems, or compare it."""
+    from nanopoet.book.datacard import write_card
+
+    raise typer.Exit(write_card(check, raw))
+
+
+@command("nanopoet dev mutate\nnanopoet dev mutate attention loss.log_softmax")
+def mutate(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Tasks, files or chapters; all if none.")
+    ] = None,
+    every: Annotated[int, typer.Option(min=1, help="Only every n-th change.")] = 1,
+    as_json: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
+) -> None:
+    """Change every solution a little: do the checks notice? Exit code 0 if 95 in 100 are."""
+    from nanopoet.checker.mutation import try_changes
+
+    raise typer.Exit(try_changes(names or [], every, as_json))
+
+
+@command(
+    "nanopoet dev experiment seed\n"
+    "nanopoet dev experiment chapters/experiments/pretraining.toml --seed 1"
+)
+def experiment(
+    name: Annotated[str, typer.Argument(help="A .toml file of presets, or a preset's name.")],
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Same seed, same runs.")] = 0,
+) -> None:
+    """Train every preset of a file, and write what they logged to a JSON file."""
+    from nanopoet.bench.experiments import run_experiment
+
+    run_experiment(name, seed)
+
+
+@command("nanopoet dev budget")
+def budget() -> None:
+    """Train 100 steps of 16,384 tokens with the best settings known; log it for chapter 06."""
+    from nanopoet.bench.token_budget import write_budget
+
+    write_budget()
