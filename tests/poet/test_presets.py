@@ -102,7 +102,7 @@ def test_a_preset_of_ones_own_works(nanopoet):
         ("batch_size = 4", 'batch_size = 4\ntext_losses = { 0 = "x" }', "text_losses"),
         ("batch_size = 4", "batch_size = 4\nmask = []", "mask"),
         ("n_layer = 1", "n_layer = 1.5", "n_layer"),
-        ("n_embd = 16", "n_embd = 20_000_000", "not enough memory: make n_embd"),
+        ("n_embd = 16", "n_embd = 20_000_000_000", "not enough memory: make n_embd"),
         ("n_embd = 16", "n_embd = 200_000_000_000", "n_embd"),
         ("n_embd = 16", "n_embd = 1_000_000_000_000_000_000_000_000", "n_embd"),
         ("batch_size = 4", 'batch_size = 4\nprecision = "int8"', "int8"),
