@@ -9,7 +9,6 @@ import typer
 
 from nanopoet import dev
 from nanopoet.commands import commands_of
-from nanopoet.files import in_utf8
 
 app = typer.Typer(
     help="Build a GPT that writes classical Chinese poems, and let it write.",
@@ -88,58 +87,13 @@ def train(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start a run over.")] = False,
 ) -> None:
     """Train a poet in runs/NAME. Ctrl-C saves; --resume goes on to the same bits."""
-    import torch
-
     from nanopoet.mine import ask_who_writes
-    from nanopoet.paths import exercises, refuse_other_clone
-    from nanopoet.poet.folder import held
-    from nanopoet.poet.presets import PresetError, find_preset, rehearse
-    from nanopoet.poet.recorder import RunInterrupted
-    from nanopoet.poet.run import Run, RunError, find_run, run_name
-    from nanopoet.poet.train import set_threads, start_run, train_run, with_text_and_steps
+    from nanopoet.poet.order import Order, train_command
 
-    if overwrite:
-        refuse_other_clone("NANOPOET_RUNS")
-    if resume:
-        given = (preset, text, steps, seed, device, threads, root)
-        if overwrite or mine or any(value is not None for value in given):
-            raise PresetError(
-                "--resume goes on as the run was begun: give it --name and --stage at most"
-            )
-        run = find_run(name)
-        chosen = run.preset()
-        rehearse(chosen, f"{run.config_path}: preset {chosen.name!r}")
-    else:
-        chosen = find_preset(preset or ("text" if text else "quick"))
-        chosen = with_text_and_steps(chosen, text, steps)
-        run = Run(name or (run_name(text) if text else chosen.name) + ("-mine" if mine else ""))
-    if root and not mine:
-        raise PresetError("--root goes with --mine")
-    if root:
-        in_utf8(root)  # config.json will name it
-    if stage and stage not in chosen.stage_names:
-        raise PresetError(f"preset {chosen.name!r} has no stage {stage!r}")
-    if not overwrite and run.finished():
-        if not resume and (run.preset(), run.config()["seed"]) != (chosen, seed or 0):
-            raise RunError(
-                f"run {run.name!r} was trained with other settings: choose another --name, or "
-                "--overwrite it"
-            )
-        typer.echo(f"run {run.name} is already trained (--overwrite trains it again)")
-        return
-    with held(run.path, run.name):
-        if not resume:
-            run.refuse_to_begin(overwrite)
-            set_threads(threads or torch.get_num_threads())
-            own = ask_who_writes(root or exercises()) if mine else None
-            start_run(run, chosen, seed or 0, device or "cpu", own)
-        try:
-            train_run(run, until=stage)
-        except RunInterrupted as stop:
-            typer.echo(f"{stop}; saved. Go on with: nanopoet train --resume --name {run.name}")
-            raise typer.Exit(130) from None
-    curves = ", ".join(path.name for path in run.curves())
-    typer.echo(f"\ntrained: {run.path} (curves: {curves or 'none'})")
+    order = Order(
+        preset, name, stage, text, steps, seed, device, threads, mine, root, resume, overwrite
+    )
+    raise typer.Exit(train_command(order, ask_who_writes))
 
 
 @command(
@@ -213,7 +167,8 @@ def check(
     verbose: Annotated[bool, typer.Option("-v", help="With the traceback of an error.")] = False,
 ) -> None:
     """Check your own code against the reference. Exit code 0 only if all asked for passes."""
-    from nanopoet.checker.check import check_command, watch_command
+    from nanopoet.checker.check import check_command
+    from nanopoet.checker.watch import watch_command
 
     if watch:
         if everything or root or seed is not None or as_json or junit or picture:

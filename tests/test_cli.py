@@ -1,5 +1,6 @@
-"""The command line as a whole: help, examples, and where things are written."""
+"""The command line as a whole: help, examples, length, and where things are written."""
 
+import ast
 import os
 import re
 import shlex
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from nanopoet import cli, dev
 from nanopoet.cli import app
 from nanopoet.poet.run import Run
 
@@ -49,6 +51,31 @@ def test_help_has_examples(nanopoet, name):
 def test_every_example_can_be_parsed(line):
     _, name, *args = shlex.split(line)
     GROUP.commands[name].make_context(name, args)  # type: ignore[attr-defined]
+
+
+def own_lines(source: str) -> dict[str, int]:
+    """By command: its lines below signature and docstring, blank ones aside."""
+    lines, found = source.splitlines(), {}
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef) and node.decorator_list:
+            first = node.body[ast.get_docstring(node) is not None :][0]
+            body = lines[first.lineno - 1 : node.end_lineno]
+            found[node.name] = sum(bool(line.strip()) for line in body)
+    return found
+
+
+@pytest.mark.parametrize("module", [cli, dev])
+def test_a_command_has_at_most_15_lines_of_its_own(module):
+    found = own_lines(Path(module.__file__).read_text("utf-8"))
+    assert len(found) == len([known for known in module.app.registered_commands if known.callback])
+    assert {name: count for name, count in found.items() if count > 15} == {}
+
+
+def test_lines_are_counted_below_signature_and_docstring():
+    source = '@command("x")\ndef f(\n    a: int,\n) -> None:\n    """Two\n    lines."""\n\n'
+    body = "    import json\n\n    # why\n    print(\n        json.dumps(a)\n    )\n"
+    assert own_lines(source + body) == {"f": 5}
+    assert own_lines("def helper():\n    return 1\n") == {}
 
 
 def test_a_wrong_option_is_a_usage_error(nanopoet):

@@ -1,19 +1,15 @@
 """`nanopoet check`: judge a learner's tasks, say what is wrong, and why."""
 
-import contextlib
 import os
 import secrets
-import select
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 from tqdm import tqdm
 
-from nanopoet.checker.progress import COLOURS, MARKS, Memory, next_tasks, show_hint, show_progress
+from nanopoet.checker.progress import COLOURS, MARKS, Memory, next_tasks
 from nanopoet.checker.report import print_picture, write_reports
 from nanopoet.checker.sandbox import Sandbox
 from nanopoet.checker.tasks import Task, TaskError, find_tasks, load_tasks
@@ -133,82 +129,3 @@ def check_command(
         )
     write_reports(verdicts, as_json, junit)
     return 0 if passed == len(verdicts) else 1
-
-
-# --- Watching ----------------------------------------------------------------------------------
-
-
-KEYS = "h hint · n next · l list · q quit"
-
-
-@contextlib.contextmanager
-def single_keys() -> Iterator[Callable[[float], str]]:
-    """A function that waits so many seconds for a key, and gives it, or nothing."""
-    if not sys.stdin.isatty():
-
-        def only_wait(seconds: float) -> str:
-            time.sleep(seconds)
-            return ""
-
-        yield only_wait
-        return
-    import termios
-    import tty
-
-    before = termios.tcgetattr(sys.stdin)
-    tty.setcbreak(sys.stdin)
-
-    def read(seconds: float) -> str:
-        ready, _, _ = select.select([sys.stdin], [], [], seconds)
-        return sys.stdin.read(1) if ready else ""
-
-    try:
-        yield read
-    finally:
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
-
-
-def watch(
-    names: list[str],
-    console: Console,
-    wait_for_key: Callable[[float], str],
-    sandbox: Sandbox,
-    seconds: float = 0.5,
-) -> None:
-    """Check the current task whenever its file changes, until q.
-
-    Files are looked at twice a second instead of waiting for a notice from the system, so it works
-    on network drives and in WSL.
-    """
-    memory = Memory()
-    wanted = find_tasks(names) if names else list(load_tasks().values())
-    skipped = 0
-    seen: tuple[str, str] | None = None
-    while True:
-        waiting = [task for task in wanted if memory.status(task) != "pass"]
-        if not waiting:
-            console.print("all of these pass")
-            return
-        task = waiting[skipped % len(waiting)]
-        if seen != (task.name, memory.version(task)):
-            seen = (task.name, memory.version(task))
-            (verdict,) = check_tasks([task], exercises(), new_seed(), sandbox, memory)
-            print_verdict(verdict, console, exercises())
-            console.print(f"  watching {task.file} · {KEYS}", style="dim", highlight=False)
-            if verdict.status == "pass":
-                continue
-        key = wait_for_key(seconds)
-        if key == "q":
-            return
-        if key == "h":
-            show_hint(task, False, console)
-        elif key == "n":
-            skipped += 1
-        elif key == "l":
-            show_progress(console)
-
-
-def watch_command(names: list[str]) -> None:
-    """`nanopoet check --watch`."""
-    with Sandbox() as sandbox, single_keys() as wait_for_key:
-        watch(names, Console(), wait_for_key, sandbox)

@@ -13,13 +13,13 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
-from nanopoet.checker.check import watch
 from nanopoet.checker.progress import Memory
 from nanopoet.checker.report import draw_images, junit_report
 from nanopoet.checker.source import SOLUTIONS
 from nanopoet.checker.stubs import stub_file
 from nanopoet.checker.tasks import find_tasks, load_tasks, modules
 from nanopoet.checker.verdict import Verdict
+from nanopoet.checker.watch import watch
 
 RIGHT = "import torch\n\n\ndef causal_mask(T):\n    return torch.ones(T, T).tril().bool()\n"
 WRONG = RIGHT.replace("tril", "triu")

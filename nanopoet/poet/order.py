@@ -1,0 +1,103 @@
+"""What `nanopoet train` is asked for: refused in time where it cannot be, then begun, or gone on
+with, and trained."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import typer
+
+from nanopoet.files import in_utf8
+from nanopoet.paths import exercises, refuse_other_clone
+from nanopoet.poet.folder import held
+from nanopoet.poet.presets import Preset, PresetError, find_preset, rehearse
+from nanopoet.poet.recorder import RunInterrupted
+from nanopoet.poet.run import Run, RunError, find_run, run_name
+from nanopoet.poet.train import set_threads, start_run, train_run, with_text_and_steps
+
+
+@dataclass(frozen=True)
+class Order:
+    """The options of `nanopoet train`; None where nothing was said."""
+
+    preset: str | None = None
+    name: str | None = None
+    stage: str | None = None
+    text: Path | None = None
+    steps: int | None = None
+    seed: int | None = None
+    device: str | None = None
+    threads: int | None = None
+    mine: bool = False
+    root: Path | None = None
+    resume: bool = False
+    overwrite: bool = False
+
+    def new_run(self) -> tuple[Run, Preset]:
+        """The run that is to be begun, and with what."""
+        preset = find_preset(self.preset or ("text" if self.text else "quick"))
+        preset = with_text_and_steps(preset, self.text, self.steps)
+        plain = run_name(self.text) if self.text else preset.name
+        return Run(self.name or plain + ("-mine" if self.mine else "")), preset
+
+    def old_run(self) -> tuple[Run, Preset]:
+        """The run that is to be gone on with, as it was begun."""
+        changes = (self.preset, self.text, self.steps, self.seed, self.device, self.threads)
+        asked = any(value is not None for value in (*changes, self.root))
+        if self.overwrite or self.mine or asked:
+            raise PresetError(
+                "--resume goes on as the run was begun: give it --name and --stage at most"
+            )
+        run = find_run(self.name)
+        preset = run.preset()
+        rehearse(preset, f"{run.config_path}: preset {preset.name!r}")
+        return run, preset
+
+    def refuse_misfits(self, preset: Preset) -> None:
+        """Raise an error for options that do not go with each other, or with the preset."""
+        if self.root and not self.mine:
+            raise PresetError("--root goes with --mine")
+        if self.root:
+            in_utf8(self.root)  # config.json will name it
+        if self.stage and self.stage not in preset.stage_names:
+            raise PresetError(f"preset {preset.name!r} has no stage {self.stage!r}")
+
+    def refuse_other_settings(self, run: Run, preset: Preset) -> None:
+        """Raise `RunError` if a finished run is not the one that would be trained now."""
+        if (run.preset(), run.config()["seed"]) != (preset, self.seed or 0):
+            raise RunError(
+                f"run {run.name!r} was trained with other settings: choose another --name, or "
+                "--overwrite it"
+            )
+
+
+def train_command(order: Order, ask_who_writes: Callable[[Path], Any]) -> int:
+    """Train a run to its end, or to the stage asked for; returns the exit code, 130 if stopped.
+
+    `ask_who_writes` says for a folder of exercises which parts of it train the poet.
+    """
+    if order.overwrite:
+        refuse_other_clone("NANOPOET_RUNS")
+    run, preset = order.old_run() if order.resume else order.new_run()
+    order.refuse_misfits(preset)
+    if not order.overwrite and run.finished():
+        if not order.resume:
+            order.refuse_other_settings(run, preset)
+        typer.echo(f"run {run.name} is already trained (--overwrite trains it again)")
+        return 0
+    with held(run.path, run.name):
+        if not order.resume:
+            run.refuse_to_begin(order.overwrite)
+            set_threads(order.threads or torch.get_num_threads())
+            own = ask_who_writes(order.root or exercises()) if order.mine else None
+            start_run(run, preset, order.seed or 0, order.device or "cpu", own)
+        try:
+            train_run(run, until=order.stage)
+        except RunInterrupted as stop:
+            typer.echo(f"{stop}; saved. Go on with: nanopoet train --resume --name {run.name}")
+            return 130
+    curves = ", ".join(path.name for path in run.curves())
+    typer.echo(f"\ntrained: {run.path} (curves: {curves or 'none'})")
+    return 0
