@@ -66,6 +66,19 @@ def test_every_module_has_its_place_in_the_order():
     assert sorted(SOURCES) == sorted(ORDER)
 
 
+@pytest.mark.parametrize(
+    ("file", "first", "last"),
+    [
+        ("README.md", "in the order of the chapters:\n", "  fonts/"),
+        ("CONTRIBUTING.md", "imports run downwards only:\n", "A test reads"),
+    ],
+)
+def test_whoever_lists_the_modules_lists_them_in_this_order(file, first, last):
+    text = (PACKAGE.parent / file).read_text("utf-8")
+    listed = text.partition(first)[2].partition(last)[0]
+    assert [word for word in listed.split() if not word.isdigit()] == ORDER
+
+
 @pytest.mark.parametrize("name", ORDER)
 def test_a_module_imports_only_earlier_ones(name):
     assert misplaced(name, SOURCES[name].read_text("utf-8")) == []
@@ -140,7 +153,7 @@ EXCEPTIONS = {
     ("book/datacard.py", "reference.spelling"): "the card says what was respelled",
 }
 NAMES_TESTS = {
-    "checker/trial.py": "four files of wrong answers are still there",
+    "checker/trial.py": "some wrong answers are still whole functions there",
     "checker/mutation.py": "changes that make no difference are listed there",
     "checker/worker.py": "only to tell an answer's lines in a traceback from ours",
 }
