@@ -66,7 +66,7 @@ types: $(INSTALLED)
 	$(BIN)/mypy
 
 unit: $(INSTALLED)
-	$(BIN)/python -m pytest --ignore tests/notebooks/test_breaks.py
+	$(BIN)/python -m pytest -n 2 --ignore tests/notebooks/test_breaks.py
 
 NBVAL := $(BIN)/python -m pytest -c tests/notebooks/nbval.ini --rootdir . chapters
 
@@ -91,7 +91,7 @@ notebooks: corpora ## run the chapters again and rewrite their outputs
 doctor: $(INSTALLED) ## look at this machine
 	$(BIN)/nanopoet doctor
 
-bench: $(INSTALLED) ## compare speed and memory with the textbook's
+bench: $(INSTALLED) ## compare speed and memory with the baseline's
 	$(BIN)/nanopoet bench
 
 datacard: corpus ## write raw/README.md anew from the prepared poems

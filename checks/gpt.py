@@ -128,7 +128,7 @@ def mlp(t: Trial) -> None:
 
 def padding_mask(fill: Tensor, T: int) -> Tensor:
     """Left padding: nobody sees the fillers, which see themselves. (B, 1, T, T)."""
-    _, mask = reference.place_rows(fill, 0, T, T)
+    _, mask = reference.positions_and_mask(fill, 0, T, T)
     assert mask is not None
     return mask
 
@@ -516,8 +516,8 @@ def next_token_probs(t: Trial) -> None:
     t.refuses(plain, 0.0, top_p=2.0, why="a wrong argument is wrong at temperature 0, too")
 
 
-@check("gpt.draw", reference=reference.draw)
-def draw(t: Trial) -> None:
+@check("gpt.sample", reference=reference.sample)
+def sample(t: Trial) -> None:
     seed = 1 + t.seed
 
     def apart(use: Answer) -> Answer:

@@ -41,11 +41,11 @@ def framed(t: Trial, *sizes: int) -> np.ndarray:
     return np.array([*row, END_ID], dtype=np.uint16)
 
 
-# --- count_cut --------------------------------------------------------------------------------
+# --- count_truncated -----------------------------------------------------------------------------
 
 
-@check("midtraining.count_cut", reference=reference.count_cut)
-def count_cut(t: Trial) -> None:
+@check("midtraining.count_truncated", reference=reference.count_truncated)
+def count_truncated(t: Trial) -> None:
     name = "the number of poems that are cut"
     t.same(
         np.array([0, 5, 25, 30]),

@@ -238,7 +238,7 @@ def next_token_probs(
     raise NotImplementedError("gpt.next_token_probs")
 
 
-def draw(probs: Tensor, generator: torch.Generator | None = None) -> Tensor:
+def sample(probs: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """One token for each row, drawn with its probability: ids (B, 1), integers.
 
     `probs` (B, V), not negative. A row need not sum to 1: only the ratios in it count; but it has
@@ -246,11 +246,11 @@ def draw(probs: Tensor, generator: torch.Generator | None = None) -> Tensor:
     All randomness comes from `generator`, which moves on, so that the next call draws anew;
     PyTorch's global generator then stays as it is. None means the global one.
 
-    >>> draw(torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 0.3]])).tolist()
+    >>> sample(torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 0.3]])).tolist()
     [[1], [2]]
     """
     # TODO: your code
-    raise NotImplementedError("gpt.draw")
+    raise NotImplementedError("gpt.sample")
 
 
 # --- Writing -----------------------------------------------------------------------------------

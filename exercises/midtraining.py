@@ -40,18 +40,18 @@ def pack(rows: Sequence[Sequence[int]]) -> tuple[Ids, NDArray[np.int64]]:
 # --- Tasks ------------------------------------------------------------------------------------
 
 
-def count_cut(starts: NDArray[np.int64], block_size: int) -> int:
+def count_truncated(starts: NDArray[np.int64], block_size: int) -> int:
     """How many poems lose characters at this block size (truncation, 截断).
 
     All rows lie in one array. `starts` holds where each begins, and at last where the array ends:
     one number more than there are poems; with no poems it is [0]. A row loses something when the
     model has no room for all of it. The model reads `block_size` inputs at a time.
 
-    >>> count_cut(np.array([0, 9, 20]), block_size=8)
+    >>> count_truncated(np.array([0, 9, 20]), block_size=8)
     1
     """
     # TODO: your code
-    raise NotImplementedError("midtraining.count_cut")
+    raise NotImplementedError("midtraining.count_truncated")
 
 
 def target_mask(idx: Tensor, targets: Tensor, kind: str = "not_padding") -> Tensor:

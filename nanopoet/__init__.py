@@ -3,7 +3,7 @@
 poet       corpus, presets, runs: train, write, evaluate
 checker    check, hint, progress, reset: each answer in a process of its own
 book       chapters run again, the glossary, the data card, the pages
-bench      speed beside the textbook's, and the runs behind the chapters' tables
+bench      speed beside the baseline's, and the runs behind the chapters' tables
 mine       the one place where poet meets checker: train with a learner's own code
 cli dev    the two doors, a learner's and a maintainer's; commands holds what both have in common
 doctor     what is there, what is missing, how to mend it

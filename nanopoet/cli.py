@@ -257,7 +257,7 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     full: Annotated[bool, typer.Option("--full", help="Also 100 steps of learning.")] = False,
 ) -> None:
-    """Compare this project's speed and memory with the textbook's, side by side."""
+    """Compare this project's speed and memory with the baseline's, side by side."""
     from nanopoet.bench.speed import bench_command
 
     bench_command(as_json, full)

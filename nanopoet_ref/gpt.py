@@ -176,7 +176,7 @@ class GPT(nn.Module):
                 parameter.normal_(std=self.config.n_embd**-0.5)
 
     @torch.no_grad()
-    def know_frequencies(self, log_probs: ArrayLike) -> None:
+    def init_head_bias(self, log_probs: ArrayLike) -> None:
         """Begin with how often each token occurs, (V,), instead of learning it step by step.
 
         While the rest of the model says nothing, the logits are the head's bias.
@@ -257,13 +257,13 @@ def next_token_probs(
     return probs
 
 
-def draw(probs: Tensor, generator: torch.Generator | None = None) -> Tensor:
+def sample(probs: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """One token for each row of probabilities (B, V), as ids (B, 1).
 
     Lay the probabilities end to end and see in whose stretch a random point falls. This is one
     random number a row; `torch.multinomial` takes one for every token of the vocabulary.
 
-    >>> draw(torch.tensor([[0.0, 1.0, 0.0]])).tolist()
+    >>> sample(torch.tensor([[0.0, 1.0, 0.0]])).tolist()
     [[1]]
     """
     ends = probs.cumsum(dim=-1)  # (B, V): where each stretch ends
@@ -289,7 +289,7 @@ def pad_left(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Te
     return torch.tensor(rows, device=device), torch.tensor(fill, device=device)
 
 
-def place_rows(
+def positions_and_mask(
     fill: Tensor, seen: int, length: int, block_size: int
 ) -> tuple[Tensor, Tensor | None]:
     """Positions of the columns `seen` … `length`, and what they may look at.
@@ -348,12 +348,12 @@ def generate(
     with evaluating(model), autocast(device, precision):
         for length in range(longest, total):
             seen = length - idx.shape[1]  # what the caches hold already
-            positions, mask = place_rows(fill, seen, length, block_size)
+            positions, mask = positions_and_mask(fill, seen, length, block_size)
             # The first time idx is the whole prompt (B, longest), afterwards one column (B, 1).
             logits = model(idx, positions, caches, mask)[:, -1].float()  # (B, V)
             logits[:, list(banned)] = float("-inf")
             probs = next_token_probs(logits, temperature, top_k, top_p)
-            idx = draw(probs, generator)  # (B, 1)
+            idx = sample(probs, generator)  # (B, 1)
             # Rows that are done go on computing, since the others need the batch; what they draw
             # is thrown away.
             for i, token in enumerate(idx[:, 0].tolist()):

@@ -83,10 +83,10 @@ def pad_batch(rows: Sequence[Ids], block_size: int, mask: str = "not_padding") -
     return Batch(idx, targets, target_mask(idx, targets, mask))
 
 
-def count_cut(starts: NDArray[np.int64], block_size: int) -> int:
+def count_truncated(starts: NDArray[np.int64], block_size: int) -> int:
     """How many poems lose characters at this block size.
 
-    >>> count_cut(np.array([0, 9, 20]), block_size=9)
+    >>> count_truncated(np.array([0, 9, 20]), block_size=9)
     1
     """
     # `starts` has one entry more than there are poems: neighbours differ by a poem's length.

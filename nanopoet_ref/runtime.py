@@ -77,10 +77,10 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def at_most(n: int) -> Iterator[None]:
+def limit_threads(n: int) -> Iterator[None]:
     """No more than `n` threads, for work in steps too small for many, such as one character.
 
-    >>> with at_most(1):
+    >>> with limit_threads(1):
     ...     torch.get_num_threads()
     1
     """

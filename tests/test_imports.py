@@ -154,7 +154,6 @@ EXCEPTIONS = {
 }
 NAMES_TESTS = {
     "checker/trial.py": "some wrong answers are still whole functions there",
-    "checker/mutation.py": "changes that make no difference are listed there",
     "checker/worker.py": "only to tell an answer's lines in a traceback from ours",
 }
 COMPUTES_THE_ROOT = {

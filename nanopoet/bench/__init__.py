@@ -1,1 +1,1 @@
-"""The bench: speed beside the textbook's, and the runs that stand behind the chapters' tables."""
+"""The bench: speed beside the baseline's, and the runs that stand behind the chapters' tables."""

@@ -1,4 +1,4 @@
-"""The textbook's ways: what `nanopoet bench` compares ours with.
+"""The baseline's ways: what `nanopoet bench` compares ours with.
 
 Nothing here is slow on purpose. It is what the chapters build first and what most tutorials stop
 at: float32, attention by hand, logits of the whole batch, rows cut one by one, AdamW as PyTorch

@@ -18,7 +18,7 @@ from nanopoet.files import ensure_writable
 from nanopoet.paths import CHAPTERS, ROOT
 from nanopoet.poet.evaluate import evaluate_run
 from nanopoet.poet.folder import held
-from nanopoet.poet.presets import Preset, find_preset, load_presets, rehearse
+from nanopoet.poet.presets import Preset, find_preset, load_presets, validate
 from nanopoet.poet.run import Run
 from nanopoet.poet.train import start_run, train_run
 
@@ -67,7 +67,7 @@ def run_experiment(name: str, seed: int = 0) -> Path:
     else:
         path, presets = EXPERIMENTS / f"{name}.toml", {name: find_preset(name)}
     for preset in presets.values():
-        rehearse(preset)
+        validate(preset)
     target = path.with_suffix(".json")
     ensure_writable(target)
     result = {

@@ -1,6 +1,6 @@
-"""`nanopoet bench`: what the fast ways of this course bring, beside the textbook's.
+"""`nanopoet bench`: what the fast ways of this course bring, beside the baseline's.
 
-A machine can be twice as busy a minute later, so seconds say little. Ours and the textbook's take
+A machine can be twice as busy a minute later, so seconds say little. Ours and the baseline's take
 turns; each pair gives a ratio; the figure is the median ratio, with the smallest and the largest
 beside it. `--full` also trains for 100 steps, to see how much is learned from the texts' budget.
 """
@@ -21,19 +21,19 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from nanopoet.bench import baseline as textbook
-from nanopoet.bench.step import TINY, BenchError, Sizes, in_fresh_process, our_step, textbook_step
+from nanopoet.bench import baseline
+from nanopoet.bench.step import TINY, BenchError, Sizes, baseline_step, in_fresh_process, our_step
 from nanopoet.bench.token_budget import learn
 from nanopoet.paths import raw
 from nanopoet_ref.corpus import load_poems
 from nanopoet_ref.gpt import generate
-from nanopoet_ref.runtime import at_most, fast_precision
+from nanopoet_ref.runtime import fast_precision, limit_threads
 from nanopoet_ref.tokenizer import SPECIAL_TOKENS, UNK, CharTokenizer, build_vocab
 
 # key: (what it is, must reach, should reach, which is better)
 TARGETS: dict[str, tuple[str, float, float, str]] = {
-    "train_speedup": ("tokens per second in training, ours ÷ textbook", 2.5, 4, "higher"),
-    "train_memory_ratio": ("peak memory of one update, ours ÷ textbook", 0.25, 0.1, "lower"),
+    "train_speedup": ("tokens per second in training, ours ÷ baseline", 2.5, 4, "higher"),
+    "train_memory_ratio": ("peak memory of one update, ours ÷ baseline", 0.25, 0.1, "lower"),
     "encode_speedup": ("corpus to ids, ours ÷ a dictionary loop", 20, 50, "higher"),
     "generate_speedup": ("200 characters, ours ÷ the whole window each time", 8, 15, "higher"),
     "generate_flatness": ("time of characters 151-200 ÷ 1-50", 1.5, 1.2, "lower"),
@@ -63,14 +63,14 @@ def take_turns(
             times.append(time.perf_counter() - began)
     ratios = [a / b for a, b in zip(*seconds, strict=True)]
     bar.update()
-    names = ("textbook_seconds", "our_seconds")
+    names = ("baseline_seconds", "our_seconds")
     medians = {name: round(median(t), 3) for name, t in zip(names, seconds, strict=True)}
     return figure(key, ratios, **medians)
 
 
 def bench_training(sizes: Sizes, bar: tqdm) -> dict[str, Any]:
     """Time for the same number of tokens: one update from `batch_size` windows."""
-    slow, fast = textbook_step(sizes), our_step(sizes)
+    slow, fast = baseline_step(sizes), our_step(sizes)
     for step in (slow, fast):
         step(sizes.micro_batch)  # the first one also sets up kernels and optimizer
     turns = partial(slow, sizes.batch_size), partial(fast, sizes.batch_size)
@@ -80,13 +80,13 @@ def bench_training(sizes: Sizes, bar: tqdm) -> dict[str, Any]:
 def bench_memory(sizes: Sizes, bar: tqdm) -> dict[str, Any]:
     """Peaks of whole processes, torch and weights included; beside them, the update's own share."""
     bar.set_postfix_str("train_memory_ratio")
-    ours, slow = (in_fresh_process(name, sizes) for name in ("ours", "textbook"))
+    ours, slow = (in_fresh_process(name, sizes) for name in ("ours", "baseline"))
     update_alone = (ours["peak"] - ours["start"]) / max(slow["peak"] - slow["start"], 1)
     bar.update()
     return figure(
         "train_memory_ratio",
         [ours["peak"] / slow["peak"]],
-        textbook_mb=slow["peak"] // 2**20,
+        baseline_mb=slow["peak"] // 2**20,
         our_mb=ours["peak"] // 2**20,
         update_alone=round(update_alone, 3),
     )
@@ -97,14 +97,14 @@ def bench_encode(text: str, pairs: int, bar: tqdm) -> dict[str, Any]:
     tokenizer = CharTokenizer(build_vocab([text]))
     unk = tokenizer.special[UNK]
     stoi = {token: i for i, token in enumerate(tokenizer.vocab) if i >= len(SPECIAL_TOKENS)}
-    if not np.array_equal(textbook.encode(stoi, unk, text[:1000]), tokenizer.encode(text[:1000])):
+    if not np.array_equal(baseline.encode(stoi, unk, text[:1000]), tokenizer.encode(text[:1000])):
         raise BenchError("the two ways of encoding disagree")
-    slow = partial(textbook.encode, stoi, unk, text)
+    slow = partial(baseline.encode, stoi, unk, text)
     return take_turns("encode_speedup", slow, lambda: tokenizer.encode(text), pairs, bar)
 
 
 def bench_generation(sizes: Sizes, bar: tqdm) -> dict[str, dict[str, Any]]:
-    """Speed beside the textbook's, and whether a late character costs more than an early one.
+    """Speed beside the baseline's, and whether a late character costs more than an early one.
 
     Ours runs as `nanopoet write` does, on two threads and in float16. A character's time is that
     between two calls of the model, so reading the prompt, before the first, flatters nothing; late
@@ -116,11 +116,11 @@ def bench_generation(sizes: Sizes, bar: tqdm) -> dict[str, dict[str, Any]]:
     model.register_forward_hook(lambda *_: moments.append(time.perf_counter()))
 
     def ours() -> None:
-        with at_most(2):
+        with limit_threads(2):
             generate(model, [prompt], sizes.characters, precision="float16")
 
-    textbooks = partial(textbook.write, slow, prompt, sizes.characters)
-    speed = take_turns("generate_speedup", textbooks, ours, sizes.pairs, bar)
+    theirs = partial(baseline.write, slow, prompt, sizes.characters)
+    speed = take_turns("generate_speedup", theirs, ours, sizes.pairs, bar)
     runs = np.diff(np.array(moments).reshape(sizes.pairs, sizes.characters))
     quarter = sizes.characters // 4
     late, early = np.median(runs[:, -quarter:], axis=1), np.median(runs[:, :quarter], axis=1)

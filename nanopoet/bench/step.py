@@ -1,4 +1,4 @@
-"""One update of the weights at the shape of the texts, ours and the textbook's, and its memory.
+"""One update of the weights at the shape of the texts, ours and the baseline's, and its memory.
 
 `nanopoet bench` times both here, and starts `python -m nanopoet.bench.step` for the memory of each:
 what a process takes can only be told apart from another's in a process of its own.
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nanopoet.bench import baseline as textbook
+from nanopoet.bench import baseline
 from nanopoet_ref.gpt import GPT, GPTConfig
 from nanopoet_ref.loss import fused_cross_entropy
 from nanopoet_ref.optim import configure_optimizers
@@ -71,9 +71,9 @@ def our_step(sizes: Sizes) -> Callable[[int], None]:
     return step
 
 
-def textbook_step(sizes: Sizes) -> Callable[[int], None]:
-    """One update the textbook's way."""
-    return textbook.make_step(sizes.model(fused=False), some_ids(sizes))
+def baseline_step(sizes: Sizes) -> Callable[[int], None]:
+    """One update the baseline's way."""
+    return baseline.make_step(sizes.model(fused=False), some_ids(sizes))
 
 
 def some_ids(sizes: Sizes) -> Ids:
@@ -96,7 +96,7 @@ def peak_memory() -> int:
 
 def memory_of_update(name: str, sizes: Sizes) -> dict[str, int]:
     """Peak memory of this process before an update, and after it, in bytes."""
-    step = {"ours": our_step, "textbook": textbook_step}[name](sizes)
+    step = {"ours": our_step, "baseline": baseline_step}[name](sizes)
     start = peak_memory()
     step(sizes.micro_batch)  # makes the optimizer's state, which every later update has
     step(sizes.batch_size)

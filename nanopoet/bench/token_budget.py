@@ -26,7 +26,7 @@ from nanopoet_ref.training import BatchStream, StepLog, TrainConfig, estimate_lo
 RECIPE = """
 about = "the budget of text 001, the best settings known here"
 script = "original"
-know_frequencies = true
+init_head_bias = true
 model = { style = "modern", n_layer = 8, n_head = 8, n_embd = 256, block_size = 256 }
 
 [[stages]]
@@ -77,8 +77,8 @@ def learn(
     tokenizer = CharTokenizer(build_vocab(data.texts(), preset.min_count))
     ids = data.stream(tokenizer, "train")
     model = GPT(GPTConfig(vocab_size=len(tokenizer), **preset.model))
-    if preset.know_frequencies:
-        model.know_frequencies(unigram_log_probs(ids, len(tokenizer)))
+    if preset.init_head_bias:
+        model.init_head_bias(unigram_log_probs(ids, len(tokenizer)))
     model.to(device)
     sizes = model.config.block_size, stage.batch_size
     batch_at = window_batches(ids, *sizes, seed)

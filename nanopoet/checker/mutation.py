@@ -1,8 +1,8 @@
 """`nanopoet dev mutate`: change the solutions a little: do the checks notice?
 
 A check that lets a changed solution pass has a hole, or the change makes no difference. Every
-change that survives is printed; those listed in tests/checker/equivalent.toml make no difference,
-and say why.
+change that survives is printed; those listed in checks/equivalent.toml make no difference, and say
+why.
 """
 
 import ast
@@ -19,14 +19,17 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from nanopoet.checker.judge import judge
 from nanopoet.checker.source import SOLUTIONS, find_node
 from nanopoet.checker.tasks import Task, find_tasks, load_tasks
-from nanopoet.checker.trial import judge, load_checks
-from nanopoet.files import write_atomically
-from nanopoet.paths import ROOT
+from nanopoet.checker.trial import load_checks
+from nanopoet.files import ensure_writable, write_atomically
+from nanopoet.paths import shipped
 
-EQUIVALENT = ROOT / "tests" / "checker" / "equivalent.toml"
+EQUIVALENT = shipped("checks") / "equivalent.toml"
 SECONDS = 10  # for one changed solution
+
+Change = tuple[str, str]  # what stood there, and what stands there now ("": nothing)
 
 SWAPS: dict[type, list[type]] = {
     ast.Add: [ast.Sub],
@@ -86,13 +89,13 @@ def _with(node: ast.AST, **fields: Any) -> ast.AST:
     return changed
 
 
-def mutants(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
+def mutants(node: ast.AST) -> Iterator[tuple[Change, ast.AST]]:
     """All small changes of a tree, one at a time: what was changed, and the changed tree."""
 
-    def walk(current: ast.AST, put: Any) -> Iterator[tuple[str, ast.AST]]:
+    def walk(current: ast.AST, put: Any) -> Iterator[tuple[Change, ast.AST]]:
         for other in other_expressions(current):
             if (before := _shown(current)) != (after := _shown(other)):
-                yield f"{before}  →  {after}", put(other)
+                yield (before, after), put(other)
         if isinstance(current, ast.Raise):
             return  # what an error says is not checked
         for name, value in ast.iter_fields(current):
@@ -112,7 +115,7 @@ def mutants(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
                     deletable = ast.Expr | ast.AugAssign
                     is_text = isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant)
                     if isinstance(item, deletable) and not is_text:
-                        yield f"{_shown(item)}  →  nothing", put_item(ast.Pass())
+                        yield (_shown(item), ""), put_item(ast.Pass())
                     if not is_text:
                         yield from walk(item, put_item)
 
@@ -125,7 +128,7 @@ def _shown(node: ast.AST) -> str:
     return " ".join(ast.unparse(ast.fix_missing_locations(copy.deepcopy(node))).split())
 
 
-def changed_modules(task: Task) -> Iterator[tuple[str, ast.Module]]:
+def changed_modules(task: Task) -> Iterator[tuple[Change, ast.Module]]:
     """The solution's file with one change in the task's own code, again and again."""
     source = (SOLUTIONS / task.file).read_text(encoding="utf-8")
     tree = ast.parse(source)
@@ -175,29 +178,31 @@ def killed(task: Task, tree: ast.Module, seeds: tuple[int, ...] = (1, 2)) -> boo
         signal.signal(signal.SIGALRM, previous)
 
 
-def equivalents() -> dict[str, dict[str, str]]:
-    """By task: changes that make no difference, and why."""
-    if not EQUIVALENT.is_file():
-        return {}
-    return tomllib.loads(EQUIVALENT.read_text(encoding="utf-8"))
+def equivalents(task: Task) -> list[Change]:
+    """The changes of a task's solution that are known to make no difference."""
+    listed = tomllib.loads(EQUIVALENT.read_text(encoding="utf-8"))
+    entries = listed.get(task.module, {}).get(task.function, [])
+    return [(before, after) for before, after in (entry["change"] for entry in entries)]
 
 
 def survivors(task: Task, every: int = 1) -> tuple[int, list[str]]:
     """How many of a task's changes matter and were tried, and those that passed the check."""
     load_checks(task.module)
-    harmless = equivalents().get(task.name, {})
+    harmless = equivalents(task)
     tried, alive = 0, []
-    for number, (what, tree) in enumerate(changed_modules(task)):
-        if number % every or what in harmless:
+    for number, (change, tree) in enumerate(changed_modules(task)):
+        if number % every or change in harmless:
             continue
         tried += 1
         if not killed(task, tree):
-            alive.append(what)
+            alive.append(f"{change[0]}  →  {change[1] or 'nothing'}")
     return tried, alive
 
 
 def try_changes(names: list[str], every: int = 1, as_json: Path | None = None) -> int:
     """Print how many changes are noticed, and each that is not; the exit code, 0 from 95% up."""
+    if as_json:
+        ensure_writable(as_json)  # now, not after the last change
     torch.set_num_threads(1)
     tasks = find_tasks(names) if names else list(load_tasks().values())
     rows, total, missed = [], 0, 0
@@ -208,7 +213,7 @@ def try_changes(names: list[str], every: int = 1, as_json: Path | None = None) -
         for what in alive:
             tqdm.write(f"{task.name}: {what}")
     share = (total - missed) / total if total else 0.0
-    listed = sum(len(equivalents().get(task.name, {})) for task in tasks)
+    listed = sum(len(equivalents(task)) for task in tasks)
     print(f"{total - missed} of {total} changes killed: {share:.1%}; {listed} more change nothing")
     if as_json:
         figures = {"changes": total, "alive": missed, "share": round(share, 4), "tasks": rows}

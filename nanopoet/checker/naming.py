@@ -47,40 +47,40 @@ class Likeness:
     """
 
     def __init__(self, known: list[Outcome], more_than: float) -> None:
-        self.known, self.more_than = known, more_than
-        self.place = self.alike = self.unlike = 0
+        self.known = {outcome.place: outcome for outcome in known}
+        self.to_come = {outcome.place for outcome in known if not outcome.right}
+        self.more_than = more_than
+        self.alike = self.unlike = 0
 
     def __call__(self, theirs: Outcome) -> None:
-        ours = self.known[self.place] if self.place < len(self.known) else Outcome(True, None)
-        self.place += 1
+        ours = self.known.get(theirs.place, Outcome(True, None))
+        self.to_come.discard(theirs.place)
         if ours.right and theirs.right:
             return
         if ours.right == theirs.right and equal_outcomes(ours.result, theirs.result):
             self.alike += 1
         else:
             self.unlike += 1
-            best = self.alike + self.wrong_to_come
+            best = self.alike + len(self.to_come)
             if best / (best + self.unlike) <= self.more_than:
                 raise UnlikeError
 
     @property
-    def wrong_to_come(self) -> int:
-        return sum(not outcome.right for outcome in self.known[self.place :])
-
-    @property
     def share(self) -> float:
-        return self.alike / max(self.alike + self.unlike + self.wrong_to_come, 1)
+        return self.alike / max(self.alike + self.unlike + len(self.to_come), 1)
 
 
 def collect(task: str, answer: Answer, seed: int, **options: Any) -> list[Outcome]:
-    """All outcomes of an answer, right and wrong ones, as far as its check can go."""
-    known = CHECKS[task]
-    trial = Trial(answer, known.reference, seed, collecting=True, **options)
-    try:
-        known.run(trial)
-    except Exception as error:
-        trial.note(Difference(str(error)), error)
-    return trial.outcomes
+    """All outcomes of an answer, right and wrong ones, as far as each check can go."""
+    outcomes = []
+    for name, run in CHECKS[task].checks.items():
+        trial = Trial(answer, CHECKS[task].reference, seed, collecting=True, name=name, **options)
+        try:
+            run(trial)
+        except Exception as error:
+            trial.note(Difference(str(error)), error)
+        outcomes += trial.outcomes
+    return outcomes
 
 
 def recognize(

@@ -29,9 +29,9 @@ def as_row(verdict: Verdict) -> dict[str, Any]:
         )
         if text
     )
-    kept = ("misconception", "seconds", "seed")
+    kept = ("misconception", "checks", "seconds", "seed")
     row = {"task": verdict.task, "chapter": chapter, "status": verdict.status, "message": message}
-    return row | {key: fields[key] for key in kept}
+    return row | {key: fields[key] for key in kept} | {"share": round(verdict.share, 4)}
 
 
 def json_report(verdicts: Sequence[Verdict]) -> str:

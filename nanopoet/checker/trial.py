@@ -1,7 +1,7 @@
 """What a check is made of: an answer beside the reference, on inputs that both see.
 
-A check is a function of a `Trial`, registered with `@check` in checks/. It asks the same
-of the answer and of the reference (`same`, `compare`) and states what must hold (`require`,
+A check is a function of a `Trial`, registered with `@check` in checks/. It asks the same of the
+answer and of the reference (`same`, `compare`) and states what must hold (`require`,
 `for_all`). Known wrong answers stand beside it in checks/NAME.toml, or, the last files that are not
 there yet, in tests/misconceptions/.
 """
@@ -13,7 +13,6 @@ import inspect
 import random
 import sys
 import textwrap
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,21 +25,21 @@ from torch import Tensor
 
 from nanopoet.checker.difference import Difference, compare_values, shorten
 from nanopoet.checker.misconceptions import FOLDER, Misconception, misconceptions
-from nanopoet.checker.relation import find_pattern
 from nanopoet.checker.tasks import load_tasks
-from nanopoet.checker.verdict import Verdict
 from nanopoet.paths import clone, shipped
 
 Answer = Callable[..., Any]
 
 
-@dataclass(frozen=True)
-class Check:
-    """How a task is checked, and what a right answer does."""
+Check = Callable[["Trial"], None]
 
-    task: str
-    run: Callable[["Trial"], None]
+
+@dataclass
+class Checked:
+    """How a task is checked: what a right answer does, and its checks by name."""
+
     reference: Answer
+    checks: dict[str, Check] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,17 +70,23 @@ class WrittenOut:
         return "\n".join(source.split("\n")[body[0].lineno - 1 : node.end_lineno])
 
 
-CHECKS: dict[str, Check] = {}
+CHECKS: dict[str, Checked] = {}
 MISCONCEPTIONS: dict[str, Sequence[Misconception | WrittenOut]] = {}
 
 
-def check(task: str, reference: Answer) -> Callable[[Callable[["Trial"], None]], Any]:
-    """Register a check: `@check("attention.causal_mask", reference=causal_mask)`."""
+def check(task: str, reference: Answer | None = None) -> Callable[[Check], Check]:
+    """Register a check: `@check("attention.causal_mask", reference=causal_mask)`.
 
-    def register(run: Callable[["Trial"], None]) -> Callable[["Trial"], None]:
-        if task in CHECKS:
-            raise ValueError(f"{task} has two checks")
-        CHECKS[task] = Check(task, run, reference)
+    A task may have several, for one aspect each; the first brings the reference. In reports a check
+    is called as its function is, in words.
+    """
+
+    def register(run: Check) -> Check:
+        if (reference is None) == (task not in CHECKS):
+            raise ValueError(f"{task}: the first check, and no other, brings the reference")
+        if reference is not None:
+            CHECKS[task] = Checked(reference)
+        CHECKS[task].checks[run.__name__.replace("_", " ")] = run
         return run
 
     return register
@@ -172,6 +177,7 @@ class Outcome:
 
     right: bool
     result: Any
+    place: tuple[str, int] = ("", 0)  # the check, and the number of the comparison in it
 
 
 @dataclass
@@ -179,7 +185,8 @@ class Trial:
     """One answer on one set of inputs, all drawn from `seed`.
 
     `collecting` goes on after a difference, to see what else the answer does; for that, a few
-    examples of each property are enough. `on_outcome` is told of every outcome.
+    examples of each property are enough. `on_outcome` is told of every outcome. `name` is that of
+    the check.
     """
 
     answer: Answer
@@ -187,7 +194,8 @@ class Trial:
     seed: int
     collecting: bool = False
     on_outcome: Callable[[Outcome], None] | None = None
-    expected: dict[int, dict[str, Any]] = field(default_factory=dict)  # by comparison
+    expected: dict[tuple, dict[str, Any]] = field(default_factory=dict)  # by place
+    name: str = ""
     outcomes: list[Outcome] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -202,9 +210,14 @@ class Trial:
     def randint(self, high: int, *shape: int) -> Tensor:
         return torch.randint(high, shape, generator=self.generator)
 
+    @property
+    def place(self) -> tuple[str, int]:
+        """Where the next comparison stands."""
+        return self.name, len(self.outcomes)
+
     def note(self, difference: Difference | None, result: Any) -> None:
         """Keep one outcome; a wrong one ends the check, unless all are collected."""
-        self.outcomes.append(Outcome(difference is None, result))
+        self.outcomes.append(Outcome(difference is None, result, self.place))
         if self.on_outcome:
             self.on_outcome(self.outcomes[-1])
         if difference is not None and not self.collecting:
@@ -256,7 +269,7 @@ class Trial:
     def _compare(
         self, use: Callable[[Answer], dict[str, Any]], why: str, rtol: float, atol: float
     ) -> dict[str, Any]:
-        place = len(self.outcomes)
+        place = self.place
         if place not in self.expected:
             self.expected[place] = use(self.reference)
         expected = self.expected[place]
@@ -320,77 +333,3 @@ class Trial:
             hypothesis.seed(self.seed)(settings(with_inputs))()
 
         return run
-
-
-# --- Verdicts ---------------------------------------------------------------------------------
-
-
-def judge(task: str, answer: Answer, seed: int, file: str = "") -> Verdict:
-    """Run a task's check on an answer, here and now; `worker` does it with limits."""
-    verdict = Verdict(task, "pass", seed=seed, file=file)
-    known = CHECKS[task]
-    trial = Trial(answer, known.reference, seed)
-    try:
-        known.run(trial)
-        if not trial.outcomes:
-            raise RuntimeError(f"the check of {task} compared nothing")
-    except Difference as difference:
-        verdict.status, verdict.symptom = "fail", difference.symptom
-        verdict.expected, verdict.got = difference.expected, difference.got
-        verdict.why, verdict.images = difference.why, difference.images
-        if load_tasks()[task].kind == "predict":
-            verdict.expected, verdict.images = "", None  # it is for the learner to find
-        elif difference.values and (pattern := find_pattern(*difference.values)):
-            verdict.misconception, verdict.explanation = pattern
-    except Exception as error:
-        said = message_of(error)
-        if isinstance(error, NotImplementedError) and said in load_tasks():
-            verdict.status, verdict.symptom = "todo", "is not written yet"
-            if said != task:
-                verdict.symptom = f"needs {said}, which is not written yet"
-            return verdict
-        verdict.status, verdict.symptom = "error", in_words(error)
-        verdict.trace = current_trace()
-        frames = traceback.extract_tb(error.__traceback__)
-        if Path(frames[-1].filename).parent == shipped("checks"):
-            # The answer was done; the check could do nothing with what it got.
-            verdict.status = "fail"
-            verdict.symptom = (
-                f"gives something that is not what its contract says ({in_words(error)})"
-            )
-        own = [frame for frame in frames if frame.filename == file]
-        verdict.line = (own[-1].lineno or 0) if own else 0
-    return verdict
-
-
-TRACE = 4000  # characters of a traceback are kept, the last ones
-
-
-def current_trace() -> str:
-    """The end of the traceback of what is being handled; an error may say a megabyte."""
-    return traceback.format_exc(limit=-8)[-TRACE:]
-
-
-def message_of(error: BaseException) -> str:
-    """What an error says. One of the answer's own making may fail at that, too."""
-    try:
-        return str(error)
-    except Exception:
-        return "an error that cannot be shown"
-
-
-def in_words(error: BaseException) -> str:
-    """An error on one line, and what it comes from where that is not plain."""
-    said = message_of(error)
-    if isinstance(error, MemoryError) or "allocate memory" in said:
-        return "asks for more memory than a check allows: is a size wrong?"
-    if isinstance(error, RecursionError):
-        return "calls itself too often, or without end (RecursionError)"
-    if isinstance(error, SystemExit):
-        return "ends the program (SystemExit); a function returns instead"
-    return shorten_text(f"{type(error).__name__}: {said}".rstrip(": "))
-
-
-def shorten_text(text: str, limit: int = 200) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= limit else text[: limit - 1] + "…"

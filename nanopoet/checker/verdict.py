@@ -1,7 +1,7 @@
 """What a check says, and how one process leaves it for another."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from nanopoet.files import printable
@@ -29,6 +29,12 @@ class Verdict:
     trace: str = ""
     printed: str = ""  # the beginning of what the answer printed
     images: tuple[list, list] | None = None
+    checks: dict[str, bool] = field(default_factory=dict)  # by name: does it hold?
+
+    @property
+    def share(self) -> float:
+        """How many of the checks hold, of 1: what a grade may be made of."""
+        return sum(self.checks.values()) / len(self.checks) if self.checks else 0.0
 
     def as_json(self) -> str:
         """One line, all of it ASCII: what another process reads with `read_verdict`."""

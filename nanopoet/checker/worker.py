@@ -16,16 +16,18 @@ import resource
 import signal
 import sys
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from nanopoet.checker.judge import current_trace, in_words, judge
 from nanopoet.checker.naming import name_misconception
 from nanopoet.checker.source import SourceError, line_of, read_source
 from nanopoet.checker.tasks import Task, load_tasks
-from nanopoet.checker.trial import current_trace, in_words, judge, load_checks
+from nanopoet.checker.trial import load_checks
 from nanopoet.checker.verdict import LOADING, Verdict, output_of
 
 OUTPUT = 2**16  # bytes that may be printed
@@ -102,8 +104,12 @@ def load_answer(root: Path, task: Task) -> Any:
     return getattr(module, task.function)
 
 
-def judge_file(task: Task, root: Path, seed: int) -> tuple[Verdict, Any]:
+def judge_file(
+    task: Task, root: Path, seed: int, leave: Callable[[Verdict], None]
+) -> tuple[Verdict, Any]:
     """Load an answer and judge it, in this process, which is not to be used afterwards.
+
+    A verdict that is no pass is left as soon as it is known.
 
     Returns the verdict, and the answer if its results may be looked at further.
     """
@@ -124,7 +130,7 @@ def judge_file(task: Task, root: Path, seed: int) -> tuple[Verdict, Any]:
         torch.manual_seed(seed)
         answer = load_answer(root, task)
         if not (changed := tampering(before)):
-            verdict = judge(task.name, answer, seed, str(file))
+            verdict = judge(task.name, answer, seed, str(file), leave)
             verdict.line = verdict.line or failed.line
             changed = tampering(before)
     except SyntaxError as error:
@@ -175,13 +181,15 @@ def judge_alone(request: dict[str, Any], verdict_file: Path) -> None:
     task, this = load_tasks()[request["task"]], os.getpid()
 
     def leave(verdict: Verdict) -> None:
+        if os.getpid() != this:  # the answer has forked: one verdict is enough
+            os._exit(70)
         # Not by `write_atomically`: an answer may have replaced what it calls, such as `len`.
         draft.write_text(verdict.as_json(), encoding="utf-8")
         draft.replace(verdict_file)
 
     os.chdir(verdict_file.with_name("scratch"))
-    verdict, answer = judge_file(task, Path(request["root"]), request["seed"])
-    if os.getpid() != this:  # the answer has forked: one verdict is enough
+    verdict, answer = judge_file(task, Path(request["root"]), request["seed"], leave)
+    if os.getpid() != this:
         os._exit(70)
     with contextlib.suppress(OSError):
         sys.stdout.flush()

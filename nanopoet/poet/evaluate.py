@@ -49,7 +49,7 @@ MEANINGS = {
 }
 
 
-def pick(poems: Sequence[Poem], n: int, seed: int) -> list[Poem]:
+def spread(poems: Sequence[Poem], n: int, seed: int) -> list[Poem]:
     """`n` poems spread evenly over the list; the seed says where to begin."""
     n = min(n, len(poems))
     return [poems[(seed + i * len(poems) // n) % len(poems)] for i in range(n)]
@@ -68,12 +68,12 @@ def evaluate_run(
     val = data.poems("val")
     if not val:
         return evaluate_text(poet, data)
-    chosen = pick(val, VAL_POEMS, seed)
+    chosen = spread(val, VAL_POEMS, seed)
     per_token, per_char = poem_loss(poet.model, poet.tokenizer, chosen)
     room = poet.model.config.block_size // 2  # a longer title would leave none for the poem
     asked = [Poem(p.author, p.form, p.title, "") for p in val]
     asked = [request for request in asked if len(render_poem(poet.tokenizer, request)) <= room]
-    requests = pick(asked, samples, seed + 1)
+    requests = spread(asked, samples, seed + 1)
     poems: list[Poem] = []
     for start in range(0, len(requests), batch_size):
         poems += write_poems(

@@ -39,10 +39,10 @@ def compact(text: str) -> str:
     return re.sub(r"[\u0300-\u036f\s\-'’‘ʻʼ`·.]+", "", text)
 
 
-def squeeze(text: str) -> str:
+def normalize(text: str) -> str:
     """As `compact`, and without tones typed as digits.
 
-    >>> squeeze("Li3 Bai2"), squeeze("Lǐ Bái"), squeeze("lv4shi1")
+    >>> normalize("Li3 Bai2"), normalize("Lǐ Bái"), normalize("lv4shi1")
     ('libai', 'libai', 'lvshi')
     """
     return re.sub(r"(?<=[a-z])[0-5]", "", compact(text))
@@ -79,7 +79,7 @@ def pinyin_of(text: str) -> str:
     >>> pinyin_of("李白")
     'libai'
     """
-    return squeeze("".join(name_syllables(text)))
+    return normalize("".join(name_syllables(text)))
 
 
 def fold(text: str) -> str:
@@ -167,7 +167,7 @@ def find_name(
     if wanted in known:
         return wanted, ""
     chinese, typed = is_chinese(wanted), compact(wanted)
-    asked = fold(typed) if chinese else squeeze(wanted)
+    asked = fold(typed) if chinese else normalize(wanted)
     names = Names(known, aliases(f"{kind}s") if other is None else other, chinese)
     meant = names.meant(typed, asked, tones_of(wanted))
     if not meant:

@@ -12,7 +12,7 @@ import typer
 from nanopoet.files import in_utf8
 from nanopoet.paths import exercises, refuse_other_clone
 from nanopoet.poet.folder import held
-from nanopoet.poet.presets import Preset, PresetError, find_preset, rehearse
+from nanopoet.poet.presets import Preset, PresetError, find_preset, validate
 from nanopoet.poet.recorder import RunInterrupted
 from nanopoet.poet.run import Run, RunError, find_run, run_name
 from nanopoet.poet.train import set_threads, start_run, train_run, with_text_and_steps
@@ -52,7 +52,7 @@ class Order:
             )
         run = find_run(self.name)
         preset = run.preset()
-        rehearse(preset, f"{run.config_path}: preset {preset.name!r}")
+        validate(preset, f"{run.config_path}: preset {preset.name!r}")
         return run, preset
 
     def refuse_misfits(self, preset: Preset) -> None:

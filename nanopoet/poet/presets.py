@@ -24,6 +24,7 @@ from nanopoet_ref.training import TrainConfig
 FILE = Path(__file__).with_name("presets.toml")
 STAGES = ("pretrain", "midtrain")
 FORMS = ("all", "regulated")
+RENAMED = {"know_frequencies": "init_head_bias"}  # what older runs call a key
 LOSSES = {"masked": masked_cross_entropy, "fused": fused_cross_entropy}
 
 
@@ -36,7 +37,7 @@ def is_number(value: object) -> bool:
     return type(value) in (int, float) and isfinite(value)  # type: ignore[arg-type]
 
 
-def misfits(
+def find_problems(
     table: Mapping[str, Any],
     at_least: Mapping[str, int] | None = None,
     one_of: Mapping[str, Iterable[str]] | None = None,
@@ -78,7 +79,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         steps = ("batch_size", "micro_steps", "eval_interval", "eval_iters", "save_interval")
-        problems = misfits(
+        problems = find_problems(
             vars(self),
             at_least={"max_steps": 0} | dict.fromkeys(steps, 1),
             one_of={
@@ -127,15 +128,15 @@ class Preset:
     script: Script = "simplified"
     forms: str = "all"  # or regulated
     min_count: int = 1
-    know_frequencies: bool = False  # begin with how often each token occurs
+    init_head_bias: bool = False  # begin with how often each token occurs
     text: str | None = None  # a plain text file instead of poems
 
     def __post_init__(self) -> None:
-        problems = misfits(
+        problems = find_problems(
             vars(self),
             at_least={"min_count": 1},
             one_of={"script": get_args(Script), "forms": FORMS},
-            kinds={"name": str, "about": str, "model": dict, "know_frequencies": bool},
+            kinds={"name": str, "about": str, "model": dict, "init_head_bias": bool},
         )
         if self.text is not None and not isinstance(self.text, str):
             problems.append(f"text={self.text!r} is not the path of a file")
@@ -158,6 +159,7 @@ class Preset:
     def from_dict(cls, name: str, table: dict[str, Any]) -> "Preset":
         """Build from plain data; unknown and missing keys are errors."""
         try:
+            table = {RENAMED.get(key, key): value for key, value in table.items()}
             stages = tuple(Stage(**stage) for stage in table.get("stages", ()))
             return cls(**{**table, "name": name, "stages": stages})
         except (TypeError, AttributeError, PresetError) as error:
@@ -171,7 +173,7 @@ def make_optimizers(model: GPT, table: dict[str, Any]) -> list[torch.optim.Optim
     return configure_optimizers(model, **table)
 
 
-def rehearse(preset: Preset, source: str = "") -> None:
+def validate(preset: Preset, source: str = "") -> None:
     """Build all that a preset describes, once, so that a mistake is found before a run begins.
 
     Raises `PresetError`, which begins with `source`: by default the preset's name.
@@ -214,5 +216,5 @@ def find_preset(name: str) -> Preset:
             f"no preset {name!r}; there are {', '.join(presets)}, or the path of a .toml file"
         )
     preset = next(iter(presets.values())) if own else presets[name]
-    rehearse(preset, f"{name}: preset {preset.name!r}" if own else "")
+    validate(preset, f"{name}: preset {preset.name!r}" if own else "")
     return preset

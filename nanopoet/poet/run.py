@@ -23,7 +23,7 @@ from typing import Any
 from nanopoet import paths
 from nanopoet.files import append_line, write_atomically
 from nanopoet.poet.folder import refuse_foreign, refuse_orphans
-from nanopoet.poet.presets import Preset, misfits
+from nanopoet.poet.presets import Preset, find_problems
 from nanopoet.poet.settings import check_config
 from nanopoet_ref.checkpoint import Checkpoint, load_checkpoint
 from nanopoet_ref.tokenizer import CharTokenizer
@@ -171,10 +171,12 @@ class Run:
         with damage_named(self.catalog_path):
             catalog = json.loads(self.catalog_path.read_text(encoding="utf-8"))
             kinds = ("forms", "authors", "titles")
-            if problems := misfits(catalog, kinds=dict.fromkeys(kinds, dict)):
+            if problems := find_problems(catalog, kinds=dict.fromkeys(kinds, dict)):
                 raise ValueError("; ".join(problems))
             for kind in kinds:
-                if problems := misfits(catalog[kind], at_least=dict.fromkeys(catalog[kind], 1)):
+                if problems := find_problems(
+                    catalog[kind], at_least=dict.fromkeys(catalog[kind], 1)
+                ):
                     raise ValueError(f"{kind}: {problems[0]}")
             return {kind: catalog[kind] for kind in kinds}
 

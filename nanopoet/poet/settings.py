@@ -3,20 +3,20 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nanopoet.poet.presets import Preset, misfits
+from nanopoet.poet.presets import Preset, find_problems
 from nanopoet_ref.runtime import TRAINING_PRECISIONS
 
 
 def check_config(config: dict[str, Any]) -> None:
     """Raise a `KeyError` for what is missing, a `ValueError` or `TypeError` for what cannot be."""
-    problems = misfits(
+    problems = find_problems(
         config,
         at_least={"seed": 0, "threads": 1},
         one_of={"precision": TRAINING_PRECISIONS},
         kinds={"device": str, "data": str, "preset": dict},
     )
     if "mine" in config:
-        problems += misfits(config["mine"], kinds={"root": str, "own": list})
+        problems += find_problems(config["mine"], kinds={"root": str, "own": list})
     if problems:
         raise ValueError("; ".join(problems))
     Preset.from_dict(config["preset"]["name"], config["preset"])

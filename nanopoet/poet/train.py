@@ -27,7 +27,7 @@ from nanopoet_ref.checkpoint import load_checkpoint, warm_start
 from nanopoet_ref.files import replacing
 from nanopoet_ref.gpt import GPT, GPTConfig, count_parameters
 from nanopoet_ref.loss import uniform_loss, unigram_log_probs, unigram_loss
-from nanopoet_ref.midtraining import count_cut, midtrain
+from nanopoet_ref.midtraining import count_truncated, midtrain
 from nanopoet_ref.pretraining import pretrain
 from nanopoet_ref.runtime import fast_precision, pick_device, seed_everything
 from nanopoet_ref.tokenizer import FIELDS, CharTokenizer, Ids
@@ -115,8 +115,8 @@ def run_stage(
     order = preset.stage_names
     if earlier := order[: order.index(stage.name)]:
         warm_start(weights, tokenizer, run.weights_path(earlier[-1]))
-    elif preset.know_frequencies:
-        weights.know_frequencies(unigram_log_probs(ids, len(tokenizer)))
+    elif preset.init_head_bias:
+        weights.init_head_bias(unigram_log_probs(ids, len(tokenizer)))
     model = parts.model(weights).to(device)
     optimizers = make_optimizers(model, stage.optimizer)
     start_step, safe = take_up(run, stage, model, tokenizer, optimizers, settings)
@@ -141,7 +141,7 @@ def run_stage(
             windows = parts.random_windows
             pretrain(model, ids, val_ids, lr_mult, config, windows=windows, **options)
         else:
-            cut = count_cut(framed[1], model.config.block_size)
+            cut = count_truncated(framed[1], model.config.block_size)
             poems = len(framed[1]) - 1
             tqdm.write(f"{cut:,} of {poems:,} poems are longer than the block and are cut")
             options |= {"mask": stage.mask, "pad": parts.pad_batch, "buckets": parts.length_buckets}

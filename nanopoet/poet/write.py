@@ -18,7 +18,7 @@ from nanopoet_ref.checkpoint import Checkpoint
 from nanopoet_ref.corpus import Poem, fields_of, to_simplified
 from nanopoet_ref.gpt import generate
 from nanopoet_ref.midtraining import write_poems
-from nanopoet_ref.runtime import at_most, make_generator
+from nanopoet_ref.runtime import limit_threads, make_generator
 from nanopoet_ref.tokenizer import BOS, UNK, CharTokenizer
 
 # A step for so few poems does little but read the weights once: half as many bytes take half as
@@ -79,7 +79,7 @@ def quickly(n: int, options: dict[str, Any]) -> tuple[AbstractContextManager, di
     """How to write `n` texts at once: within this context, with these options."""
     if n > FEW:
         return nullcontext(), options
-    return at_most(2), options | {"precision": "float16"}
+    return limit_threads(2), options | {"precision": "float16"}
 
 
 def compose(poet: Checkpoint, request: Poem, n: int, seed: int, **options: Any) -> list[Poem]:

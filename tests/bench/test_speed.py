@@ -10,7 +10,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from nanopoet.bench import baseline as textbook
+from nanopoet.bench import baseline
 from nanopoet.bench import speed as bench
 from nanopoet.bench import step as update
 from nanopoet.bench import token_budget as budget
@@ -110,38 +110,38 @@ def test_the_median_pair_is_the_figure():
 def test_turns_alternate():
     calls: list[str] = []
     with bench.tqdm(disable=True) as bar:
-        sides = (partial(calls.append, side) for side in ("textbook", "ours"))
+        sides = (partial(calls.append, side) for side in ("baseline", "ours"))
         bench.take_turns("train_speedup", *sides, 2, bar)
-    assert calls == ["textbook", "ours"] * 2
+    assert calls == ["baseline", "ours"] * 2
 
 
-# --- The textbook's ways do the same thing ------------------------------------------------------
+# --- The baseline's ways do the same thing ------------------------------------------------------
 
 
-def test_the_textbook_encodes_the_same_ids():
+def test_the_baseline_encodes_the_same_ids():
     tokenizer = CharTokenizer(build_vocab(["春风春雨"]))
     stoi = {token: i for i, token in enumerate(tokenizer.vocab)}
-    ids = textbook.encode(stoi, tokenizer.special[UNK], "春雪雨")
+    ids = baseline.encode(stoi, tokenizer.special[UNK], "春雪雨")
     assert ids.dtype == np.uint16
     assert ids.tolist() == tokenizer.encode("春雪雨").tolist()
 
 
-def test_the_textbook_cuts_windows_whose_targets_are_one_token_later():
-    idx, targets, mask = textbook.cut_batch(np.arange(100, dtype=np.uint16), 8, 5)
+def test_the_baseline_cuts_windows_whose_targets_are_one_token_later():
+    idx, targets, mask = baseline.cut_batch(np.arange(100, dtype=np.uint16), 8, 5)
     assert idx.shape == targets.shape == (5, 8)
     assert torch.equal(targets, idx + 1)
     assert mask is None
 
 
-def test_the_textbook_writes_what_generate_writes():
+def test_the_baseline_writes_what_generate_writes():
     model = TINY.model(fused=False)
     with torch.no_grad():  # logits so far apart that chance has no say
         model.head.bias.copy_(torch.randperm(TINY.vocab_size) * 100.0)
-    assert textbook.write(model, [3, 4], 6) == generate(model, [[3, 4]], 6)[0]
-    assert textbook.write(model, [3, 4], 6) == generate(model, [[3, 4]], 6, precision="float16")[0]
+    assert baseline.write(model, [3, 4], 6) == generate(model, [[3, 4]], 6)[0]
+    assert baseline.write(model, [3, 4], 6) == generate(model, [[3, 4]], 6, precision="float16")[0]
 
 
-@pytest.mark.parametrize("make", [our_step, update.textbook_step])
+@pytest.mark.parametrize("make", [our_step, update.baseline_step])
 def test_both_updates_move_the_weights(make, monkeypatch):
     models = []
     build = update.Sizes.model

@@ -118,11 +118,15 @@ def test_json_and_junit(nanopoet, exercises, tmp_path):
         "status",
         "message",
         "misconception",
+        "checks",
         "seconds",
         "seed",
+        "share",
     ]
     assert (passed["status"], failed["status"], failed["seed"]) == ("pass", "fail", 7)
     assert failed["misconception"]
+    assert (passed["checks"], passed["share"]) == ({"first line": True}, 1.0)
+    assert (set(failed["checks"].values()), failed["share"]) == ({False}, 0.0)
     suite = ElementTree.parse(junit).getroot()
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("2", "1", "0")
     assert len(suite.findall("testcase")) == 2

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nanopoet.poet.data import Data
-from nanopoet.poet.evaluate import RATES, pick, rates
+from nanopoet.poet.evaluate import RATES, rates, spread
 from nanopoet_ref.corpus import Poem
 
 LOSSES = ["val_loss_per_token", "val_loss_per_char"]
@@ -89,15 +89,15 @@ def test_a_text_has_losses_only(nanopoet):
 
 def test_picked_poems_are_spread_evenly_and_distinct():
     poems = [Poem("", "", "", str(i)) for i in range(10)]
-    assert [poem.content for poem in pick(poems, 5, seed=1)] == ["1", "3", "5", "7", "9"]
-    assert len({poem.content for poem in pick(poems, 99, seed=7)}) == 10
-    assert pick(poems, 0, seed=0) == []
+    assert [poem.content for poem in spread(poems, 5, seed=1)] == ["1", "3", "5", "7", "9"]
+    assert len({poem.content for poem in spread(poems, 99, seed=7)}) == 10
+    assert spread(poems, 0, seed=0) == []
 
 
 def test_another_seed_picks_other_poems():
     poems = [Poem("", "", str(number), "") for number in range(100)]
-    assert pick(poems, 5, seed=0) == pick(poems, 5, seed=0)
-    assert set(pick(poems, 5, seed=0)).isdisjoint(pick(poems, 5, seed=1))
+    assert spread(poems, 5, seed=0) == spread(poems, 5, seed=0)
+    assert set(spread(poems, 5, seed=0)).isdisjoint(spread(poems, 5, seed=1))
 
 
 def test_beside_each_rate_stands_what_chance_and_what_real_poems_give():

@@ -64,7 +64,7 @@ def test_a_run_may_move(nanopoet):
         ('"n_layer": 1', '"n_layer": 1.5', "n_layer"),
         ('"lr": 0.02', '"lr": null', "optimizer"),
         ('"text": null', '"text": 5', "text=5"),
-        ('"know_frequencies": false', '"know_frequencies": 0', "know_frequencies=0"),
+        ('"init_head_bias": false', '"init_head_bias": 0', "init_head_bias=0"),
         ('"seed": 0', '"seed": 0, "mine": {"root": null, "own": []}', "root=None"),
         ('"seed": 0', '"seed": 0, "mine": 7', "config.json"),
     ],

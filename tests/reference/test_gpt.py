@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanopoet_ref.gpt import GPT, GPTConfig, count_parameters, draw, generate, next_token_probs
+from nanopoet_ref.gpt import GPT, GPTConfig, count_parameters, generate, next_token_probs, sample
 from nanopoet_ref.runtime import make_generator
 
 STYLES = ("gpt2", "modern")
@@ -31,7 +31,7 @@ def step_by_step(model, prompt, n, temperature=0.0, generator=None):
     for _ in range(n):
         logits = model(torch.tensor([row]))[:, -1].float()
         probs = next_token_probs(logits, temperature)
-        row.append(draw(probs, generator).item())
+        row.append(sample(probs, generator).item())
     return row
 
 
@@ -223,7 +223,7 @@ def test_bad_sampling_settings_are_named(make_gpt, wrong):
 
 def test_draws_are_as_frequent_as_their_probabilities_and_never_impossible():
     probs = torch.tensor([[0.0, 0.5, 0.0, 0.2, 0.3, 0.0]])
-    tokens = draw(probs.expand(20_000, -1), make_generator(0))
+    tokens = sample(probs.expand(20_000, -1), make_generator(0))
     assert tokens.shape == (20_000, 1)
     share = tokens[:, 0].bincount(minlength=6) / 20_000
     assert torch.allclose(share, probs[0], atol=0.015)
@@ -232,8 +232,8 @@ def test_draws_are_as_frequent_as_their_probabilities_and_never_impossible():
 
 def test_each_row_draws_from_its_own_probabilities():
     probs = torch.eye(4)[[2, 0, 3]]
-    assert draw(probs, make_generator(0)).tolist() == [[2], [0], [3]]
-    assert draw(5 * probs, make_generator(0)).tolist() == [[2], [0], [3]]  # need not sum to 1
+    assert sample(probs, make_generator(0)).tolist() == [[2], [0], [3]]
+    assert sample(5 * probs, make_generator(0)).tolist() == [[2], [0], [3]]  # need not sum to 1
 
 
 @both_styles

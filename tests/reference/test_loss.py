@@ -185,7 +185,7 @@ def test_unigram_is_the_loss_of_the_frequencies():
 def test_a_model_that_knows_frequencies_begins_at_the_unigram_loss():
     ids, val = [0, 1, 1, 3, 0, 1, 1], [1, 0, 2, 1]
     model = GPT(GPTConfig(6, block_size=8, n_layer=1, n_head=2, n_embd=8, style="modern"))
-    model.know_frequencies(unigram_log_probs(ids, 6))
+    model.init_head_bias(unigram_log_probs(ids, 6))
     logits = model(torch.tensor([[5, 4, 3, 2]]))
     loss = cross_entropy(logits[0], torch.tensor(val)).item()
     assert loss == pytest.approx(unigram_loss(ids, 6, val))

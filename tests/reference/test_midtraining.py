@@ -14,7 +14,7 @@ from nanopoet_ref.midtraining import (
     CONTENT_ID,
     END_ID,
     PAD_ID,
-    count_cut,
+    count_truncated,
     length_buckets,
     midtrain,
     pad_batch,
@@ -70,8 +70,8 @@ def test_a_poem_as_long_as_the_block_keeps_its_end(length):
 
 def test_poems_that_are_cut_are_counted():
     starts = np.cumsum([0, 256, 257, 258, 444])
-    assert count_cut(starts, block_size=256) == 2
-    assert count_cut(np.array([0]), block_size=256) == 0
+    assert count_truncated(starts, block_size=256) == 2
+    assert count_truncated(np.array([0]), block_size=256) == 0
 
 
 @pytest.mark.parametrize("lengths", [[], [1], [5, 1], [0, 4]])
