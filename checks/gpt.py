@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from nanopoet.checker.trial import Answer, Trial, check, gradients
 from nanopoet_ref import gpt as reference
+from nanopoet_ref import sampling
 from nanopoet_ref.attention import CausalSelfAttention, KVCache, causal_mask
 
 SEEDS = st.integers(0, 2**31)
@@ -128,7 +129,7 @@ def mlp(t: Trial) -> None:
 
 def padding_mask(fill: Tensor, T: int) -> Tensor:
     """Left padding: nobody sees the fillers, which see themselves. (B, 1, T, T)."""
-    _, mask = reference.positions_and_mask(fill, 0, T, T)
+    _, mask = sampling.positions_and_mask(fill, 0, T, T)
     assert mask is not None
     return mask
 
@@ -446,7 +447,7 @@ def keep_top_p(t: Trial) -> None:
         t.same(logits.softmax(1), p, why=fewest)
 
 
-@check("gpt.next_token_probs", reference=reference.next_token_probs)
+@check("gpt.next_token_probs", reference=sampling.next_token_probs)
 def next_token_probs(t: Trial) -> None:
     plain = torch.tensor([[0.5, 2.0, 1.0, -1.0]], dtype=torch.float64)
     logits = 2 * t.randn(3, 7)
@@ -516,7 +517,7 @@ def next_token_probs(t: Trial) -> None:
     t.refuses(plain, 0.0, top_p=2.0, why="a wrong argument is wrong at temperature 0, too")
 
 
-@check("gpt.sample", reference=reference.sample)
+@check("gpt.sample", reference=sampling.sample)
 def sample(t: Trial) -> None:
     seed = 1 + t.seed
 
@@ -643,7 +644,7 @@ def sample(t: Trial) -> None:
 # --- Writing ------------------------------------------------------------------------------------
 
 
-@check("gpt.pad_left", reference=reference.pad_left)
+@check("gpt.pad_left", reference=sampling.pad_left)
 def pad_left(t: Trial) -> None:
     cpu, parts = torch.device("cpu"), ("ids", "the number of fillers")
     why = "fillers stand in front, so that all rows end in the same column"

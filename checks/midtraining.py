@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from nanopoet.checker.trial import Trial, check
 from nanopoet_ref import midtraining as reference
-from nanopoet_ref.corpus import FIELDS, Poem
 from nanopoet_ref.loss import masked_cross_entropy
+from nanopoet_ref.poem import FIELDS, Poem
 from nanopoet_ref.tokenizer import (
     BOS,
     SPECIAL_TOKENS,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nanopoet.checker.trial import Answer, Trial, check
 from nanopoet_ref import pretraining as reference
-from nanopoet_ref.corpus import Poem
+from nanopoet_ref.poem import Poem
 from nanopoet_ref.tokenizer import SPECIAL_TOKENS, CharTokenizer, build_vocab
 
 SPRING = Poem("孟浩然", "五言绝句", "春晓", "春眠不觉晓，处处闻啼鸟。")

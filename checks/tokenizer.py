@@ -14,7 +14,7 @@ from torch import nn
 
 from nanopoet.checker.trial import Trial, check
 from nanopoet_ref import tokenizer as reference
-from nanopoet_ref.corpus import Poem, fields_of
+from nanopoet_ref.poem import Poem, fields_of
 from nanopoet_ref.tokenizer import SPECIAL_TOKENS
 
 SIGNS = "山水月春风，。\n aAb𠮷"  # Han, stops, white space, letters, one beyond 16 bits

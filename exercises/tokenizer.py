@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nanopoet_ref.corpus import Poem
+    from nanopoet_ref.poem import Poem
     from nanopoet_ref.tokenizer import CharTokenizer
 
 UNK, PAD, BOS, END = "<|unk|>", "<|pad|>", "<|bos|>", "<|end|>"

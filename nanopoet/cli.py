@@ -87,13 +87,13 @@ def train(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start a run over.")] = False,
 ) -> None:
     """Train a poet in runs/NAME. Ctrl-C saves; --resume goes on to the same bits."""
-    from nanopoet.mine import ask_who_writes
+    from nanopoet.mine import noted_components, own_components
     from nanopoet.poet.order import Order, train_command
 
     order = Order(
         preset, name, stage, text, steps, seed, device, threads, mine, root, resume, overwrite
     )
-    raise typer.Exit(train_command(order, ask_who_writes))
+    raise typer.Exit(train_command(order, own_components, noted_components))
 
 
 @command(
@@ -131,7 +131,7 @@ def write(
 ) -> None:
     """Write poems. What is not given, the model makes up. A run on a text continues text."""
     from nanopoet.poet.write import write_command
-    from nanopoet_ref.corpus import Poem
+    from nanopoet_ref.poem import Poem
 
     options = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
     asked = Poem(author, form, title, begin)

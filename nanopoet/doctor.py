@@ -93,7 +93,7 @@ def corpus() -> Finding:
 
 
 def fonts() -> Finding:
-    from nanopoet_ref.lesson import FONT
+    from nanopoet_ref.figures import FONT
 
     fix = "" if FONT.is_file() else "git checkout nanopoet_ref/fonts"
     return Finding("fonts", "packaged, for Chinese in plots" if not fix else "missing", fix)

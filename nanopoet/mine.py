@@ -1,7 +1,7 @@
 """`nanopoet train --mine`: the learner's own functions train the poet.
 
 A part comes from the learner's file if its task passes its check, and from the reference if not.
-Nothing is replaced behind anybody's back: parts are passed as arguments.
+Nothing is replaced behind anybody's back: components are passed as arguments.
 """
 
 import importlib
@@ -26,48 +26,22 @@ from torch import Tensor, nn
 from nanopoet.checker.sandbox import Sandbox
 from nanopoet.checker.tasks import load_tasks
 from nanopoet.checker.verdict import Verdict
-from nanopoet.poet.components import REFERENCE, Parts
+from nanopoet.poet.components import REFERENCE, TASKS, Components
 from nanopoet.poet.run import RunError
 from nanopoet_ref.attention import CausalSelfAttention, attention, rotate
-from nanopoet_ref.corpus import Poem
 from nanopoet_ref.gpt import GPT, MLP, Block
+from nanopoet_ref.poem import Poem
 from nanopoet_ref.runtime import autocast
 from nanopoet_ref.tokenizer import SPECIAL_TOKENS, UNK, CharTokenizer, Ids
 from nanopoet_ref.training import Batch, train
 
-# The tasks whose answers a training calls, and what each does in it.
-PARTS = {
-    "tokenizer.build_vocab": "chooses the characters",
-    "tokenizer.encode": "turns text into ids",
-    "tokenizer.render_poem": "frames each poem",
-    "attention.attention": "attends, in every layer",
-    "attention.rotate": "turns queries and keys by position",
-    "gpt.MLP": "computes at each position",
-    "gpt.Block": "is one layer",
-    "gpt.GPT": "is the model",
-    "training.random_windows": "cuts the batches of pre-training",
-    "training.estimate_loss": "measures",
-    "training.training_step": "makes each update",
-    "training.train": "is the loop",
-    "loss.masked_cross_entropy": "is what gets smaller",
-    "schedule.warmup_cosine": "sets the rate, where a preset says so",
-    "schedule.warmup_warmdown": "sets the rate, where a preset says so",
-    "pretraining.poem_stream": "lays poems end to end for pre-training",
-    "midtraining.pad_batch": "pads the batches of mid-training",
-    "midtraining.length_buckets": "sorts poems into batches",
-}
-
 
 @dataclass(frozen=True)
 class Mine:
-    """A learner's folder, and which of the parts in it are their own."""
+    """A learner's folder, and which of the tasks in it are their own."""
 
     root: Path
     own: tuple[str, ...]
-
-    @property
-    def signature(self) -> str:
-        return f"{len(self.own)} of the {len(PARTS)} parts that trained this poet are your own"
 
     def as_dict(self) -> dict[str, Any]:
         return {"root": str(self.root), "own": list(self.own)}
@@ -78,7 +52,7 @@ def find_mine(root: Path) -> tuple[Mine, list[Verdict]]:
     if not root.is_dir():
         raise RunError(f"{root} is not a folder with exercises")
     with Sandbox() as sandbox:
-        verdicts = [sandbox.judge(task, root, seed=0) for task in PARTS]
+        verdicts = [sandbox.judge(task, root, seed=0) for task in TASKS]
     own = tuple(verdict.task for verdict in verdicts if verdict.status == "pass")
     return Mine(Path(os.path.realpath(root)), own), verdicts
 
@@ -91,15 +65,15 @@ def print_authors(verdicts: Sequence[Verdict], console: Console) -> None:
         why = {"pass": "", "todo": " (yours is not written yet)"}
         reason = why.get(verdict.status, f" (yours: {verdict.symptom})")
         # As text: what an answer's error says may look like markup.
-        table.add_row(verdict.task, PARTS[verdict.task], Text(by + reason))
+        table.add_row(verdict.task, TASKS[verdict.task], Text(by + reason))
     console.print(table)
 
 
-def ask_who_writes(root: Path) -> Mine:
-    """Check every part, print the table, and say how many are the learner's own."""
+def own_components(root: Path) -> tuple[Components, dict[str, Any]]:
+    """Check every part of a folder, print who writes what; the components, and what to note."""
     mine, verdicts = find_mine(root)
     print_authors(verdicts, Console())
-    return mine
+    return assemble(load_own(mine)), mine.as_dict()
 
 
 def load_own(mine: Mine) -> dict[str, Any]:
@@ -149,34 +123,34 @@ class InPrecision(nn.Module):
             return self.model(idx)
 
 
-def own_parts(own: Mapping[str, Any]) -> Parts:
-    """The reference's parts, with those in `own` in their places."""
-    parts: dict[str, Any] = {}
+def assemble(own: Mapping[str, Any]) -> Components:
+    """The reference's components, with those in `own` in their places."""
+    changed: dict[str, Any] = {}
     if "tokenizer.build_vocab" in own:
-        parts["build_vocab"] = own["tokenizer.build_vocab"]
+        changed["build_vocab"] = own["tokenizer.build_vocab"]
     if "tokenizer.encode" in own:
-        parts["tokenizer"] = partial(OwnTokenizer, encode=own["tokenizer.encode"])
+        changed["tokenizer"] = partial(OwnTokenizer, encode=own["tokenizer.encode"])
     if "tokenizer.render_poem" in own:
-        parts["render_poems"] = partial(render_one_by_one, own["tokenizer.render_poem"])
+        changed["render_poems"] = partial(render_one_by_one, own["tokenizer.render_poem"])
     if "pretraining.poem_stream" in own:
-        parts["poem_stream"] = lambda *args: np.asarray(
+        changed["poem_stream"] = lambda *args: np.asarray(
             own["pretraining.poem_stream"](*args), dtype=np.uint16
         )
     if "training.random_windows" in own:
-        parts["random_windows"] = lambda *args: Batch(*own["training.random_windows"](*args))
+        changed["random_windows"] = lambda *args: Batch(*own["training.random_windows"](*args))
     if "midtraining.pad_batch" in own:
-        parts["pad_batch"] = lambda *args: Batch(*own["midtraining.pad_batch"](*args))
+        changed["pad_batch"] = lambda *args: Batch(*own["midtraining.pad_batch"](*args))
     if "midtraining.length_buckets" in own:
-        parts["length_buckets"] = lambda *args: [
+        changed["length_buckets"] = lambda *args: [
             np.asarray(batch) for batch in own["midtraining.length_buckets"](*args)
         ]
     if "loss.masked_cross_entropy" in own:
-        parts["losses"] = dict.fromkeys(REFERENCE.losses, own["loss.masked_cross_entropy"])
+        changed["losses"] = dict.fromkeys(REFERENCE.losses, own["loss.masked_cross_entropy"])
     schedules = {name: own.get(f"schedule.{name}", f) for name, f in REFERENCE.schedules.items()}
-    parts["schedules"] = schedules
-    parts["model"] = partial(own_model, own)
-    parts["loop"] = partial(own_loop, own)
-    return replace(REFERENCE, **parts)
+    changed["schedules"] = schedules
+    changed["model"] = partial(own_model, own)
+    changed["loop"] = partial(own_loop, own)
+    return replace(REFERENCE, **changed)
 
 
 def render_one_by_one(
@@ -189,7 +163,7 @@ def render_one_by_one(
 
 
 def own_model(own: Mapping[str, Any], reference: GPT) -> nn.Module:
-    """A model of the learner's parts, with the weights of the reference's."""
+    """A model of the learner's components, with the weights of the reference's."""
 
     def attention_layer(*args: Any, **options: Any) -> CausalSelfAttention:
         attend = own.get("attention.attention", attention)
@@ -206,7 +180,7 @@ def own_model(own: Mapping[str, Any], reference: GPT) -> nn.Module:
 
 
 def own_loop(own: Mapping[str, Any], model: nn.Module, *args: Any, **options: Any) -> list:
-    """The training loop: theirs as a whole, or the reference's with their update and measure."""
+    """The training loop: theirs as a whole, or the reference's with their step and measure."""
     next_batch, loss_fn, lr_mult, config = args
     device = next(model.parameters()).device  # of which their loop need not know
     options["eval_batches"] = {
@@ -217,7 +191,7 @@ def own_loop(own: Mapping[str, Any], model: nn.Module, *args: Any, **options: An
         loop, model = own["training.train"], InPrecision(model, config.precision)
         return loop(model, lambda: next_batch().to(device), loss_fn, lr_mult, config, **options)
 
-    def update(model: Any, batches: Any, loss_fn: Any, optimizers: Any, config: Any) -> Any:
+    def step_fn(model: Any, batches: Any, loss_fn: Any, optimizers: Any, config: Any) -> Any:
         inside = InPrecision(model, config.precision)
         there = [batch.to(device) for batch in batches]
         return own["training.training_step"](inside, there, loss_fn, optimizers, config)
@@ -226,30 +200,25 @@ def own_loop(own: Mapping[str, Any], model: nn.Module, *args: Any, **options: An
         return own["training.estimate_loss"](InPrecision(model, precision), batches, loss_fn)
 
     if "training.training_step" in own:
-        options["update"] = update
+        options["step_fn"] = step_fn
     if "training.estimate_loss" in own:
         options["estimate"] = estimate
     return train(model, *args, **options)
 
 
-def mine_of(config: Mapping[str, Any]) -> Mine | None:
-    """Whose parts a run was trained with, from its config.json; None: the reference's."""
-    noted = config.get("mine")
-    return Mine(Path(noted["root"]), tuple(noted["own"])) if noted else None
-
-
-def parts_of(config: Mapping[str, Any]) -> Parts:
-    """The parts that a run goes on with: those that it was begun with.
+def noted_components(noted: Mapping[str, Any] | None) -> Components:
+    """The components that a run was begun with, as its config.json notes them (None: the
+    reference's).
 
     Raises `RunError` when one of them does not pass its check any more.
     """
-    mine = mine_of(config)
-    if mine is None:
+    if noted is None:
         return REFERENCE
+    mine = Mine(Path(noted["root"]), tuple(noted["own"]))
     now, _ = find_mine(mine.root)
     if lost := set(mine.own) - set(now.own):
         raise RunError(
             f"this run was begun with your {', '.join(sorted(lost))} from {mine.root}, which does "
             "not pass any more: mend it, or train again with --overwrite"
         )
-    return own_parts(load_own(mine))
+    return assemble(load_own(mine))

@@ -17,6 +17,7 @@ import torch
 
 from nanopoet_ref.files import replacing
 from nanopoet_ref.gpt import GPT, GPTConfig
+from nanopoet_ref.runtime import rng_states, set_rng_states, unwrapped
 from nanopoet_ref.tokenizer import CharTokenizer
 
 FORMAT = 1  # raised when what a checkpoint holds changes, so that an old one is refused by name
@@ -34,11 +35,13 @@ class Checkpoint:
     tokenizer: CharTokenizer
     step: int
     optimizers: list[dict[str, Any]]
-    rng_state: torch.Tensor
+    rng_states: dict[str, torch.Tensor]
     notes: dict[str, Any] = field(default_factory=dict)
 
-    def restore(self, optimizers: Sequence[torch.optim.Optimizer]) -> None:
-        """Give optimizers and PyTorch's generator the state they had."""
+    def restore(
+        self, optimizers: Sequence[torch.optim.Optimizer], device: torch.device | str = "cpu"
+    ) -> None:
+        """Give optimizers and PyTorch's generators, the device's too, the state they had."""
         # AdamW's and Muon's running means: without them the first steps after a resume are as blind
         # as the first of all.
         if len(optimizers) != len(self.optimizers):
@@ -50,14 +53,14 @@ class Checkpoint:
                 optimizer.load_state_dict(state)
             except ValueError as error:
                 raise CheckpointError(f"the saved {type(optimizer).__name__}: {error}") from error
-        # Dropout draws from PyTorch's own generator; batches do not, they come by number.
-        torch.set_rng_state(self.rng_state)
+        # Dropout draws from PyTorch's own generators; batches do not, they come by number.
+        set_rng_states(self.rng_states, torch.device(device))
 
 
 def weights_digest(model: GPT) -> str:
     """A fingerprint of the weights: one changed bit is another digest."""
     digest = hashlib.sha256()
-    for name, tensor in model.state_dict().items():
+    for name, tensor in unwrapped(model).state_dict().items():
         # With the name: two matrices that have changed places are not the same model.
         digest.update(name.encode() + tensor.cpu().numpy().tobytes())
     return digest.hexdigest()
@@ -75,6 +78,7 @@ def save_checkpoint(
 
     Without `optimizers` it holds weights only: enough to write poems, not to resume.
     """
+    model = unwrapped(model)
     # Plain numbers, texts, lists and tensors, nothing else: a file that can be read without running
     # any code in it, on a machine that has never seen this one.
     content = {
@@ -85,7 +89,7 @@ def save_checkpoint(
         "model": model.state_dict(),
         "digest": weights_digest(model),
         "optimizers": [optimizer.state_dict() for optimizer in optimizers],
-        "rng_state": torch.get_rng_state(),
+        "rng_states": rng_states(model.wte.weight.device),
         "notes": dict(notes or {}),
     }
     with replacing(path) as temporary, temporary.open("wb") as file:
@@ -133,7 +137,8 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> Checkpoin
             tokenizer,
             content["step"],
             content["optimizers"],
-            content["rng_state"],
+            # A checkpoint from before there were several holds the CPU's alone.
+            {"cpu": content["rng_state"]} if "rng_state" in content else content["rng_states"],
             content["notes"],
         )
     except (RuntimeError, ValueError, TypeError, KeyError) as error:

@@ -8,33 +8,38 @@ what a poem is, keeps what fits, counts what does not, and writes the result onc
 
 import hashlib
 import json
-import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from nanopoet_ref.files import replacing
+from nanopoet_ref.poem import (
+    FIELDS,
+    FORMAT_VERSION,
+    REGULATED,
+    CorpusError,
+    Poem,
+    Script,
+    fields_of,
+    split_hash,
+    split_poems,
+    words,
+)
 from nanopoet_ref.source import (
     ADVICE,
     KINDS,
     SOURCE,
     SOURCE_INTEGRITY,
-    CorpusError,
     Record,
     check_integrity,
     read_source,
 )
 from nanopoet_ref.spelling import merged_characters, respelled, to_simplified
 
-Script = Literal["simplified", "original"]
-
-FORMAT_VERSION = 5  # raise it when a rule below changes: prepared files are then rebuilt
-REGULATED = {(4, 5): "五言绝句", (4, 7): "七言绝句", (8, 5): "五言律诗", (8, 7): "七言律诗"}
 SHORTEST_TUNE = 16  # characters of 归字谣: a shorter lyric is what is left of a lost one
 
 HAN = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -44,24 +49,6 @@ MARKS = str.maketrans(
     "、；：,;:？！.?!", "，，，，，，。。。。。", "《》〈〉「」『』“”‘’[]· \t\u3000"
 )
 NOBODY = ("无名氏", "不详", "佚名", "缺名")  # unknown: any name is better attested
-
-
-@dataclass(frozen=True, slots=True)
-class Poem:
-    """One poem: who wrote it, in which form, under which title, and its lines.
-
-    >>> Poem("李白", "五言绝句", "静夜思", "床前明月光，疑是地上霜。").author
-    '李白'
-    """
-
-    author: str
-    form: str
-    title: str
-    content: str
-
-
-FIELDS = ("author", "form", "title", "content")
-fields_of = attrgetter(*FIELDS)  # dataclasses.astuple copies deeply: 30 times slower
 
 
 def clean_text(text: str) -> str:
@@ -120,11 +107,6 @@ def poems_of(kind: str, records: list[Record], dropped: Counter[str]) -> Iterato
             yield Poem(author, form, title, content + "。")
 
 
-def words(content: str) -> str:
-    """The characters of a poem without its marks: what makes two poems the same."""
-    return content.replace("，", "").replace("。", "")
-
-
 def one_of_each(
     poems: Sequence[tuple[str, Poem]], authors: Sequence[str]
 ) -> list[tuple[str, Poem]]:
@@ -141,11 +123,6 @@ def one_of_each(
         if key not in best or attested[author] > best[key][0]:
             best[key] = (attested[author], kind, poem)
     return [(kind, poem) for _, kind, poem in best.values()]
-
-
-def raw_folder() -> Path:
-    """Where the corpus lives: `$NANOPOET_RAW`, or the folder `raw` of this clone."""
-    return Path(os.environ.get("NANOPOET_RAW") or Path(__file__).resolve().parents[1] / "raw")
 
 
 def prepared(folder: Path, script: str, integrity: str = SOURCE_INTEGRITY) -> Record | None:
@@ -260,97 +237,3 @@ def save_poems(
         with replacing(out_dir / f"poems.{script}.{suffix}") as path:
             path.write_bytes(content)
     return meta
-
-
-def load_poems(out_dir: Path | None = None, script: Script = "simplified") -> list[Poem]:
-    """Read the prepared corpus, by default from the folder `raw` or `$NANOPOET_RAW`.
-
-    Raises:
-        CorpusError: it has not been prepared, or by other rules, or is damaged.
-    """
-    path = (out_dir or raw_folder()) / f"poems.{script}.jsonl"
-    command = "nanopoet corpus" + ("" if script == "simplified" else f" --script {script}")
-    try:
-        data = path.read_bytes()
-        meta = json.loads(path.with_suffix(".json").read_text("utf-8"))
-        promised = meta["format_version"], meta["sha256"]
-    except OSError as error:
-        raise CorpusError(f"no prepared poems in {path}. Run: {command}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise CorpusError(f"{path.with_suffix('.json')} is damaged. Run: {command}") from error
-    if promised[0] != FORMAT_VERSION:
-        raise CorpusError(f"{path} was prepared by other rules than today's. Run: {command}")
-    if promised[1] != hashlib.sha256(data).hexdigest():
-        raise CorpusError(f"{path} is damaged or was changed. Run: {command}")
-    text = data.decode("utf-8").rstrip("\n")
-    return [Poem(**row) for row in json.loads("[" + text.replace("\n", ",") + "]")]  # 1 call
-
-
-def long_lines(poem: Poem) -> list[str]:
-    """The lines of 5 characters or more: shorter ones may be shared by chance.
-
-    >>> long_lines(Poem("", "", "", "山映斜阳天接水。芳草无情，"))
-    ['山映斜阳天接水']
-    """
-    return [line for line in re.split("[，。]", poem.content) if len(line) >= 5]
-
-
-def split_poems(poems: Iterable[Poem]) -> tuple[list[Poem], list[Poem]]:
-    """Split into (training, validation): within each form, every 10th poem is validation.
-
-    Rare forms then have the same share in both. A poem that repeats an earlier one, or at least
-    half of whose lines have stood before, follows them to their side: a quatrain cut from a longer
-    poem is no unseen poem. No chance is involved: the split never changes.
-
-    >>> train, val = split_poems(Poem("李白", "五言绝句", "", str(i)) for i in range(20))
-    >>> len(train), [poem.content for poem in val]
-    (18, ['9', '19'])
-    """
-    train: list[Poem] = []
-    val: list[Poem] = []
-    count = Counter[str]()
-    side: dict[str, list[Poem]] = {}  # of each poem's characters, and of each line
-    for poem in poems:
-        key, lines = words(poem.content), long_lines(poem)
-        known = [side[line] for line in lines if line in side]
-        if key in side:
-            mine = side[key]
-        elif lines and 2 * len(known) >= len(lines):
-            mine = val if 2 * sum(part is val for part in known) > len(known) else train
-        else:
-            count[poem.form] += 1
-            mine = train if count[poem.form] % 10 else val
-        mine.append(poem)
-        side[key] = mine
-        for line in lines:
-            side.setdefault(line, mine)
-    return train, val
-
-
-def split_hash(train: list[Poem], val: list[Poem]) -> str:
-    """A digest of both halves: results with the same digest may be compared.
-
-    >>> poem = Poem("李白", "五言绝句", "静夜思", "床前明月光，疑是地上霜。")
-    >>> split_hash([poem], []) == split_hash([], [poem])
-    False
-    """
-    halves = [[fields_of(poem) for poem in half] for half in (train, val)]
-    return hashlib.sha256(json.dumps(halves).encode()).hexdigest()
-
-
-def read_text(path: Path) -> str:
-    """Read a text of one's own: strict UTF-8, unchanged but for a byte-order mark in front.
-
-    Raises:
-        CorpusError: missing, a folder, empty, or not UTF-8 (with the offset of the byte).
-    """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise CorpusError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        at = f"byte {error.object[error.start]:#04x} at offset {error.start}"
-        raise CorpusError(f"{path} is not UTF-8: {at}. Save it as UTF-8, try again") from error
-    if not text.strip():
-        raise CorpusError(f"{path} is empty: there is nothing to learn from")
-    return text

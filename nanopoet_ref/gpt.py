@@ -14,8 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from nanopoet_ref.attention import CausalSelfAttention, KVCache, causal_mask
-from nanopoet_ref.runtime import autocast, evaluating
+from nanopoet_ref.attention import CausalSelfAttention, KVCache
 
 STYLES = ("gpt2", "modern")
 
@@ -72,6 +71,8 @@ class GPTConfig:
 
 def make_norm(config: GPTConfig) -> nn.Module:
     """LayerNorm, or RMSNorm without weights: both keep the residual stream at a steady size."""
+    # RMSNorm divides by the size alone. LayerNorm also takes the mean away, and learns a scale and
+    # a shift, which the matrix that comes next could learn as well.
     if config.modern:
         return nn.RMSNorm(config.n_embd, elementwise_affine=False)
     return nn.LayerNorm(config.n_embd)
@@ -85,7 +86,7 @@ class MLP(nn.Module):
         # Four times as wide, as in every GPT: two thirds of a block's parameters are here.
         self.fc = nn.Linear(config.n_embd, 4 * config.n_embd, bias=not config.modern)
         self.proj = nn.Linear(4 * config.n_embd, config.n_embd, bias=not config.modern)
-        self.modern = config.modern
+        self.modern = config.modern  # which bend
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.fc(x)  # (B, T, 4C)
@@ -107,6 +108,7 @@ class Block(nn.Module):
         mlp: Callable[[GPTConfig], nn.Module] = MLP,
     ) -> None:
         super().__init__()
+        # Two norms: attention and MLP each read a copy of their own.
         self.norm_1 = make_norm(config)
         self.attn = attention(
             config.n_embd,
@@ -149,8 +151,10 @@ class GPT(nn.Module):
         self.wte = nn.Embedding(config.vocab_size, config.n_embd)
         self.wpe = None if config.modern else nn.Embedding(config.block_size, config.n_embd)
         self.dropout = nn.Dropout(config.dropout)
+        # Blocks of the same shape: what each of them is for is not designed, it is learned.
         self.blocks = nn.ModuleList(block(config) for _ in range(config.n_layer))
         self.norm_f = make_norm(config)
+        # Not tied to `wte`: what a character means as input need not be how it is predicted.
         self.head = nn.Linear(config.n_embd, config.vocab_size)
         self.init_weights()
 
@@ -217,149 +221,3 @@ def count_parameters(model: nn.Module) -> int:
     12466268
     """
     return sum(parameter.numel() for parameter in model.parameters())
-
-
-# --- Writing ----------------------------------------------------------------------------------
-
-
-def next_token_probs(
-    logits: Tensor, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
-) -> Tensor:
-    """From logits (B, V) to the probabilities (B, V) to draw from.
-
-    `temperature` divides the logits: below 1 the likely grow likelier; 0 takes the likeliest.
-    `top_k` keeps the k likeliest. `top_p` keeps the fewest tokens whose sum reaches p.
-
-    >>> next_token_probs(torch.tensor([[2.0, 1.0, 0.0]]), top_k=1).tolist()
-    [[1.0, 0.0, 0.0]]
-    """
-    if temperature < 0:
-        raise ValueError(f"temperature={temperature} is negative")
-    if top_k is not None and top_k < 1:
-        raise ValueError(f"top_k={top_k} keeps nothing")
-    if top_p is not None and not 0 < top_p <= 1:
-        raise ValueError(f"top_p={top_p} is not in (0, 1]")
-    if temperature < 1e-6:  # dividing by less could overflow
-        return F.one_hot(logits.argmax(dim=-1), logits.shape[-1]).to(logits.dtype)
-    logits = logits / temperature
-    if top_k is not None:
-        # exp(-inf) is 0, so what is cut off here gets no probability, and the rest sums to 1.
-        best, index = logits.topk(min(top_k, logits.shape[-1]))  # (B, k)
-        logits = torch.full_like(logits, float("-inf")).scatter(-1, index, best)
-    probs = logits.softmax(dim=-1)
-    if top_p is not None:
-        ordered, index = probs.sort(dim=-1, descending=True)
-        before = ordered.cumsum(dim=-1) - ordered  # what the likelier ones already hold
-        # Compared with what stood *before* a token: the likeliest one always stays.
-        ordered = ordered.masked_fill(before >= top_p, 0.0)
-        probs = torch.zeros_like(probs).scatter(-1, index, ordered)
-        probs = probs / probs.sum(dim=-1, keepdim=True)
-    return probs
-
-
-def sample(probs: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """One token for each row of probabilities (B, V), as ids (B, 1).
-
-    Lay the probabilities end to end and see in whose stretch a random point falls. This is one
-    random number a row; `torch.multinomial` takes one for every token of the vocabulary.
-
-    >>> sample(torch.tensor([[0.0, 1.0, 0.0]])).tolist()
-    [[1]]
-    """
-    ends = probs.cumsum(dim=-1)  # (B, V): where each stretch ends
-    # Times the last end, not times 1: rounding may leave the whole a little short of 1.
-    point = ends[:, -1:] * torch.rand(len(probs), 1, generator=generator, device=probs.device)
-    # `right`: a token of probability 0 has a stretch of length 0, and is stepped over.
-    return torch.searchsorted(ends, point, right=True)  # (B, 1)
-
-
-def pad_left(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Prompts of different lengths as one block that ends together.
-
-    Returns ids (B, T) and the number of filler ids (B,) at the beginning of each row.
-
-    >>> [t.tolist() for t in pad_left([[5], [6, 7]], torch.device("cpu"))]
-    [[[0, 5], [6, 7]], [1, 0]]
-    """
-    # On the left, so that the last column is the last character of every row: one place to read
-    # the logits from, one place to go on.
-    T = max(len(prompt) for prompt in prompts)
-    rows = [[0] * (T - len(prompt)) + list(map(int, prompt)) for prompt in prompts]
-    fill = [T - len(prompt) for prompt in prompts]
-    return torch.tensor(rows, device=device), torch.tensor(fill, device=device)
-
-
-def positions_and_mask(
-    fill: Tensor, seen: int, length: int, block_size: int
-) -> tuple[Tensor, Tensor | None]:
-    """Positions of the columns `seen` … `length`, and what they may look at.
-
-    Rows without fillers share their positions and need no mask of their own. Others begin at
-    different columns, so each has its own positions (B, T) and mask (B, 1, T, length).
-    """
-    columns = torch.arange(length, device=fill.device)
-    if not fill.any():
-        return columns[seen:], None
-    # A row's first real character is at position 0, whatever its column.
-    positions = columns[seen:] - fill.unsqueeze(1)  # (B, T)
-    positions = positions.clamp(0, block_size - 1)  # fillers, and rows that are done
-    # A filler column sees itself, or its softmax would be 0 / 0; nobody else sees it.
-    # (B, 1, 1, length) & (T, length) → (B, 1, T, length): real columns, and none that come later.
-    mask = (columns >= fill.view(-1, 1, 1, 1)) & causal_mask(length, fill.device)[seen:]
-    return positions, mask | (columns == columns[seen:].unsqueeze(1))
-
-
-@torch.no_grad()
-def generate(
-    model: GPT,
-    prompts: Sequence[Sequence[int]],
-    max_new_tokens: int,
-    *,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    stop_token: int | None = None,
-    banned: Sequence[int] = (),
-    generator: torch.Generator | None = None,
-    precision: str = "float32",
-) -> list[list[int]]:
-    """Continue every prompt, one token at a time; returns prompts and what was written.
-
-    A row ends at its own `stop_token` (which is kept), after `max_new_tokens`, or when the block
-    is full. `banned` tokens are never drawn. Keys and values are cached, so each step computes
-    one new character. Draws come from `generator` alone. A step's time is that of reading all
-    matrices once: `precision="float16"` halves what is read.
-    """
-    if not prompts or any(len(prompt) == 0 for prompt in prompts):
-        raise ValueError("every prompt needs at least one token")
-    if max_new_tokens < 0:
-        raise ValueError(f"max_new_tokens={max_new_tokens} is negative")
-    longest = max(len(prompt) for prompt in prompts)
-    block_size = model.config.block_size
-    if longest > block_size:
-        raise ValueError(f"a prompt of {longest} tokens does not fit block_size={block_size}")
-    device = model.wte.weight.device
-    idx, fill = pad_left(prompts, device)
-    # Fillers take columns, but no positions: a shorter prompt still gets its whole block.
-    total = min(longest + max_new_tokens, block_size + int(fill.max()))  # columns
-    caches = [KVCache(total) for _ in model.blocks]
-    rows = [list(map(int, prompt)) for prompt in prompts]
-    writing = [True] * len(rows)
-    with evaluating(model), autocast(device, precision):
-        for length in range(longest, total):
-            seen = length - idx.shape[1]  # what the caches hold already
-            positions, mask = positions_and_mask(fill, seen, length, block_size)
-            # The first time idx is the whole prompt (B, longest), afterwards one column (B, 1).
-            logits = model(idx, positions, caches, mask)[:, -1].float()  # (B, V)
-            logits[:, list(banned)] = float("-inf")
-            probs = next_token_probs(logits, temperature, top_k, top_p)
-            idx = sample(probs, generator)  # (B, 1)
-            # Rows that are done go on computing, since the others need the batch; what they draw
-            # is thrown away.
-            for i, token in enumerate(idx[:, 0].tolist()):
-                if writing[i]:
-                    rows[i].append(token)
-                    writing[i] = token != stop_token and len(rows[i]) < block_size
-            if not any(writing):
-                break
-    return rows

@@ -8,25 +8,14 @@ those who cannot see it, which the regression tests compare in place of the pixe
 import base64
 import io
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
 from IPython.display import Markdown, display, publish_display_data
-from matplotlib import font_manager
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import Tensor
 
+from nanopoet_ref.figures import use_chinese_font
 from nanopoet_ref.runtime import seed_everything
-
-FONT = Path(__file__).with_name("fonts") / "NotoSansCJKsc-poems.otf"
-
-
-def use_chinese_font() -> None:
-    """Let matplotlib take Chinese characters from the packaged font, all others from its own."""
-    font_manager.fontManager.addfont(FONT)
-    plt.rcParams["font.family"] = ["DejaVu Sans", "Noto Sans CJK SC"]
 
 
 def begin(seed: int = 0) -> None:
@@ -52,13 +41,3 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     lines = [headers, ["---"] * len(headers), *rows]
     cells = ([str(cell).replace("|", "\\|") for cell in line] for line in lines)
     display(Markdown("\n".join(f"| {' | '.join(line)} |" for line in cells)))
-
-
-def draw_matrix(
-    axes: Axes, matrix: Tensor, rows: Sequence[str], columns: Sequence[str], title: str = ""
-) -> None:
-    """A matrix as shades, darker for larger, with its rows and columns named."""
-    axes.imshow(matrix.detach().float().numpy(), cmap="Blues", vmin=0)
-    axes.set_xticks(range(len(columns)), columns)
-    axes.set_yticks(range(len(rows)), rows)
-    axes.set_title(title)

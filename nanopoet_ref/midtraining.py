@@ -5,33 +5,26 @@ length, so rows are padded at the end; a mask says which targets count.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nanopoet_ref.corpus import Poem, fields_of
-from nanopoet_ref.gpt import GPT, generate
-from nanopoet_ref.loss import masked_cross_entropy
 from nanopoet_ref.runtime import make_generator
 from nanopoet_ref.tokenizer import (
-    BOS,
     END,
-    FIELDS,
     PAD,
     SPECIAL_TOKENS,
-    CharTokenizer,
     Ids,
-    parse_poem,
 )
-from nanopoet_ref.training import Batch, BatchStream, LossFn, StepLog, TrainConfig, train
+from nanopoet_ref.training import SPLITS, Batch, StageBatches
 
 # Special tokens come first in every vocabulary, so their ids are known without one.
 PAD_ID, END_ID = SPECIAL_TOKENS.index(PAD), SPECIAL_TOKENS.index(END)
 CONTENT_ID = SPECIAL_TOKENS.index("<|content|>")
 MASKS = ("all", "not_padding", "content")
+Framed = tuple[Ids, NDArray[np.int64]]  # all ids end to end, and where each poem begins
 
 
 def target_mask(idx: Tensor, targets: Tensor, kind: str = "not_padding") -> Tensor:
@@ -122,7 +115,7 @@ def length_buckets(
     return [batches[i] for i in shuffled]
 
 
-def poem_batches(
+def poems_by_number(
     ids: Ids,
     starts: NDArray[np.int64],
     block_size: int,
@@ -157,106 +150,30 @@ def poem_batches(
     return batch_at
 
 
-def midtrain(
-    model: GPT,
-    train_poems: tuple[Ids, NDArray[np.int64]],
-    val_poems: tuple[Ids, NDArray[np.int64]],
-    lr_mult: Callable[[int], float],
-    config: TrainConfig,
-    *,
+def poem_batches(
+    train_poems: Framed,
+    val_poems: Framed,
+    block_size: int,
     batch_size: int,
-    eval_iters: int = 8,
+    *,
     mask: str = "not_padding",
+    eval_iters: int = 8,
     seed: int = 0,
-    loss_fn: LossFn = masked_cross_entropy,
     pad: Callable[..., Batch] = pad_batch,
     buckets: Callable[..., list[NDArray[np.int64]]] = length_buckets,
-    loop: Callable[..., list[StepLog]] = train,
-    **options: Any,
-) -> list[StepLog]:
-    """Train on framed poems as `render_poems` gives them; `mask` says which targets count.
+) -> StageBatches:
+    """The stage of mid-training, of framed poems as `render_poems` gives them.
 
-    Evaluation counts all targets but padding, whatever the mask, so runs can be compared. `pad` and
-    `buckets` make the batches to train on. `options` go to the `loop`: optimizers, callback,
-    start_step, progress.
+    `mask` says which targets count; `pad` and `buckets` make the batches to train on. Measured are
+    all targets but padding, whatever the mask, so runs can be compared.
     """
-    block_size = model.config.block_size
-    batches = poem_batches(
-        *train_poems, block_size, batch_size, seed, mask, pad=pad, buckets=buckets
-    )
     # Other batches than those trained on (seed + 1), all lengths mixed (pool=1), and always the
     # mask not_padding: two runs can then be compared, whatever each was trained with.
     fixed = {
-        "train": poem_batches(*train_poems, block_size, batch_size, seed + 1, pool=1),
-        "val": poem_batches(*val_poems, block_size, batch_size, seed + 1, pool=1),
+        split: poems_by_number(*poems, block_size, batch_size, seed + 1, pool=1)
+        for split, poems in zip(SPLITS, (train_poems, val_poems), strict=True)
     }
-    # A step may take several batches, so a resumed run begins at that many times its step. The
-    # loop does not know of this: it asks for the next batch and gets the right one.
-    start = options.get("start_step", 0) * config.micro_steps
-    return loop(
-        model,
-        BatchStream(batches, start),
-        loss_fn,
-        lr_mult,
-        config,
-        eval_batches={split: [at(i) for i in range(eval_iters)] for split, at in fixed.items()},
-        **options,
+    return (
+        poems_by_number(*train_poems, block_size, batch_size, seed, mask, pad=pad, buckets=buckets),
+        {split: [at(i) for i in range(eval_iters)] for split, at in fixed.items()},
     )
-
-
-def write_poems(
-    model: GPT,
-    tokenizer: CharTokenizer,
-    requests: Sequence[Poem],
-    *,
-    begin: str = "",
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    generator: torch.Generator | None = None,
-    precision: str = "float32",
-) -> list[Poem]:
-    """Write a poem for each request; whatever a request leaves empty, the model makes up.
-
-    Fields are filled in the order of the frame: author, form, title, content. No marker can be
-    drawn inside a field, and the next marker ends it. A poem that is made up starts with `begin`.
-    """
-    # All rows begin alike, and grow field by field, each with its marker in front.
-    special, block_size = tokenizer.special, model.config.block_size
-    rows = [[special[BOS]] for _ in requests]
-    for field, next_marker in zip(FIELDS, [*(f"<|{f}|>" for f in FIELDS[1:]), END], strict=True):
-        # What is given is put into its row; what is not is written, for all such rows at once.
-        given = [getattr(request, field) for request in requests]
-        for row, text in zip(rows, given, strict=True):
-            row += [special[f"<|{field}|>"], *tokenizer.encode(text).tolist()]
-        open_rows = [row for row, text in zip(rows, given, strict=True) if not text]
-        # In a request for author, form and title only the poem is left to write.
-        if not open_rows:
-            continue
-        # What the poem is to begin with is given to the model as if it had written it.
-        if field == "content":
-            for row in open_rows:
-                row += tokenizer.encode(begin).tolist()
-        # The marker that begins the next field ends this one; all others are out of place here.
-        stop = special[next_marker]
-        written = generate(
-            model,
-            open_rows,
-            block_size if field == "content" else block_size // 8,  # room for all fields
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            stop_token=stop,
-            banned=[token for token in special.values() if token != stop],
-            generator=generator,
-            precision=precision,
-        )
-        for row, longer in zip(open_rows, written, strict=True):
-            # Without the marker: the next field puts it there for given and written ones alike.
-            row[:] = longer[:-1] if longer[-1] == stop else longer
-    # What was asked for stands as it was asked, even where the vocabulary lacks a character.
-    written_poems = [parse_poem(tokenizer, row) for row in rows]
-    return [
-        Poem(*(asked or made_up for asked, made_up in zip(*map(fields_of, pair), strict=True)))
-        for pair in zip(requests, written_poems, strict=True)
-    ]

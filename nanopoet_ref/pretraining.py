@@ -7,24 +7,13 @@ Source: Radford et al. 2018 (generative pre-training).
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
-from nanopoet_ref.corpus import Poem
-from nanopoet_ref.gpt import GPT
-from nanopoet_ref.loss import masked_cross_entropy
+from nanopoet_ref.poem import Poem
 from nanopoet_ref.runtime import make_generator
 from nanopoet_ref.tokenizer import BOS, CharTokenizer, Ids
-from nanopoet_ref.training import (
-    Batch,
-    BatchStream,
-    LossFn,
-    StepLog,
-    TrainConfig,
-    random_windows,
-    train,
-)
+from nanopoet_ref.training import SPLITS, Batch, StageBatches, random_windows
 
 
 def poem_stream(tokenizer: CharTokenizer, poems: Sequence[Poem]) -> Ids:
@@ -49,7 +38,7 @@ def poem_stream(tokenizer: CharTokenizer, poems: Sequence[Poem]) -> Ids:
     return stream
 
 
-def window_batches(
+def windows_by_number(
     ids: Ids,
     block_size: int,
     batch_size: int,
@@ -60,39 +49,27 @@ def window_batches(
     return lambda i: windows(ids, block_size, batch_size, make_generator(seed, i))
 
 
-def pretrain(
-    model: GPT,
+def window_batches(
     train_ids: Ids,
     val_ids: Ids,
-    lr_mult: Callable[[int], float],
-    config: TrainConfig,
-    *,
+    block_size: int,
     batch_size: int,
+    *,
     eval_iters: int = 8,
     seed: int = 0,
-    loss_fn: LossFn = masked_cross_entropy,
     windows: Callable[..., Batch] = random_windows,
-    loop: Callable[..., list[StepLog]] = train,
-    **options: Any,
-) -> list[StepLog]:
-    """Train on random windows of `train_ids`; evaluate on fixed windows of both streams.
+) -> StageBatches:
+    """The stage of pre-training: random windows to train on, fixed ones of both streams to measure.
 
-    `windows` cuts the batches to train on. `options` go to the `loop`: optimizers, callback,
-    start_step, progress.
+    `windows` cuts those to train on.
     """
-    block_size = model.config.block_size
-    batches = window_batches(train_ids, block_size, batch_size, seed, windows)
+    # Other windows than those trained on (seed + 1), and always the same: what is measured twice
+    # with the same weights comes out the same.
     fixed = {
-        "train": window_batches(train_ids, block_size, batch_size, seed + 1),
-        "val": window_batches(val_ids, block_size, batch_size, seed + 1),
+        split: windows_by_number(ids, block_size, batch_size, seed + 1)
+        for split, ids in zip(SPLITS, (train_ids, val_ids), strict=True)
     }
-    start = options.get("start_step", 0) * config.micro_steps
-    return loop(
-        model,
-        BatchStream(batches, start),
-        loss_fn,
-        lr_mult,
-        config,
-        eval_batches={split: [at(i) for i in range(eval_iters)] for split, at in fixed.items()},
-        **options,
+    return (
+        windows_by_number(train_ids, block_size, batch_size, seed, windows),
+        {split: [at(i) for i in range(eval_iters)] for split, at in fixed.items()},
     )

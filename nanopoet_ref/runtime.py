@@ -3,8 +3,9 @@
 import contextlib
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -63,6 +64,40 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
     if precision == "float32":
         return contextlib.nullcontext()
     return torch.autocast(device.type, PRECISIONS[precision])
+
+
+def unwrapped(model: nn.Module) -> Any:
+    """The model itself, without what `torch.compile` or a parallel training puts around it.
+
+    What is around it computes the same, but hides the configuration and renames the weights.
+
+    >>> inside = nn.Linear(2, 2)
+    >>> unwrapped(nn.DataParallel(inside)) is inside
+    True
+    """
+    while isinstance(model, nn.Module):
+        for name in ("module", "_orig_mod"):  # DistributedDataParallel's, torch.compile's
+            if isinstance(inside := getattr(model, name, None), nn.Module):
+                model = inside
+                break
+        else:
+            break
+    return model
+
+
+def rng_states(device: torch.device) -> dict[str, torch.Tensor]:
+    """The states of PyTorch's own generators, from which dropout draws: the CPU's, the device's."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type != "cpu":
+        states[device.type] = torch.get_device_module(device).get_rng_state()
+    return states
+
+
+def set_rng_states(states: Mapping[str, torch.Tensor], device: torch.device) -> None:
+    """Go on drawing where `rng_states` stood; a run that has moved has no state for its device."""
+    torch.set_rng_state(states["cpu"])
+    if device.type != "cpu" and device.type in states:
+        torch.get_device_module(device).set_rng_state(states[device.type])
 
 
 @contextmanager

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from nanopoet_ref.poem import CorpusError
+
 Record = dict[str, Any]  # one poem of the source, or the description of a corpus
 
 SOURCE = "chinese-poetry@2.0.1"
@@ -24,10 +26,6 @@ KINDS = ("tang", "song", "ci")
 MEMBER = re.compile(
     r"package/dist/(?:quantangshi/poet\.(?P<shi>tang|song)|songci/(?P<ci>ci)\.song)\.(\d+)y?\.json"
 )
-
-
-class CorpusError(ValueError):
-    """The source or a text cannot be used; the message says where and what to do."""
 
 
 def check_integrity(tarball: Path, integrity: str = SOURCE_INTEGRITY) -> None:

@@ -11,7 +11,7 @@ from collections import Counter
 from functools import cache
 from pathlib import Path
 
-from nanopoet_ref.source import CorpusError
+from nanopoet_ref.poem import CorpusError
 
 FILE = Path(__file__).with_name("spelling.toml")
 

@@ -22,8 +22,8 @@ import numpy as np
 import tiktoken
 from numpy.typing import NDArray
 
-from nanopoet_ref.corpus import FIELDS, Poem, fields_of
 from nanopoet_ref.files import replacing
+from nanopoet_ref.poem import FIELDS, Poem, fields_of
 
 UNK, PAD, BOS, END = "<|unk|>", "<|pad|>", "<|bos|>", "<|end|>"
 SPECIAL_TOKENS = (UNK, PAD, BOS, *(f"<|{field}|>" for field in FIELDS), END)

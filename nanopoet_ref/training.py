@@ -11,7 +11,6 @@ Sources: Loshchilov & Hutter 2019 (AdamW); Pascanu et al. 2013 (gradient clippin
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -89,6 +88,11 @@ class BatchStream:
         batch = self.batch_at(self.next)
         self.next += 1
         return batch
+
+
+# What a stage of training consists of: batches by number to train on, and fixed ones to measure
+# on, by split. All else is the same in every stage: this loop.
+StageBatches = tuple[Callable[[int], Batch], dict[str, list[Batch]]]
 
 
 @dataclass(frozen=True)
@@ -211,7 +215,7 @@ def train(
     callback: Callable[[StepLog], None] | None = None,
     start_step: int = 0,
     progress: bool = False,
-    update: Callable[..., tuple[float, float]] = training_step,
+    step_fn: Callable[..., tuple[float, float]] = training_step,
     estimate: Callable[..., float] = estimate_loss,
 ) -> list[StepLog]:
     """Train until `config.max_steps` updates are done; returns a log for every step.
@@ -219,7 +223,7 @@ def train(
     The learning rate of update i is each group's `initial_lr` times `lr_mult(i)`. Evaluation uses
     the batches it is given ("train", "val") and draws nothing, so measuring more often changes no
     weight. Without `optimizers`, AdamW at 3e-4. `callback` gets each log when its step is done;
-    `start_step` is where an interrupted run goes on. `update` and `estimate` are the parts of the
+    `start_step` is where an interrupted run goes on. `step_fn` and `estimate` are the parts of the
     loop that can be somebody else's.
     """
     optimizers = optimizers or [torch.optim.AdamW(model.parameters(), lr=3e-4)]
@@ -257,9 +261,9 @@ def train(
         began = time.perf_counter()
         for group in groups:
             group["lr"] = group["initial_lr"] * lr_mult(step)
-        # Drawn here and not inside the update: whoever replaces the update sees the same batches.
+        # Drawn here and not inside the step: whoever replaces the step sees the same batches.
         batches = [next_batch() for _ in range(config.micro_steps)]
-        loss, grad_norm = update(model, batches, loss_fn, optimizers, config)
+        loss, grad_norm = step_fn(model, batches, loss_fn, optimizers, config)
         # Seconds end here, before evaluation: measuring is not training.
         log = StepLog(
             step=step + 1,
@@ -274,31 +278,3 @@ def train(
         record(log)
     bar.close()
     return logs
-
-
-def plot_curves(
-    logs: Sequence[StepLog], path: Path, lines: Mapping[str, float] | None = None
-) -> None:
-    """Draw loss, gradient norm and learning rate against steps, as a PNG.
-
-    `lines` are losses to compare with, by name: uniform, unigram …
-    """
-    import matplotlib.pyplot as plt
-
-    steps = [log for log in logs if log.loss is not None]
-    evals = [log for log in logs if log.val_loss is not None]
-    figure, (top, middle, bottom) = plt.subplots(
-        3, 1, figsize=(8, 8), sharex=True, height_ratios=[3, 1, 1], layout="constrained"
-    )
-    top.plot([s.step for s in steps], [s.loss for s in steps], alpha=0.4, label="training batch")
-    top.plot([e.step for e in evals], [e.val_loss for e in evals], "o-", label="validation")
-    for number, (name, loss) in enumerate((lines or {}).items()):
-        top.axhline(loss, color=f"C{number + 2}", linestyle="--", label=f"{name} {loss:.2f}")
-    top.set_ylabel("loss (nats per token)")
-    top.legend()
-    middle.plot([s.step for s in steps], [s.grad_norm for s in steps])
-    middle.set_ylabel("gradient norm")
-    bottom.plot([s.step for s in steps], [s.lr for s in steps])
-    bottom.set(ylabel="learning rate", xlabel="step")
-    figure.savefig(path, dpi=120, format="png")
-    plt.close(figure)

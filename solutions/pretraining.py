@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:  # for your editor; nothing is imported when the code runs
-    from nanopoet_ref.corpus import Poem
+    from nanopoet_ref.poem import Poem
     from nanopoet_ref.tokenizer import CharTokenizer
 
 

@@ -27,8 +27,10 @@ from nanopoet.checker.sandbox import Sandbox
 from nanopoet.cli import app
 from nanopoet.poet import train as train_module
 from nanopoet.poet.run import Run
-from nanopoet_ref.corpus import REGULATED, Poem, save_poems
+from nanopoet_ref import figures
+from nanopoet_ref.corpus import save_poems
 from nanopoet_ref.gpt import GPT, GPTConfig
+from nanopoet_ref.poem import REGULATED, Poem
 from nanopoet_ref.runtime import make_generator, seed_everything
 from nanopoet_ref.tokenizer import CharTokenizer, build_vocab
 
@@ -221,7 +223,7 @@ def nanopoet(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(here)
     # Both take longer than training here; `trained` has real pictures.
     monkeypatch.setattr(train_module, "fast_precision", lambda device: "float32")
-    monkeypatch.setattr(train_module, "plot_curves", lambda logs, path, lines: path.touch())
+    monkeypatch.setattr(figures, "plot_curves", lambda logs, path, lines: path.touch())
     return run_command
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from nanopoet import doctor
 from nanopoet.poet.corpus import BRING_NPM
-from nanopoet_ref.corpus import Poem, save_poems
+from nanopoet_ref.corpus import save_poems
+from nanopoet_ref.poem import Poem
 from nanopoet_ref.source import SOURCE_INTEGRITY
 
 POEMS = [Poem("李白", "五言绝句", "静夜思", "床前明月光，疑是地上霜。举头望明月，低头思故乡。")]
@@ -129,5 +130,5 @@ def test_one_changed_byte_of_the_poems_is_found(tmp_path, monkeypatch, script, c
 
 
 def test_a_missing_font_is_named(monkeypatch, tmp_path):
-    monkeypatch.setattr("nanopoet_ref.lesson.FONT", tmp_path / "none.otf")
+    monkeypatch.setattr("nanopoet_ref.figures.FONT", tmp_path / "none.otf")
     assert doctor.fonts().fix.startswith("git checkout")

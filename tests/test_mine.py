@@ -10,7 +10,8 @@ import torch
 from nanopoet.checker.source import SOLUTIONS
 from nanopoet.checker.stubs import stub_file
 from nanopoet.checker.tasks import load_tasks, modules
-from nanopoet.mine import PARTS, Mine, ask_who_writes, find_mine, load_own, own_model, own_parts
+from nanopoet.mine import Mine, assemble, find_mine, load_own, own_components, own_model
+from nanopoet.poet.components import TASKS
 from nanopoet.poet.run import Run
 from nanopoet_ref.gpt import GPT, GPTConfig
 from nanopoet_ref.runtime import make_generator
@@ -37,19 +38,21 @@ def learner(tmp_path):
 
 
 def test_every_part_is_a_task():
-    assert set(PARTS) <= set(load_tasks())
+    assert set(TASKS) <= set(load_tasks())
 
 
 def test_all_solutions_train_the_same_poet_as_the_reference(nanopoet):
     reference = nanopoet("train", "--preset", "tiny.toml", "--name", "theirs")
     mine = nanopoet("train", "--preset", "tiny.toml", "--mine", "--root", SOLUTIONS)
     assert (reference.code, mine.code) == (0, 0)
-    assert mine.out.count(" you") >= len(PARTS)
-    assert json.loads(Run("tiny-mine").config_path.read_text("utf-8"))["mine"]["own"] == list(PARTS)
+    assert mine.out.count(" you") >= len(TASKS)
+    assert json.loads(Run("tiny-mine").config_path.read_text("utf-8"))["mine"]["own"] == list(TASKS)
     # Other batches are drawn, from the same poems: close, not equal.
     assert final_loss("tiny-mine") == pytest.approx(final_loss("theirs"), abs=0.2)
     signed = nanopoet("write", "--run", "tiny-mine").err
-    assert f"{len(PARTS)} of the {len(PARTS)} parts that trained this poet are your own" in signed
+    assert (
+        f"{len(TASKS)} of the {len(TASKS)} components that trained this poet are your own" in signed
+    )
     assert "your own" not in nanopoet("write", "--run", "theirs").out
 
 
@@ -73,11 +76,11 @@ def test_an_answer_that_kills_its_judge_or_speaks_markup_is_the_reference_s(
     path = learner / "attention.py"
     text = "\n\ndef rotate(*a):\n    raise ValueError('[/red] is no end \\x1b[2J')\n"
     path.write_text(path.read_text("utf-8") + text, "utf-8")
-    assert ask_who_writes(learner).own == ("attention.attention",)
+    assert own_components(learner)[1]["own"] == ["attention.attention"]
     said = capsys.readouterr().out
     assert "[/red] is no" in said
     assert "\x1b" not in said
-    assert said.count("the reference") == len(PARTS) - 1
+    assert said.count("the reference") == len(TASKS) - 1
 
 
 def test_a_wrong_answer_is_not_used_and_the_table_says_why(nanopoet, learner):
@@ -126,7 +129,7 @@ def test_options_that_do_not_go_together(nanopoet, tmp_path):
 
 @pytest.mark.parametrize("style", ["gpt2", "modern"])
 @pytest.mark.parametrize(
-    "part", [name for name in PARTS if name.partition(".")[0] in "attention gpt"]
+    "part", [name for name in TASKS if name.partition(".")[0] in "attention gpt"]
 )
 def test_each_part_of_the_model_fits_between_the_reference_s(style, part):
     own = {part: load_own(Mine(SOLUTIONS, (part,)))[part]}
@@ -141,7 +144,7 @@ def test_each_part_of_the_model_fits_between_the_reference_s(style, part):
 
 
 def test_parts_that_nobody_wrote_are_the_reference_s():
-    assert own_parts({}).build_vocab is build_vocab
+    assert assemble({}).build_vocab is build_vocab
     mine, verdicts = find_mine(SOLUTIONS)
-    assert [verdict.task for verdict in verdicts] == list(PARTS)
-    assert mine.own == tuple(PARTS)
+    assert [verdict.task for verdict in verdicts] == list(TASKS)
+    assert mine.own == tuple(TASKS)

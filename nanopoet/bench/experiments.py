@@ -35,7 +35,7 @@ def commit() -> str:
 def run_row(run: Run, preset: Preset, seed: int) -> dict[str, Any]:
     """Train a preset, or go on with it, and say what came of it."""
     with held(run.path, run.name):
-        if not run.exists or run.preset() != preset:
+        if not run.exists or run.config.preset != preset:
             run.refuse_to_begin(overwrite=run.exists)
             start_run(run, preset, seed, "cpu")
         train_run(run)

@@ -25,9 +25,9 @@ from nanopoet.bench import baseline
 from nanopoet.bench.step import TINY, BenchError, Sizes, baseline_step, in_fresh_process, our_step
 from nanopoet.bench.token_budget import learn
 from nanopoet.paths import raw
-from nanopoet_ref.corpus import load_poems
-from nanopoet_ref.gpt import generate
+from nanopoet_ref.poem import load_poems
 from nanopoet_ref.runtime import fast_precision, limit_threads
+from nanopoet_ref.sampling import generate
 from nanopoet_ref.tokenizer import SPECIAL_TOKENS, UNK, CharTokenizer, build_vocab
 
 # key: (what it is, must reach, should reach, which is better)

@@ -17,7 +17,7 @@ from nanopoet.poet.data import load_data
 from nanopoet.poet.presets import LOSSES, Preset, make_optimizers
 from nanopoet_ref.gpt import GPT, GPTConfig
 from nanopoet_ref.loss import unigram_log_probs
-from nanopoet_ref.pretraining import window_batches
+from nanopoet_ref.pretraining import windows_by_number
 from nanopoet_ref.runtime import fast_precision, pick_device, seed_everything
 from nanopoet_ref.schedule import SCHEDULES
 from nanopoet_ref.tokenizer import CharTokenizer, build_vocab
@@ -81,8 +81,8 @@ def learn(
         model.init_head_bias(unigram_log_probs(ids, len(tokenizer)))
     model.to(device)
     sizes = model.config.block_size, stage.batch_size
-    batch_at = window_batches(ids, *sizes, seed)
-    val_at = window_batches(data.stream(tokenizer, "val"), *sizes, seed + 1)
+    batch_at = windows_by_number(ids, *sizes, seed)
+    val_at = windows_by_number(data.stream(tokenizer, "val"), *sizes, seed + 1)
     few = [val_at(i) for i in range(stage.micro_steps)]
     many = [val_at(i) for i in range(stage.micro_steps * stage.eval_iters)]
     loss_fn, precision = LOSSES[stage.loss], fast_precision(device)

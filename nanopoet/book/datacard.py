@@ -19,17 +19,18 @@ from pathlib import Path
 from nanopoet.backup import rewrite_and_tell
 from nanopoet.files import write_atomically
 from nanopoet.paths import raw
-from nanopoet_ref.corpus import (
+from nanopoet_ref.corpus import prepared
+from nanopoet_ref.poem import (
     REGULATED,
+    CorpusError,
     Poem,
     load_poems,
     long_lines,
-    prepared,
     split_poems,
     words,
 )
-from nanopoet_ref.evaluation import form_patterns, has_form, rhymes
-from nanopoet_ref.source import CorpusError, Record
+from nanopoet_ref.prosody import form_patterns, has_form, rhymes
+from nanopoet_ref.source import Record
 from nanopoet_ref.spelling import spellings
 
 CARD, PICTURE = "README.md", "lengths.png"

@@ -22,15 +22,9 @@ from tqdm import tqdm
 
 from nanopoet.files import in_utf8
 from nanopoet.paths import raw
-from nanopoet_ref.corpus import Script, prepare_corpus, prepared
-from nanopoet_ref.source import (
-    ADVICE,
-    SOURCE,
-    SOURCE_INTEGRITY,
-    CorpusError,
-    Record,
-    check_integrity,
-)
+from nanopoet_ref.corpus import prepare_corpus, prepared
+from nanopoet_ref.poem import CorpusError, Script
+from nanopoet_ref.source import ADVICE, SOURCE, SOURCE_INTEGRITY, Record, check_integrity
 
 TARBALL = SOURCE.replace("@", "-") + ".tgz"  # the name that npm gives it
 TIME_LIMIT = 900.0  # seconds: 82 MB at 100 KB/s

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nanopoet.paths import raw
 from nanopoet.poet.presets import Preset
-from nanopoet_ref.corpus import (
+from nanopoet_ref.poem import (
     FIELDS,
     REGULATED,
     Poem,

@@ -10,23 +10,14 @@ from rich.table import Table
 
 from nanopoet.poet.data import Data
 from nanopoet.poet.run import Run
-from nanopoet.poet.train import load_run_data
 from nanopoet_ref.checkpoint import Checkpoint
-from nanopoet_ref.corpus import Poem
-from nanopoet_ref.evaluation import (
-    chance_of_rhyme,
-    form_patterns,
-    has_form,
-    lines_of,
-    novel_lines,
-    poem_loss,
-    rhymes,
-    share,
-)
+from nanopoet_ref.evaluation import novel_lines, poem_loss
 from nanopoet_ref.loss import masked_cross_entropy
-from nanopoet_ref.midtraining import write_poems
-from nanopoet_ref.pretraining import window_batches
+from nanopoet_ref.poem import Poem
+from nanopoet_ref.pretraining import windows_by_number
+from nanopoet_ref.prosody import chance_of_rhyme, form_patterns, has_form, lines_of, rhymes, share
 from nanopoet_ref.runtime import make_generator
+from nanopoet_ref.sampling import write_poems
 from nanopoet_ref.tokenizer import render_poem
 from nanopoet_ref.training import estimate_loss
 
@@ -64,7 +55,7 @@ def evaluate_run(
     seen. A run on plain text has losses only; what does not apply is None.
     """
     poet = run.poet()
-    data = load_run_data(run)
+    data = run.data()
     val = data.poems("val")
     if not val:
         return evaluate_text(poet, data)
@@ -127,7 +118,7 @@ def rates(
 def evaluate_text(poet: Checkpoint, data: Data) -> dict[str, Any]:
     """The loss on the held-out tenth of a plain text."""
     ids = data.stream(poet.tokenizer, "val")
-    batch_at = window_batches(ids, poet.model.config.block_size, 16, seed=1)
+    batch_at = windows_by_number(ids, poet.model.config.block_size, 16, seed=1)
     loss = estimate_loss(poet.model, [batch_at(i) for i in range(8)], masked_cross_entropy)
     losses: dict[str, Any] = {"val_loss_per_token": loss, "val_loss_per_char": loss}
     return losses | dict.fromkeys(RATES) | {"samples": 0}

@@ -11,6 +11,7 @@ import typer
 
 from nanopoet.files import in_utf8
 from nanopoet.paths import exercises, refuse_other_clone
+from nanopoet.poet.components import REFERENCE, Components
 from nanopoet.poet.folder import held
 from nanopoet.poet.presets import Preset, PresetError, find_preset, validate
 from nanopoet.poet.recorder import RunInterrupted
@@ -51,7 +52,7 @@ class Order:
                 "--resume goes on as the run was begun: give it --name and --stage at most"
             )
         run = find_run(self.name)
-        preset = run.preset()
+        preset = run.config.preset
         validate(preset, f"{run.config_path}: preset {preset.name!r}")
         return run, preset
 
@@ -66,17 +67,25 @@ class Order:
 
     def refuse_other_settings(self, run: Run, preset: Preset) -> None:
         """Raise `RunError` if a finished run is not the one that would be trained now."""
-        if (run.preset(), run.config()["seed"]) != (preset, self.seed or 0):
+        if (run.config.preset, run.config.seed) != (preset, self.seed or 0):
             raise RunError(
                 f"run {run.name!r} was trained with other settings: choose another --name, or "
                 "--overwrite it"
             )
 
 
-def train_command(order: Order, ask_who_writes: Callable[[Path], Any]) -> int:
+Noted = dict[str, Any]  # whose components train a run, as config.json notes it
+
+
+def train_command(
+    order: Order,
+    own_components: Callable[[Path], tuple[Components, Noted]],
+    noted_components: Callable[[Noted | None], Components],
+) -> int:
     """Train a run to its end, or to the stage asked for; returns the exit code, 130 if stopped.
 
-    `ask_who_writes` says for a folder of exercises which parts of it train the poet.
+    `own_components` makes components of a folder of exercises, `noted_components` those that a run
+    was begun with.
     """
     if order.overwrite:
         refuse_other_clone("NANOPOET_RUNS")
@@ -88,13 +97,18 @@ def train_command(order: Order, ask_who_writes: Callable[[Path], Any]) -> int:
         typer.echo(f"run {run.name} is already trained (--overwrite trains it again)")
         return 0
     with held(run.path, run.name):
-        if not order.resume:
+        components, noted = REFERENCE, None
+        if order.resume:
+            run = Run(run.name)  # read anew, now that nobody else writes here
+            components = noted_components(run.config.mine)
+        else:
             run.refuse_to_begin(order.overwrite)
             set_threads(order.threads or torch.get_num_threads())
-            own = ask_who_writes(order.root or exercises()) if order.mine else None
-            start_run(run, preset, order.seed or 0, order.device or "cpu", own)
+            if order.mine:
+                components, noted = own_components(order.root or exercises())
+            start_run(run, preset, order.seed or 0, order.device or "cpu", components, noted)
         try:
-            train_run(run, until=order.stage)
+            train_run(run, components, until=order.stage)
         except RunInterrupted as stop:
             typer.echo(f"{stop}; saved. Go on with: nanopoet train --resume --name {run.name}")
             return 130

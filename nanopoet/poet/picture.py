@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nanopoet.files import picture_format, write_atomically
-from nanopoet_ref.corpus import Poem
-from nanopoet_ref.evaluation import lines_of
+from nanopoet_ref.poem import Poem
+from nanopoet_ref.prosody import lines_of
 from nanopoet_ref.training import StepLog
 
 
@@ -14,7 +14,7 @@ def draw_poet(logs: Sequence[StepLog], poem: Poem, path: Path) -> None:
     """Draw the loss curve with a poem beside it: `path` is written whole, its folder is made."""
     import matplotlib.pyplot as plt
 
-    from nanopoet_ref.lesson import use_chinese_font
+    from nanopoet_ref.figures import use_chinese_font
 
     use_chinese_font()
     figure, (left, right) = plt.subplots(

@@ -4,7 +4,6 @@ import math
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -13,13 +12,12 @@ from nanopoet.errors import lacks_memory, with_type
 from nanopoet.files import append_line
 from nanopoet.poet.presets import Stage
 from nanopoet.poet.run import Run, RunError
-from nanopoet.poet.settings import binding
 from nanopoet_ref.checkpoint import save_checkpoint
-from nanopoet_ref.corpus import Poem
 from nanopoet_ref.files import NoRoomError
-from nanopoet_ref.gpt import GPT, generate
-from nanopoet_ref.midtraining import write_poems
+from nanopoet_ref.gpt import GPT
+from nanopoet_ref.poem import Poem
 from nanopoet_ref.runtime import make_generator
+from nanopoet_ref.sampling import generate, write_poems
 from nanopoet_ref.tokenizer import BOS, CharTokenizer
 from nanopoet_ref.training import StepLog
 
@@ -53,12 +51,11 @@ class Recorder:
         tokenizer: CharTokenizer,
         optimizers: Sequence[torch.optim.Optimizer],
         stopping: list[int],
-        config: dict[str, Any],
         safe: str,
     ) -> None:
         self.run, self.stage = run, stage
         self.model, self.tokenizer, self.optimizers = model, tokenizer, optimizers
-        self.stopping, self.config = stopping, config
+        self.stopping = stopping
         self.safe = safe  # what would be there if this process ended now, in words
         beside = "  text " if stage.text_losses else ""
         if beside:
@@ -73,7 +70,7 @@ class Recorder:
             self.tokenizer,
             step,
             self.optimizers,
-            {"stage": self.stage.name, "settings": binding(self.config)},
+            {"stage": self.stage.name, "settings": self.run.config.binding},
         )
         self.safe = state_in_words(step)
 
@@ -156,7 +153,7 @@ class Recorder:
 
     def write_sample(self, step: int) -> None:
         """A few characters from what the model knows now, into samples.txt."""
-        generator = make_generator(self.config["seed"], step)
+        generator = make_generator(self.run.config.seed, step)
         if self.stage.name == "midtrain":
             poem = write_poems(
                 self.model,

@@ -13,20 +13,23 @@ samples.txt      poems written on the way
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from nanopoet import paths
 from nanopoet.files import append_line, write_atomically
+from nanopoet.poet.data import Data, load_data
 from nanopoet.poet.folder import refuse_foreign, refuse_orphans
-from nanopoet.poet.presets import Preset, find_problems
-from nanopoet.poet.settings import check_config
+from nanopoet.poet.presets import find_problems
+from nanopoet.poet.settings import RunConfig
 from nanopoet_ref.checkpoint import Checkpoint, load_checkpoint
-from nanopoet_ref.tokenizer import CharTokenizer
+from nanopoet_ref.tokenizer import FIELDS, CharTokenizer
 from nanopoet_ref.training import StepLog
 
 
@@ -107,14 +110,16 @@ class Run:
         if not overwrite:
             refuse_orphans(self.path)
 
-    def write_config(self, preset: Preset, settings: dict[str, Any]) -> None:
-        """How this run was started. Written last: a run without it does not exist."""
+    def write_config(self, config: RunConfig) -> None:
+        """How this run was begun. Written last: a run without it does not exist."""
         begun = datetime.now(UTC).isoformat(timespec="microseconds")
-        config = {"preset": preset.as_dict(), "begun": begun, **settings}
-        write_atomically(self.config_path, json.dumps(config, ensure_ascii=False, indent=2))
+        self.config = replace(config, begun=begun)
+        text = json.dumps(self.config.as_dict(), ensure_ascii=False, indent=2)
+        write_atomically(self.config_path, text)
 
-    def config(self) -> dict[str, Any]:
-        """How this run was started."""
+    @cached_property
+    def config(self) -> RunConfig:
+        """How this run was begun; read when it is first asked for."""
         try:
             content = self.config_path.read_bytes()
         except (FileNotFoundError, NotADirectoryError) as error:
@@ -124,13 +129,21 @@ class Run:
                 f"nanopoet train --name {self.name}"
             ) from error
         with damage_named(self.config_path):
-            config = json.loads(content.decode("utf-8-sig"))
-            check_config(config)
-            return config
+            return RunConfig.from_dict(json.loads(content.decode("utf-8-sig")))
 
-    def preset(self) -> Preset:
-        table = self.config()["preset"]
-        return Preset.from_dict(table["name"], table)
+    @property
+    def stage_names(self) -> list[str]:
+        return self.config.preset.stage_names
+
+    def data(self) -> Data:
+        """What this run was begun on; other data under the same name are refused."""
+        data, begun_on = load_data(self.config.preset), self.config.data
+        if data.fingerprint != begun_on:
+            raise RunError(
+                f"run {self.name!r} was started on other data ({begun_on}, now "
+                f"{data.fingerprint}): train again with --overwrite"
+            )
+        return data
 
     @property
     def begun(self) -> str:
@@ -148,21 +161,30 @@ class Run:
     def readable(self) -> bool:
         """Whether its config.json is there and whole."""
         try:
-            self.config()
+            return bool(self.config)
         except RunError:
             return False
-        return True
 
     @property
     def writes_poems(self) -> bool:
         """Whether its last stage learns to write what is asked for."""
-        return self.preset().stage_names[-1] == "midtrain"
+        return self.stage_names[-1] == "midtrain"
 
     def finished(self) -> bool:
         """Whether every stage has its final weights."""
-        return self.exists and all(
-            self.weights_path(stage.name).is_file() for stage in self.preset().stages
-        )
+        return self.exists and all(self.weights_path(stage).is_file() for stage in self.stage_names)
+
+    def write_catalog(self, data: Data) -> None:
+        """Which forms, authors and frequent titles this run sees, with their counts."""
+        if not data.poems("train"):
+            return
+        counts = {
+            field: Counter(getattr(poem, field) for poem in data.poems("train"))
+            for field in FIELDS[:3]
+        }
+        titles = Counter({title: n for title, n in counts["title"].items() if n > 2})
+        catalog = {"forms": counts["form"], "authors": counts["author"], "titles": titles}
+        write_atomically(self.catalog_path, json.dumps(catalog, ensure_ascii=False))
 
     def catalog(self) -> dict[str, dict[str, int]]:
         """Counts of the forms, authors and frequent titles that this run has seen."""
@@ -187,7 +209,7 @@ class Run:
 
     def poet(self) -> Checkpoint:
         """The model as trained so far: the latest state, or else the weights of the last stage."""
-        stages = reversed(self.preset().stage_names)
+        stages = reversed(self.stage_names)
         for path in (self.checkpoint_path, *map(self.weights_path, stages)):
             if path.is_file():
                 return load_checkpoint(path)
@@ -263,7 +285,7 @@ def find_run(name: str | None = None) -> Run:
     """The run of that name; or the newest that is still to be trained; or else the newest."""
     if name is not None:
         run = Run(name)
-        run.config()
+        _ = run.config  # or an error that says what to do
         return run
     runs = newest_runs()
     if not runs:
@@ -287,11 +309,11 @@ def find_trained(name: str | None = None, poems: bool = False) -> Run:
             return run
     for run in fitting:
         raise RunError(
-            f"run {run.name!r} has not ended its stage {run.preset().stage_names[-1]}: nanopoet "
+            f"run {run.name!r} has not ended its stage {run.stage_names[-1]}: nanopoet "
             f"train --resume --name {run.name}; or ask for {run.name} by name, to take it as it is"
         )
     for run in runs:
-        run.config()  # names the damage
+        _ = run.config  # or an error that names the damage
     raise RunError(
         f"no run writes poems ({', '.join(run.name for run in runs)} can only continue text: "
         f"nanopoet write --run {runs[0].name}); train one that does: nanopoet train --preset quick"

@@ -7,7 +7,8 @@ from rich.console import Console
 
 from nanopoet.poet.names import name_syllables
 from nanopoet.poet.pinyin import spell
-from nanopoet_ref.corpus import Poem, to_simplified
+from nanopoet_ref.corpus import to_simplified
+from nanopoet_ref.poem import Poem
 
 
 def verses(content: str) -> list[str]:

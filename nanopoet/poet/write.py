@@ -9,16 +9,16 @@ import typer
 from rich.console import Console
 
 from nanopoet.files import check_picture_path
-from nanopoet.mine import mine_of
+from nanopoet.poet.components import signature
 from nanopoet.poet.names import UnknownNameError, aliases, find_name, is_chinese
 from nanopoet.poet.picture import draw_poet
 from nanopoet.poet.run import Run, RunError, find_trained
 from nanopoet.poet.verse import print_poem
 from nanopoet_ref.checkpoint import Checkpoint
-from nanopoet_ref.corpus import Poem, fields_of, to_simplified
-from nanopoet_ref.gpt import generate
-from nanopoet_ref.midtraining import write_poems
+from nanopoet_ref.corpus import to_simplified
+from nanopoet_ref.poem import Poem, fields_of
 from nanopoet_ref.runtime import limit_threads, make_generator
+from nanopoet_ref.sampling import generate, write_poems
 from nanopoet_ref.tokenizer import BOS, UNK, CharTokenizer
 
 # A step for so few poems does little but read the weights once: half as many bytes take half as
@@ -58,7 +58,7 @@ def make_request(run: Run, asked: Poem, poet: Checkpoint) -> tuple[Poem, list[st
     """
     catalog = run.catalog()
     author, form, title, begin = (field.strip() for field in fields_of(asked))
-    if run.preset().script == "simplified":
+    if run.config.preset.script == "simplified":
         author, form, title, begin = map(to_simplified, (author, form, title, begin))
     form = form or default_form(catalog["forms"])
     author, who = find_name("author", author, catalog["authors"]) if author else ("", "")
@@ -112,8 +112,8 @@ def continue_text(
     if block_size < 2:
         raise RunError(f"run {run.name!r} sees one character at a time and can continue nothing")
     boundary = tokenizer.special[BOS]
-    if of_poems := run.preset().text is None:
-        begin = to_simplified(begin) if run.preset().script == "simplified" else begin
+    if of_poems := run.config.preset.text is None:
+        begin = to_simplified(begin) if run.config.preset.script == "simplified" else begin
     check_text("beginning", begin, tokenizer)
     start = tokenizer.encode(begin).tolist()
     first = boundary if of_poems or "\n" not in tokenizer.vocab else tokenizer.vocab.index("\n")
@@ -156,7 +156,7 @@ def tell(note: str) -> None:
 def draw(run: Run, poem: Poem, path: Path) -> None:
     """The picture; whatever goes wrong with it, the poem has been printed."""
     try:
-        draw_poet(run.logs(run.preset().stage_names[-1]), poem, path)
+        draw_poet(run.logs(run.stage_names[-1]), poem, path)
     except Exception as error:  # drawing fails in as many ways as there are fonts and formats
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise RunError(f"the poem is written, its picture {path} is not: {reason}") from error
@@ -198,7 +198,7 @@ def write_command(
     console = Console(soft_wrap=True, emoji=False)
     for poem in poems:
         print_poem(console, poem, with_pinyin)
-    if mine := mine_of(run.config()):
-        tell(mine.signature)
+    if noted := run.config.mine:
+        tell(signature(noted))
     if picture:
         draw(run, poems[0], picture)

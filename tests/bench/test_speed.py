@@ -16,8 +16,8 @@ from nanopoet.bench import step as update
 from nanopoet.bench import token_budget as budget
 from nanopoet.bench.step import TINY, BenchError, in_fresh_process, our_step, peak_memory
 from nanopoet.poet.data import Data
-from nanopoet_ref.corpus import REGULATED, Poem
-from nanopoet_ref.gpt import generate
+from nanopoet_ref.poem import REGULATED, Poem
+from nanopoet_ref.sampling import generate
 from nanopoet_ref.tokenizer import UNK, CharTokenizer, build_vocab
 
 MEASURED = [key for key in bench.TARGETS if key not in ("val_loss_100", "steps_to_unigram")]

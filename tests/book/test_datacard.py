@@ -15,8 +15,8 @@ from nanopoet.book.datacard import (
     near_copies,
     table,
 )
-from nanopoet_ref.corpus import Poem, load_poems, prepared, raw_folder
-from nanopoet_ref.source import CorpusError
+from nanopoet_ref.corpus import prepared
+from nanopoet_ref.poem import CorpusError, Poem, load_poems, raw_folder
 
 FOLDER = Path(__file__).resolve().parents[2] / "raw"
 

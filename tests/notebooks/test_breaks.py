@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from nanopoet.checker.misconceptions import apply_changes
-from nanopoet_ref.corpus import raw_folder
+from nanopoet_ref.poem import raw_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 BREAKS = tomllib.loads(Path(__file__).with_name("breaks.toml").read_text(encoding="utf-8"))

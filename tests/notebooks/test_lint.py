@@ -28,10 +28,12 @@ from nanopoet.checker.tasks import load_tasks
 
 NAMES = ("tokenizer", "attention", "gpt", "training", "loss", "pretraining", "midtraining")
 SHARED = {
-    1: {"corpus", "runtime", "lesson"},
+    1: {"poem", "corpus", "runtime", "figures", "lesson"},
+    3: {"sampling"},
     4: {"schedule", "optim", "checkpoint"},
-    7: {"evaluation"},
+    7: {"prosody", "evaluation"},
 }
+ALSO_TAUGHT = {3: {"sampling"}, 6: {"schedule", "optim", "checkpoint"}}
 # An absolute path, a drive of Windows, the address of an object.
 FROM_A_MACHINE = re.compile(r"(^|[\s'\"(])/\w+/\w|\b[A-Z]:\\|0x[0-9a-f]{6}")
 PATHS = chapter_paths()
@@ -137,7 +139,7 @@ def without_docstrings(node: ast.AST) -> str:
 
 @each_chapter
 def test_the_final_form_of_a_function_is_the_reference(path):
-    places = [path.stem[3:], *(sorted(SHARED[4]) if path.stem >= "04" else [])]
+    places = [path.stem[3:], *sorted(ALSO_TAUGHT.get(int(path.stem[:2]), ()))]
     modules = [importlib.import_module(f"nanopoet_ref.{name}") for name in places]
     compared = 0
     for cell in code_cells(read(path)):

@@ -12,8 +12,8 @@ import pytest
 from rich.console import Console
 
 from nanopoet.poet.corpus import TARBALL, corpus_command, ensure_source, needs_npm, npm_command
-from nanopoet_ref.corpus import FORMAT_VERSION
-from nanopoet_ref.source import SOURCE, SOURCE_INTEGRITY, CorpusError
+from nanopoet_ref.poem import FORMAT_VERSION, CorpusError
+from nanopoet_ref.source import SOURCE, SOURCE_INTEGRITY
 
 CONTENT = b"what npm packed"
 INTEGRITY = "sha512-" + base64.b64encode(hashlib.sha512(CONTENT).digest()).decode()

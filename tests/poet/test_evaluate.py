@@ -8,7 +8,7 @@ import pytest
 
 from nanopoet.poet.data import Data
 from nanopoet.poet.evaluate import RATES, rates, spread
-from nanopoet_ref.corpus import Poem
+from nanopoet_ref.poem import Poem
 
 LOSSES = ["val_loss_per_token", "val_loss_per_char"]
 OF_POEMS = ["form_exact", "form_chance", "novel_lines", "rhyme", "rhyme_chance"]

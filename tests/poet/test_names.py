@@ -14,7 +14,7 @@ from nanopoet.poet.names import (
     resolve,
     tables,
 )
-from nanopoet_ref.corpus import REGULATED
+from nanopoet_ref.poem import REGULATED
 
 AUTHORS = {"李白": 900, "李百": 1, "杜甫": 800, "吕岩": 5, "西安": 1, "欧阳修": 70, "蘇軾": 60}
 

@@ -2,7 +2,7 @@ import pytest
 
 from nanopoet import files
 from nanopoet.poet import picture
-from nanopoet_ref.corpus import Poem
+from nanopoet_ref.poem import Poem
 from nanopoet_ref.training import StepLog
 
 POEM = Poem("李白", "五言绝句", "静夜思", "床前明月光，疑是地上霜。举头望明月，低头思故乡。")

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from nanopoet.poet.pinyin import FILE, LONGEST, alone, read_verse, reading_alone, spell, words
 from nanopoet.poet.verse import print_poem
-from nanopoet_ref.corpus import Poem
+from nanopoet_ref.poem import Poem
 
 JUDGED = tomllib.loads(Path(__file__).with_name("verses.toml").read_text("utf-8"))
 LIST = tomllib.loads(FILE.read_text("utf-8"))

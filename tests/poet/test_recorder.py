@@ -51,7 +51,7 @@ def test_nothing_is_recorded_of_a_step_that_spoilt_the_weights(poet, log, said):
         with torch.no_grad():
             next(saved.model.parameters())[0, 0] = INF
     recorder = Recorder(
-        poet, poet.preset().stages[1], saved.model, saved.tokenizer, [], [], poet.config(), "safe"
+        poet, poet.config.preset.stages[1], saved.model, saved.tokenizer, [], [], "safe"
     )
     before = {path.name: path.read_bytes() for path in poet.path.iterdir()}
     with pytest.raises(RunError, match=said):

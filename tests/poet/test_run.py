@@ -31,7 +31,7 @@ def test_an_ordinary_name_is_fine(name):
 def begun(name: str, when: str, of: Run) -> Run:
     """A copy of a run that says it was begun at another time."""
     shutil.copytree(of.path, Run(name).path)
-    config = of.config() | {"begun": when}
+    config = of.config.as_dict() | {"begun": when}
     Run(name).config_path.write_text(json.dumps(config), "utf-8")
     return Run(name)
 

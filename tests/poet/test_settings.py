@@ -65,8 +65,8 @@ def test_a_run_may_move(nanopoet):
         ('"lr": 0.02', '"lr": null', "optimizer"),
         ('"text": null', '"text": 5', "text=5"),
         ('"init_head_bias": false', '"init_head_bias": 0', "init_head_bias=0"),
-        ('"seed": 0', '"seed": 0, "mine": {"root": null, "own": []}', "root=None"),
-        ('"seed": 0', '"seed": 0, "mine": 7', "config.json"),
+        ('"mine": null', '"mine": {"root": null, "own": []}', "root=None"),
+        ('"mine": null', '"mine": 7', "config.json"),
     ],
 )
 def test_a_setting_of_another_type_is_one_clear_line(nanopoet, poet, old, new, said):

@@ -18,6 +18,7 @@ from nanopoet.poet import train as train_module
 from nanopoet.poet.run import Run
 from nanopoet_ref.checkpoint import load_checkpoint
 from nanopoet_ref.files import NoRoomError
+from nanopoet_ref.gpt import GPT
 from tests.conftest import files_limited_to
 
 TINY = ("train", "--preset", "tiny.toml")
@@ -78,13 +79,11 @@ def test_a_run_leaves_these_files(poet):
 
 
 def test_config_says_how_the_run_was_started(poet):
-    config = poet.config()
-    assert config["seed"] == 0
-    assert config["device"] == "cpu"
-    assert config["threads"] == 1
-    assert config["versions"]["torch"] == torch.__version__
-    assert [stage["max_steps"] for stage in config["preset"]["stages"]] == [3, 4]
-    assert poet.preset().model["block_size"] == 80
+    config = poet.config
+    assert (config.seed, config.device, config.threads) == (0, "cpu", 1)
+    assert config.versions["torch"] == torch.__version__
+    assert [stage.max_steps for stage in config.preset.stages] == [3, 4]
+    assert config.preset.model["block_size"] == 80
 
 
 def test_the_vocabulary_is_that_of_the_training_poems(poet):
@@ -286,14 +285,14 @@ def test_a_text_is_not_taken_for_a_run_of_the_same_name(nanopoet, poet):
 
 
 def test_ctrl_c_while_poems_are_read_names_the_way_to_go_on(nanopoet, poet, monkeypatch):
-    load = train_module.load_run_data
+    load = Run.data
 
     def press_and_load(run: Run) -> Any:
         signal.raise_signal(signal.SIGINT)
         return load(run)
 
     with monkeypatch.context() as patch:
-        patch.setattr(train_module, "load_run_data", press_and_load)
+        patch.setattr(Run, "data", press_and_load)
         done = nanopoet(*TINY, "--name", "early")
     assert done.code == 130
     assert "Go on with: nanopoet train --resume --name early" in done.out
@@ -303,7 +302,7 @@ def test_ctrl_c_while_poems_are_read_names_the_way_to_go_on(nanopoet, poet, monk
 
 def test_overwrite_starts_over_and_leaves_nothing_behind(nanopoet, poet):
     assert nanopoet(*TINY, "--overwrite", "--seed", 1, "--stage", "pretrain").code == 0
-    assert poet.config()["seed"] == 1
+    assert Run(poet.name).config.seed == 1
     assert not poet.curve_path("midtrain").exists()
     assert not poet.weights_path("midtrain").exists()
 
@@ -427,7 +426,7 @@ def test_any_text_can_be_learned_from(nanopoet, text):
 def test_a_text_takes_a_preset_and_a_name(nanopoet):
     Path("a.txt").write_text("one two three " * 80, "utf-8")
     assert nanopoet(*TINY, "--text", "a.txt", "--name", "b").code == 0
-    assert [stage.name for stage in Run("b").preset().stages] == ["pretrain"]
+    assert [stage.name for stage in Run("b").config.preset.stages] == ["pretrain"]
     error = nanopoet("train", "--preset", "quick", "--text", "a.txt").error
     assert "'quick' has no pretrain stage" in error
 
@@ -505,7 +504,7 @@ def test_threads_beyond_the_cores_are_not_taken(nanopoet, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     out = nanopoet(*TINY, "--steps", 0, "--threads", 100_000).out
     assert "100,000 threads were asked for: 1, as many as there are cores" in out
-    assert Run("tiny").config()["threads"] == 1
+    assert Run("tiny").config.threads == 1
 
 
 @pytest.mark.parametrize(
@@ -520,11 +519,12 @@ def test_too_little_memory_names_what_to_make_smaller(nanopoet, monkeypatch, err
     def fail(*args: Any, **options: Any) -> None:
         raise error
 
-    monkeypatch.setattr(train_module, "midtrain", fail)
-    said = nanopoet(*TINY).error
+    assert nanopoet(*TINY, "--stage", "pretrain").code == 0
+    monkeypatch.setattr(GPT, "forward", fail)
+    said = nanopoet("train", "--resume").error
     assert "not enough memory for stage midtrain: halve batch_size" in said
     assert "the end of pretrain is safe" in said
-    monkeypatch.setattr(train_module, "load_run_data", fail)
+    monkeypatch.setattr(Run, "data", fail)
     assert "not enough memory" in nanopoet("train", "--resume").error
 
 
@@ -580,7 +580,7 @@ def test_samples_and_curves_never_cost_the_weights(nanopoet, poet, monkeypatch):
 
     monkeypatch.setattr(recorder_module, "generate", fail)
     monkeypatch.setattr(recorder_module, "write_poems", fail)
-    monkeypatch.setattr(train_module, "plot_curves", fail)
+    monkeypatch.setattr("nanopoet_ref.figures.plot_curves", fail)
     done = nanopoet(*TINY, "--name", "bare")
     assert done.code == 0
     assert "warning: no sample of step 2 (IndexError: no probabilities" in done.err

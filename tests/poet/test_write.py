@@ -14,7 +14,7 @@ from nanopoet.poet import write as write_module
 from nanopoet.poet.run import Run
 from nanopoet.poet.verse import print_poem, verses
 from nanopoet.poet.write import FEW
-from nanopoet_ref.corpus import Poem
+from nanopoet_ref.poem import Poem
 
 ASK = ("write", "--author", "李白", "--form", "五言绝句", "--title", "春望")
 
@@ -47,7 +47,7 @@ def test_traditional_names_are_understood(nanopoet, poet):
 
 
 def test_simplified_names_are_understood_by_a_run_on_the_original_script(nanopoet, poet):
-    config = poet.config()
+    config = poet.config.as_dict()
     config["preset"]["script"] = "original"
     poet.config_path.write_text(json.dumps(config), "utf-8")
     catalog = poet.catalog()

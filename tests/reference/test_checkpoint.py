@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nanopoet_ref.checkpoint import CheckpointError, load_checkpoint, save_checkpoint, warm_start
-from nanopoet_ref.midtraining import midtrain
+from nanopoet_ref.loss import masked_cross_entropy
+from nanopoet_ref.midtraining import poem_batches
 from nanopoet_ref.optim import configure_optimizers
-from nanopoet_ref.pretraining import poem_stream, pretrain
+from nanopoet_ref.pretraining import poem_stream, window_batches
 from nanopoet_ref.runtime import seed_everything
 from nanopoet_ref.schedule import warmup_cosine
 from nanopoet_ref.tokenizer import SPECIAL_TOKENS, CharTokenizer, render_poems
-from nanopoet_ref.training import TrainConfig
+from nanopoet_ref.training import BatchStream, TrainConfig, train
 
 OPTIMIZERS = {"adamw": {"lr": 0.01}, "muon": {"lr": 0.01, "muon_lr": 0.02, "weight_decay": 0.1}}
 
@@ -109,8 +110,8 @@ def test_restoring_another_kind_of_optimizer_is_refused(saved, model):
 def stages(tokenizer, poems):
     stream, framed = poem_stream(tokenizer, poems), render_poems(tokenizer, poems * 3)
     return {
-        "pretrain": (pretrain, (stream, stream)),
-        "midtrain": (midtrain, (framed, framed)),
+        "pretrain": (window_batches, stream),
+        "midtrain": (poem_batches, framed),
     }
 
 
@@ -119,15 +120,24 @@ def stages(tokenizer, poems):
 def test_a_resumed_run_gives_the_bits_of_an_uninterrupted_one(
     make_gpt, tokenizer, poems, tmp_path, stage, kind
 ):
-    function, data = stages(tokenizer, poems)[stage]
+    make_batches, data = stages(tokenizer, poems)[stage]
     path, config = tmp_path / "model.pt", TrainConfig(max_steps=9, micro_steps=2, eval_interval=4)
 
     def go(model, optimizers, **options):
         def mult(step):
             return warmup_cosine(step, 9, warmup_steps=3)
 
-        return function(
-            model, *data, mult, config, batch_size=3, eval_iters=2, optimizers=optimizers, **options
+        batches, fixed = make_batches(data, data, 30, batch_size=3, eval_iters=2)
+        stream = BatchStream(batches, config.micro_steps * options.get("start_step", 0))
+        return train(
+            model,
+            stream,
+            masked_cross_entropy,
+            mult,
+            config,
+            eval_batches=fixed,
+            optimizers=optimizers,
+            **options,
         )
 
     def save(log):
@@ -228,10 +238,18 @@ def test_something_else_that_torch_saved_is_refused(tmp_path):
     assert "list" in refused(path)
 
 
-@pytest.mark.parametrize("key", ["config", "vocab", "step", "model", "optimizers", "rng_state"])
+@pytest.mark.parametrize("key", ["config", "vocab", "step", "model", "optimizers", "rng_states"])
 def test_a_missing_part_is_named(saved, key):
     edit(saved, lambda content: content.pop(key))
     assert key in refused(saved)
+
+
+def test_a_checkpoint_from_before_devices_had_states_of_their_own_is_read(saved):
+    state = load_checkpoint(saved).rng_states["cpu"]
+    edit(saved, lambda content: content.update(rng_state=content.pop("rng_states")["cpu"]))
+    found = load_checkpoint(saved)
+    assert list(found.rng_states) == ["cpu"]
+    assert torch.equal(found.rng_states["cpu"], state)
 
 
 @pytest.mark.parametrize(

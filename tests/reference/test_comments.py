@@ -13,6 +13,7 @@ FOLDER = Path(nanopoet_ref.__file__).parent
 READ_LINE_BY_LINE = [
     "attention",
     "gpt",
+    "sampling",
     "training",
     "optim",
     "schedule",

@@ -3,14 +3,13 @@
 import pytest
 import torch
 
-from nanopoet_ref.corpus import Poem
-from nanopoet_ref.evaluation import (
+from nanopoet_ref.evaluation import novel_lines, poem_loss
+from nanopoet_ref.poem import Poem
+from nanopoet_ref.prosody import (
     chance_of_rhyme,
     form_patterns,
     has_form,
     lines_of,
-    novel_lines,
-    poem_loss,
     rhyme_classes,
     rhymes,
     share,

@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanopoet_ref.gpt import GPT, GPTConfig, count_parameters, generate, next_token_probs, sample
+from nanopoet_ref.gpt import GPT, GPTConfig, count_parameters
 from nanopoet_ref.runtime import make_generator
+from nanopoet_ref.sampling import generate, next_token_probs, sample
 
 STYLES = ("gpt2", "modern")
 PROMPTS = [[9, 3, 4], [5], [7, 7, 2, 1, 8], [6, 3]]

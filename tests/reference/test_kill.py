@@ -14,11 +14,12 @@ import torch
 
 from nanopoet_ref.checkpoint import load_checkpoint, save_checkpoint
 from nanopoet_ref.gpt import GPT, GPTConfig
+from nanopoet_ref.loss import masked_cross_entropy
 from nanopoet_ref.optim import configure_optimizers
-from nanopoet_ref.pretraining import pretrain
+from nanopoet_ref.pretraining import window_batches
 from nanopoet_ref.runtime import seed_everything
 from nanopoet_ref.tokenizer import SPECIAL_TOKENS, CharTokenizer
-from nanopoet_ref.training import TrainConfig
+from nanopoet_ref.training import BatchStream, TrainConfig, train
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKENIZER = CharTokenizer([*SPECIAL_TOKENS, *"春眠不觉晓处闻啼鸟夜来风雨声花落知多少"])
@@ -53,9 +54,19 @@ def go_on(path, max_steps, say=None):
             say("saved", log.step)
 
     config = TrainConfig(max_steps=max_steps, eval_interval=ENDLESS)
-    options = {"optimizers": optimizers, "start_step": start, "callback": callback}
-    pretrain(
-        model, IDS, IDS, lambda step: 1.0, config, batch_size=2, eval_iters=1, seed=3, **options
+    batches, fixed = window_batches(
+        IDS, IDS, model.config.block_size, batch_size=2, eval_iters=1, seed=3
+    )
+    train(
+        model,
+        BatchStream(batches, start),
+        masked_cross_entropy,
+        lambda step: 1.0,
+        config,
+        eval_batches=fixed,
+        optimizers=optimizers,
+        start_step=start,
+        callback=callback,
     )
     return model
 

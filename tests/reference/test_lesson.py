@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import pytest
 import torch
 
-from nanopoet_ref import lesson
+from nanopoet_ref import figures, lesson
 
 
 @pytest.fixture
@@ -41,9 +41,9 @@ def test_a_figure_is_a_png_with_its_sentence(published):
 
 
 def test_every_character_of_a_couplet_is_drawn(published):
-    lesson.use_chinese_font()
+    figures.use_chinese_font()
     figure, axes = plt.subplots()
-    lesson.draw_matrix(axes, torch.eye(5), "明月松间照", "清泉石上流", "鐵馬冰河 míng yuè ǎ")
+    figures.draw_matrix(axes, torch.eye(5), "明月松间照", "清泉石上流", "鐵馬冰河 míng yuè ǎ")
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a missing glyph is a warning
         lesson.show(figure, "a diagonal")

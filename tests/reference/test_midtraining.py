@@ -8,7 +8,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanopoet_ref.corpus import Poem
 from nanopoet_ref.loss import fused_cross_entropy, masked_cross_entropy
 from nanopoet_ref.midtraining import (
     CONTENT_ID,
@@ -16,15 +15,16 @@ from nanopoet_ref.midtraining import (
     PAD_ID,
     count_truncated,
     length_buckets,
-    midtrain,
     pad_batch,
     poem_batches,
+    poems_by_number,
     target_mask,
-    write_poems,
 )
+from nanopoet_ref.poem import Poem
 from nanopoet_ref.runtime import make_generator
+from nanopoet_ref.sampling import write_poems
 from nanopoet_ref.tokenizer import SPECIAL_TOKENS, render_poem, render_poems
-from nanopoet_ref.training import TrainConfig, estimate_loss
+from nanopoet_ref.training import BatchStream, TrainConfig, estimate_loss, train
 
 N = len(SPECIAL_TOKENS)
 
@@ -159,7 +159,7 @@ def test_short_and_long_batches_are_mixed_and_epochs_differ():
 
 def test_an_epoch_of_batches_holds_every_poem_once_and_the_next_one_too(tokenizer, poems):
     ids, starts = render_poems(tokenizer, poems)
-    batch_at = poem_batches(ids, starts, block_size=60, batch_size=3, seed=0)
+    batch_at = poems_by_number(ids, starts, block_size=60, batch_size=3, seed=0)
     rows = {tuple(ids[a:b].tolist()) for a, b in itertools.pairwise(starts)}
     for epoch in range(3):
         batches = [batch_at(2 * epoch + i) for i in range(2)]
@@ -173,14 +173,14 @@ def test_an_epoch_of_batches_holds_every_poem_once_and_the_next_one_too(tokenize
 
 
 def test_epochs_group_the_poems_anew(tokenizer, poems):
-    batch_at = poem_batches(*render_poems(tokenizer, poems * 3), 60, batch_size=4, seed=0)
+    batch_at = poems_by_number(*render_poems(tokenizer, poems * 3), 60, batch_size=4, seed=0)
     epochs = [[batch_at(3 * epoch + i).idx.tolist() for i in range(3)] for epoch in range(3)]
     assert epochs[0] != epochs[1] != epochs[2]
 
 
 def test_a_batch_does_not_depend_on_those_asked_for_before(tokenizer, poems):
     framed = render_poems(tokenizer, poems * 5)
-    one, other = (poem_batches(*framed, block_size=60, batch_size=3, seed=0) for _ in range(2))
+    one, other = (poems_by_number(*framed, block_size=60, batch_size=3, seed=0) for _ in range(2))
     forwards = [one(i) for i in range(15)]
     for i in reversed(range(15)):
         assert torch.equal(other(i).idx, forwards[i].idx)
@@ -193,14 +193,14 @@ def test_midtraining_learns_and_evaluation_ignores_the_training_mask(make_gpt, t
     framed, first = render_poems(tokenizer, poems), []
     for mask in ("not_padding", "content", "all"):
         model = make_gpt("modern", vocab_size=len(tokenizer), block_size=60, awake=True)
-        logs = midtrain(
+        batches, fixed = poem_batches(framed, framed, model.config.block_size, 4, mask=mask)
+        logs = train(
             model,
-            framed,
-            framed,
+            BatchStream(batches),
+            masked_cross_entropy,
             lambda step: 1.0,
             TrainConfig(max_steps=10, eval_interval=10),
-            batch_size=4,
-            mask=mask,
+            eval_batches=fixed,
             optimizers=[torch.optim.AdamW(model.parameters(), lr=0.01)],
         )
         first.append(logs[0].val_loss)
@@ -213,7 +213,15 @@ def test_the_content_mask_trains_on_fewer_targets(make_gpt, tokenizer, poems):
     for mask in ("content", "not_padding", "all"):
         model = make_gpt(vocab_size=len(tokenizer), block_size=60)
         config = TrainConfig(max_steps=1)
-        logs = midtrain(model, framed, framed, lambda step: 1.0, config, batch_size=4, mask=mask)
+        batches, fixed = poem_batches(framed, framed, model.config.block_size, 4, mask=mask)
+        logs = train(
+            model,
+            BatchStream(batches),
+            masked_cross_entropy,
+            lambda step: 1.0,
+            config,
+            eval_batches=fixed,
+        )
         tokens[mask] = logs[1].tokens
     assert tokens["content"] == sum(len(poem.content) + 1 for poem in poems)
     assert tokens["not_padding"] == len(framed[0]) - 4

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opencc import OpenCC
 
-from nanopoet_ref.corpus import Poem, load_poems
+from nanopoet_ref.poem import Poem, load_poems
 from nanopoet_ref.spelling import respelled, spellings, to_simplified, variants
 
 

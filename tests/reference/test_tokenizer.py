@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanopoet_ref.corpus import Poem
+from nanopoet_ref.poem import Poem
 from nanopoet_ref.tokenizer import (
     SPECIAL_TOKENS,
     UNK,

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nanopoet_ref.figures import plot_curves
 from nanopoet_ref.loss import fused_cross_entropy, masked_cross_entropy
 from nanopoet_ref.runtime import make_generator
 from nanopoet_ref.training import (
@@ -17,7 +18,6 @@ from nanopoet_ref.training import (
     StepLog,
     TrainConfig,
     estimate_loss,
-    plot_curves,
     random_windows,
     train,
     training_step,

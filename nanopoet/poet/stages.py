@@ -1,0 +1,77 @@
+"""What each stage learns from. A stage is its batches; everything else is the same for all.
+
+A new stage is a maker of batches in BATCHES, its name in `presets.STAGES`, and a table in a preset.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from nanopoet.poet.components import Components
+from nanopoet.poet.data import Data
+from nanopoet.poet.presets import Stage
+from nanopoet_ref.midtraining import count_truncated, poem_batches
+from nanopoet_ref.pretraining import window_batches
+from nanopoet_ref.tokenizer import CharTokenizer, Ids
+from nanopoet_ref.training import SPLITS, Batch
+
+
+class StageData(NamedTuple):
+    """All ids of both parts, for what frequencies alone would lose; and the batches."""
+
+    ids: Ids
+    val_ids: Ids
+    batches: Callable[[int], Batch]  # to train on, by number
+    fixed: dict[str, list[Batch]]  # to measure on, by split
+
+
+def windows(
+    data: Data,
+    tokenizer: CharTokenizer,
+    block_size: int,
+    stage: Stage,
+    seed: int,
+    components: Components,
+) -> StageData:
+    """Pre-training: windows cut anywhere from one long stream."""
+    ids, val_ids = (data.stream(tokenizer, split, components.poem_stream) for split in SPLITS)
+    batches = window_batches(
+        ids,
+        val_ids,
+        block_size,
+        stage.batch_size,
+        eval_iters=stage.eval_iters,
+        seed=seed,
+        windows=components.random_windows,
+    )
+    return StageData(ids, val_ids, *batches)
+
+
+def framed_poems(
+    data: Data,
+    tokenizer: CharTokenizer,
+    block_size: int,
+    stage: Stage,
+    seed: int,
+    components: Components,
+) -> StageData:
+    """Mid-training: whole poems, framed, one to a row."""
+    framed, val_framed = (components.render_poems(tokenizer, data.poems(s)) for s in SPLITS)
+    cut, poems = count_truncated(framed[1], block_size), len(framed[1]) - 1
+    tqdm.write(f"{cut:,} of {poems:,} poems are longer than the block and are cut")
+    batches = poem_batches(
+        framed,
+        val_framed,
+        block_size,
+        stage.batch_size,
+        mask=stage.mask,
+        eval_iters=stage.eval_iters,
+        seed=seed,
+        pad=components.pad_batch,
+        buckets=components.length_buckets,
+    )
+    return StageData(framed[0], val_framed[0], *batches)
+
+
+BATCHES: dict[str, Callable[..., StageData]] = {"pretrain": windows, "midtrain": framed_poems}
