@@ -69,9 +69,11 @@ unit: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --ignore tests/notebooks/test_breaks.py
 
 NBVAL := $(BIN)/python -m pytest -c tests/notebooks/nbval.ini --rootdir . chapters
+# Two processes, each chapter in one of them.
+TWO := -n 2 --dist loadfile
 
 test-notebooks: corpora ## run every chapter, compare every output
-	$(NBVAL)
+	$(NBVAL) $(TWO)
 
 test-breaks: corpora ## break the reference on purpose, see each chapter turn red
 	$(BIN)/python -m pytest tests/notebooks/test_breaks.py

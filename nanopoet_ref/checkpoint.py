@@ -17,7 +17,7 @@ import torch
 
 from nanopoet_ref.files import replacing
 from nanopoet_ref.gpt import GPT, GPTConfig
-from nanopoet_ref.runtime import rng_states, set_rng_states, unwrapped
+from nanopoet_ref.runtime import rng_states, set_rng_states
 from nanopoet_ref.tokenizer import CharTokenizer
 
 FORMAT = 1  # raised when what a checkpoint holds changes, so that an old one is refused by name
@@ -60,7 +60,7 @@ class Checkpoint:
 def weights_digest(model: GPT) -> str:
     """A fingerprint of the weights: one changed bit is another digest."""
     digest = hashlib.sha256()
-    for name, tensor in unwrapped(model).state_dict().items():
+    for name, tensor in model.state_dict().items():
         # With the name: two matrices that have changed places are not the same model.
         digest.update(name.encode() + tensor.cpu().numpy().tobytes())
     return digest.hexdigest()
@@ -78,7 +78,6 @@ def save_checkpoint(
 
     Without `optimizers` it holds weights only: enough to write poems, not to resume.
     """
-    model = unwrapped(model)
     # Plain numbers, texts, lists and tensors, nothing else: a file that can be read without running
     # any code in it, on a machine that has never seen this one.
     content = {

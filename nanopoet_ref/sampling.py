@@ -12,7 +12,7 @@ from torch import Tensor
 from nanopoet_ref.attention import KVCache, causal_mask
 from nanopoet_ref.gpt import GPT
 from nanopoet_ref.poem import Poem, fields_of
-from nanopoet_ref.runtime import autocast, evaluating, unwrapped
+from nanopoet_ref.runtime import autocast, evaluating
 from nanopoet_ref.tokenizer import BOS, END, FIELDS, CharTokenizer, parse_poem
 
 
@@ -61,11 +61,11 @@ def sample(probs: Tensor, generator: torch.Generator | None = None) -> Tensor:
     [[1]]
     """
     ends = probs.cumsum(dim=-1)  # (B, V): where each stretch ends
-    # Times the last end, not times 1: rounding may leave the whole a little short of 1.
     # Drawn where the generator lives: the same seed gives the same poem on every device.
     where = probs.device if generator is None else generator.device
-    point = torch.rand(len(probs), 1, generator=generator, device=where).to(probs.device)  # (B, 1)
-    point = point * ends[:, -1:]  # (B, 1)
+    drawn = torch.rand(len(probs), 1, generator=generator, device=where).to(probs.device)  # (B, 1)
+    # Times the last end, not times 1: rounding may leave the whole a little short of 1.
+    point = ends[:, -1:] * drawn  # (B, 1)
     # `right`: a token of probability 0 has a stretch of length 0, and is stepped over.
     return torch.searchsorted(ends, point, right=True)  # (B, 1)
 
@@ -131,7 +131,6 @@ def generate(
         raise ValueError("every prompt needs at least one token")
     if max_new_tokens < 0:
         raise ValueError(f"max_new_tokens={max_new_tokens} is negative")
-    model = unwrapped(model)
     longest = max(len(prompt) for prompt in prompts)
     block_size = model.config.block_size
     if longest > block_size:
@@ -181,7 +180,7 @@ def write_poems(
     drawn inside a field, and the next marker ends it. A poem that is made up starts with `begin`.
     """
     # All rows begin alike, and grow field by field, each with its marker in front.
-    special, block_size = tokenizer.special, unwrapped(model).config.block_size
+    special, block_size = tokenizer.special, model.config.block_size
     rows = [[special[BOS]] for _ in requests]
     for field, next_marker in zip(FIELDS, [*(f"<|{f}|>" for f in FIELDS[1:]), END], strict=True):
         # What is given is put into its row; what is not is written, for all such rows at once.

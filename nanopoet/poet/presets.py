@@ -151,6 +151,11 @@ class Preset:
     def stage_names(self) -> list[str]:
         return [stage.name for stage in self.stages]
 
+    @property
+    def block_size(self) -> int:
+        """How many tokens the model sees at once."""
+        return self.model.get("block_size", GPTConfig.block_size)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for a run's config.json."""
         return asdict(self)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
+from torch import nn
 from tqdm import tqdm
 
 from nanopoet.errors import lacks_memory, with_type
@@ -14,9 +15,8 @@ from nanopoet.poet.presets import Stage
 from nanopoet.poet.run import Run, RunError
 from nanopoet_ref.checkpoint import save_checkpoint
 from nanopoet_ref.files import NoRoomError
-from nanopoet_ref.gpt import GPT
 from nanopoet_ref.poem import Poem
-from nanopoet_ref.runtime import make_generator
+from nanopoet_ref.runtime import make_generator, unwrapped
 from nanopoet_ref.sampling import generate, write_poems
 from nanopoet_ref.tokenizer import BOS, CharTokenizer
 from nanopoet_ref.training import StepLog
@@ -47,14 +47,15 @@ class Recorder:
         self,
         run: Run,
         stage: Stage,
-        model: GPT,
+        model: nn.Module,
         tokenizer: CharTokenizer,
         optimizers: Sequence[torch.optim.Optimizer],
         stopping: list[int],
         safe: str,
     ) -> None:
         self.run, self.stage = run, stage
-        self.model, self.tokenizer, self.optimizers = model, tokenizer, optimizers
+        # What is saved and made to write is the model itself, whatever was put around it to train.
+        self.model, self.tokenizer, self.optimizers = unwrapped(model), tokenizer, optimizers
         self.stopping = stopping
         self.safe = safe  # what would be there if this process ended now, in words
         beside = "  text " if stage.text_losses else ""

@@ -108,11 +108,12 @@ def run_stage(
     """Train one stage from where it stands: its beginning, or the run's checkpoint."""
     config = run.config
     seed_everything(config.seed)
-    block_size = GPTConfig(len(tokenizer), **config.preset.model).block_size
-    stage_data = BATCHES[stage.name](data, tokenizer, block_size, stage, config.seed, components)
+    stage_data = BATCHES[stage.name](
+        data, tokenizer, config.preset.block_size, stage, config.seed, components
+    )
     weights = first_weights(run, stage, stage_data, tokenizer)
     model = components.model(weights).to(pick_device(config.device))
-    optimizers = make_optimizers(model, stage.optimizer)
+    optimizers = make_optimizers(unwrapped(model), stage.optimizer)  # they go by names of weights
     start_step, safe = take_up(run, stage, unwrapped(model), tokenizer, optimizers)
     recorder = Recorder(run, stage, model, tokenizer, optimizers, stopping, safe)
     with recorder.loss_named():
@@ -160,7 +161,7 @@ def start_run(
     """
     data = load_data(preset)
     tokenizer = CharTokenizer(components.build_vocab(data.texts(), preset.min_count))
-    refuse_too_little(preset, data, GPTConfig(len(tokenizer), **preset.model).block_size)
+    refuse_too_little(preset, data)
     found, auto = pick_device(device), any(stage.precision == "auto" for stage in preset.stages)
     if preset.text and run.path.resolve() in Path(preset.text).parents:
         raise PresetError(
@@ -183,13 +184,14 @@ def start_run(
     run.write_config(config)
 
 
-def refuse_too_little(preset: Preset, data: Data, block_size: int) -> None:
+def refuse_too_little(preset: Preset, data: Data) -> None:
     """Raise `PresetError` where the tenth held out for validation would hold nothing to measure."""
     if preset.text is None and not data.val:
         raise PresetError(
             f"{len(data.train)} poems are too few: every tenth of a form is held out for "
             "validation, and none is left"
         )
+    block_size = preset.block_size
     if preset.text and len(data.val) <= block_size:
         raise PresetError(
             f"{preset.text}: {len(data.train) + len(data.val):,} characters are too few; it takes "

@@ -86,8 +86,6 @@ NOTEBOOKS = {
 PLUGINS = {
     "quicker": "from tests.notebooks import plugin\nplugin.BUDGETS['slow'] = 0.001\n",
     "backwards": "def pytest_collection_modifyitems(items):\n    items.reverse()\n",
-    # As pytest-xdist, which is not among what the course installs, names its option.
-    "spread": "def pytest_addoption(parser):\n    parser.addoption('--dist', default='no')\n",
 }
 
 Run = Callable[..., tuple[int, str, dict[tuple[str, str], str]]]
@@ -180,7 +178,7 @@ def test_cells_without_those_before_them_are_refused(run, selection):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["-p", "spread", "--dist", "load"], "a chapter stays in one process"),
+        (["-n", "2", "--dist", "load"], "a chapter stays in one process"),
         (["--setup-only"], "there is nothing to compare"),
     ],
 )

@@ -7,14 +7,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from nanopoet.poet import recorder as recorder_module
 from nanopoet.poet import train as train_module
+from nanopoet.poet.components import REFERENCE
 from nanopoet.poet.run import Run
 from nanopoet_ref.checkpoint import load_checkpoint
 from nanopoet_ref.files import NoRoomError
@@ -152,6 +155,30 @@ def test_the_same_seed_gives_the_same_bits_and_another_one_does_not(nanopoet, po
     assert_same_run(Run("again"), poet)
     assert nanopoet(*TINY, "--name", "other", "--seed", 1).code == 0
     assert not same_weights(Run("other").checkpoint_path, poet.checkpoint_path)
+
+
+class Wrapper(nn.Module):
+    """As a parallel training does: it computes the same, under other names, and shows nothing."""
+
+    def __init__(self, module: GPT) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, idx: torch.Tensor) -> torch.Tensor:
+        return self.module(idx)
+
+
+def test_a_model_may_be_wrapped_and_goes_on_where_it_stopped(nanopoet, poet, monkeypatch):
+    wrapped, components = Run("wrapped"), replace(REFERENCE, model=Wrapper)
+    wrapped.path.mkdir(parents=True)
+    train_module.start_run(wrapped, poet.config.preset, 0, "cpu", components)
+    with monkeypatch.context() as patch:
+        stop_at(patch, "midtrain", 2)
+        with pytest.raises(recorder_module.RunInterrupted):
+            train_module.train_run(wrapped, components)
+    train_module.train_run(wrapped, components)
+    assert_same_run(wrapped, poet)
+    assert nanopoet("write", "--run", "wrapped").out == nanopoet("write", "--run", "tiny").out
 
 
 def test_no_steps_leave_the_model_as_it_begins(nanopoet):
