@@ -214,6 +214,16 @@ def progress() -> None:
     show_progress(Console())
 
 
+@command("nanopoet exercises my-answers")
+def exercises(
+    folder: Annotated[Path, typer.Argument(help="A folder, which may be new.")],
+) -> None:
+    """Write the exercises into a folder of your own; what is there stays. No clone is needed."""
+    from nanopoet.checker.stubs import exercises_command
+
+    exercises_command(folder)
+
+
 @command("nanopoet reset attention.causal_mask\nnanopoet reset attention")
 def reset(
     task: Annotated[str, typer.Argument(help="A task, or a file of exercises without .py.")],

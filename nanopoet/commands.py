@@ -9,14 +9,15 @@ import typer
 
 from nanopoet.errors import TRACEBACK, in_one_line
 from nanopoet.files import printable
-from nanopoet.paths import announce_other_clone
+from nanopoet.paths import announce_other_clone, clone
 
 
-def commands_of(app: typer.Typer) -> Callable[..., Callable]:
+def commands_of(app: typer.Typer, in_clone: bool = False) -> Callable[..., Callable]:
     """A decorator that makes a function a command of `app`.
 
     It takes the examples at the end of its help. Errors are one line and exit code 1. `announced`:
-    whether the command says which clone it acts on, if that is not plain.
+    whether the command says which clone it acts on, if that is not plain. `in_clone`: whether they
+    work in a clone only, and say so elsewhere.
     """
 
     def command(examples: str, announced: bool = True) -> Callable:
@@ -26,6 +27,8 @@ def commands_of(app: typer.Typer) -> Callable[..., Callable]:
                 if announced:
                     announce_other_clone()
                 try:
+                    if in_clone:
+                        clone()
                     function(*args, **kwargs)
                 # Whoever read our output has seen enough: typer ends quietly. Its Exit, too, is a
                 # RuntimeError.

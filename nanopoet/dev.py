@@ -13,7 +13,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-command = commands_of(app)
+command = commands_of(app, in_clone=True)
 
 
 @command("nanopoet dev stubs")

@@ -12,6 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = Path(__file__).resolve().parent
 CHAPTERS = ROOT / "chapters"
+FIRST = "welcome.py"  # every folder of exercises has it
 
 
 class ProjectError(ValueError):
@@ -32,8 +33,8 @@ def clone() -> Path:
     """The clone, for what only a clone has. Raises `ProjectError` where there is none."""
     if not is_clone(ROOT):
         raise ProjectError(
-            "checks, exercises and chapters come with a clone of the course, and this nanopoet was "
-            f"installed without one in {ROOT}: in a clone, run: make install"
+            "this is for those who keep the course, and needs a clone of it; this nanopoet was "
+            f"installed without one, in {ROOT}. In a clone, run: make install"
         )
     return ROOT
 
@@ -54,8 +55,22 @@ def home() -> Path:
 
 
 def exercises() -> Path:
-    """The learner's files: NANOPOET_EXERCISES, or exercises/ of the clone."""
-    folder = os.environ.get("NANOPOET_EXERCISES") or clone() / "exercises"
+    """The learner's files: NANOPOET_EXERCISES, or exercises/ of the clone; without a clone, the
+    folder one is in, or exercises/ in it.
+
+    Raises `ProjectError` where there are none.
+    """
+    folder = os.environ.get("NANOPOET_EXERCISES")
+    if not folder and is_clone(ROOT):
+        folder = str(ROOT / "exercises")
+    if not folder:
+        here = Path.cwd()
+        found = [place for place in (here, here / "exercises") if (place / FIRST).is_file()]
+        if not found:
+            raise ProjectError(
+                "there are no exercises here: nanopoet exercises DIR writes them; then cd DIR"
+            )
+        folder = str(found[0])
     return Path(os.path.realpath(folder))  # `Path.resolve` raises where a link leads to itself
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from nanopoet import doctor, paths
 from nanopoet.checker import stubs
+from nanopoet.checker.tasks import modules
 from tests.conftest import Nanopoet, run_command
 
 VARIABLES = ("NANOPOET_EXERCISES", "NANOPOET_MEMORY", "NANOPOET_RUNS", "NANOPOET_RAW")
@@ -145,7 +146,8 @@ def installed(tmp_path: Path):
     for name in ("nanopoet", "nanopoet_ref"):
         copied = shutil.ignore_patterns("__pycache__")
         shutil.copytree(PACKAGE.parent / name, site / name, ignore=copied)
-    shutil.copytree(PACKAGE.parent / "checks", site / "nanopoet" / "checks", ignore=copied)
+    for name in ("checks", "solutions"):
+        shutil.copytree(PACKAGE.parent / name, site / "nanopoet" / name, ignore=copied)
     here = tmp_path / "here"
     here.mkdir()
     kept = {name: value for name, value in os.environ.items() if name not in VARIABLES}
@@ -180,11 +182,37 @@ def test_an_installed_program_keeps_what_it_makes_in_the_users_data_folder(insta
     assert config.parts[-3:] == ("runs", "my", "config.json")
 
 
-@pytest.mark.parametrize("command", ["check", "reset welcome", "train --mine"])
-def test_an_installed_program_says_what_needs_a_clone(installed, command):
+@pytest.mark.parametrize("command", ["check", "progress", "reset welcome", "train --mine"])
+def test_an_installed_program_says_where_exercises_come_from(installed, command):
     done = installed(*command.split())
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: there are no exercises here: nanopoet exercises DIR")
+    assert "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize("command", ["stubs", "notebooks", "glossary", "experiment seed", "budget"])
+def test_what_keeps_the_course_needs_a_clone(installed, command):
+    done = installed("dev", *command.split())
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: ")
     assert "clone" in line
-    assert "Traceback" not in done.stdout
+
+
+def test_an_installed_program_is_enough_to_learn(installed, tmp_path):
+    done = installed("exercises", "exercises")
+    assert (done.returncode, done.stderr) == (0, "")
+    folder = tmp_path / "here" / "exercises"
+    assert {path.name for path in folder.iterdir()} == {f"{module}.py" for module in modules()}
+    assert "is not written yet" in installed("check", "attention.causal_mask").stdout
+    path = folder / "attention.py"
+    path.write_text("import torch\n\ndef causal_mask(T):\n    return torch.ones(T, T).tril() > 0\n")
+    assert installed("check", "attention.causal_mask").returncode == 0
+    assert "1 of 90" in installed("progress").stdout
+    assert "causal_mask" in path.read_text("utf-8")
+    again = installed("exercises", "exercises")
+    assert "0 files of exercises are new" in again.stdout
+    assert installed("reset", "attention").returncode == 0
+    assert "NotImplementedError" in path.read_text("utf-8")
+    assert "is a file" in installed("exercises", "exercises/loss.py").stderr

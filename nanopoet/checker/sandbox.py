@@ -16,7 +16,7 @@ from typing import Any
 from nanopoet.checker.serving import READY
 from nanopoet.checker.tasks import load_tasks
 from nanopoet.checker.verdict import LOADING, Verdict, read_verdict, safe_to_print
-from nanopoet.paths import clone
+from nanopoet.paths import ROOT
 
 SECONDS = 15.0  # of wall time for one task; most need a tenth of one
 MEMORY = 2 * 2**30  # bytes more than the judging process has at its start
@@ -32,7 +32,7 @@ class Sandbox:
     """A process that judges answers; use it in a `with` statement.
 
     >>> with Sandbox() as sandbox:
-    ...     sandbox.judge("welcome.first_line", clone() / "solutions", seed=0).status
+    ...     sandbox.judge("welcome.first_line", shipped("solutions"), seed=0).status
     'pass'
     """
 
@@ -98,7 +98,7 @@ class Sandbox:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
-            cwd=clone(),
+            cwd=ROOT,
             start_new_session=True,
         )
         if self.read_line(None) != f"{READY}\n".encode():

@@ -1,4 +1,4 @@
-"""`nanopoet dev stubs`: write exercises/ from solutions/ and the manifest.
+"""Exercises from solutions and the manifest: `nanopoet exercises`, `nanopoet dev stubs`.
 
 An exercise is its solution without the answer, so signatures, docstrings and given code cannot
 differ. A bug hunt begins with the bug: the misconception that is marked `stub`. An exercise that
@@ -7,12 +7,14 @@ somebody has worked on is not lost: a copy is kept, as by `nanopoet reset`.
 
 import ast
 import textwrap
+from pathlib import Path
 
 from nanopoet.backup import rewrite_and_tell
 from nanopoet.checker.source import SOLUTIONS, answer_lines
-from nanopoet.checker.tasks import Task, load_tasks, modules
+from nanopoet.checker.tasks import Task, TaskError, load_tasks, modules
 from nanopoet.checker.trial import MISCONCEPTIONS, load_checks
-from nanopoet.paths import exercises, refuse_other_clone
+from nanopoet.files import write_atomically
+from nanopoet.paths import ROOT, exercises, is_clone, refuse_other_clone
 
 
 def stub_body(task: Task, indent: str) -> list[str]:
@@ -41,6 +43,24 @@ def stub_file(module: str) -> str:
     )
     lines[: header.end_lineno] = [title]
     return "\n".join(lines)
+
+
+def write_exercises(folder: Path) -> list[Path]:
+    """Write a learner's folder; what is there already stays as it is. Returns the new files."""
+    if folder.exists() and not folder.is_dir():
+        raise TaskError(f"{folder} is a file: name a folder, which may be new")
+    new = [path for m in modules() if not (path := folder / f"{m}.py").exists()]
+    for path in new:
+        write_atomically(path, stub_file(path.stem))
+    return new
+
+
+def exercises_command(folder: Path) -> None:
+    """`nanopoet exercises DIR`: write the files, and say how to go on."""
+    new = write_exercises(folder)
+    print(f"{len(new)} files of exercises are new in {folder}; {len(modules()) - len(new)} stay")
+    again = f"nanopoet check welcome --root {folder}"
+    print(f"Next: {again}" if is_clone(ROOT) else f"Next: cd {folder}; nanopoet check")
 
 
 def write_stubs() -> None:
