@@ -31,6 +31,7 @@ class SandboxError(ValueError):
 class Sandbox:
     """A process that judges answers; use it in a `with` statement.
 
+    >>> from nanopoet.paths import shipped
     >>> with Sandbox() as sandbox:
     ...     sandbox.judge("welcome.first_line", shipped("solutions"), seed=0).status
     'pass'
