@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from nanopoet.checker.judge import current_trace, in_words, judge
-from nanopoet.checker.naming import name_misconception
+from nanopoet.checker.recognition import name_misconception
 from nanopoet.checker.source import SourceError, line_of, read_source
 from nanopoet.checker.tasks import Task, load_tasks
 from nanopoet.checker.trial import load_checks

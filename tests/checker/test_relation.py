@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from nanopoet.checker.judge import judge
-from nanopoet.checker.naming import name_misconception
+from nanopoet.checker.recognition import name_misconception
 from nanopoet.checker.relation import find_pattern
 from nanopoet.checker.trial import MISCONCEPTIONS, load_checks
 

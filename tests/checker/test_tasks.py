@@ -20,7 +20,7 @@ from nanopoet.checker import mutation as mutate
 from nanopoet.checker.difference import Difference, compare_values
 from nanopoet.checker.judge import judge
 from nanopoet.checker.mutation import changed_modules, equivalents, mutants, try_changes
-from nanopoet.checker.naming import name_misconception
+from nanopoet.checker.recognition import name_misconception
 from nanopoet.checker.source import SOLUTIONS, find_node
 from nanopoet.checker.stubs import stub_file
 from nanopoet.checker.tasks import Task, TaskError, find_tasks, load_tasks, modules

@@ -4,7 +4,7 @@ import pytest
 
 from nanopoet.checker import trial
 from nanopoet.checker.judge import judge
-from nanopoet.checker.naming import collect
+from nanopoet.checker.recognition import collect
 from nanopoet.checker.tasks import load_tasks
 from nanopoet.checker.trial import Trial, check
 from nanopoet.checker.verdict import Verdict, read_verdict
@@ -16,7 +16,7 @@ TASK = "loss.perplexity"  # any: its checks are replaced
 def three_checks(monkeypatch):
     """Three aspects of `abs`, of which the second never ends for who gives less than 0."""
     monkeypatch.setattr(trial, "CHECKS", {})
-    for module in ("nanopoet.checker.judge", "nanopoet.checker.naming"):
+    for module in ("nanopoet.checker.judge", "nanopoet.checker.recognition"):
         monkeypatch.setattr(f"{module}.CHECKS", trial.CHECKS)
     assert TASK in load_tasks()
 
