@@ -1,7 +1,8 @@
 """Which known misconception stands behind a wrong answer.
 
-The check runs again, on the answer and on each misconception of its task, and goes on after every
-difference. The one that goes wrong with the same results is the name.
+The checks run again, on the answer and on each misconception of its task, and go on after every
+difference. The name is that of the misconception which goes wrong in the same place with the same
+result, and elsewhere most alike.
 """
 
 import contextlib
@@ -10,6 +11,9 @@ import os
 import time
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from torch import Tensor
 
 from nanopoet.checker.difference import Difference, compare_values
 from nanopoet.checker.misconceptions import Misconception
@@ -23,6 +27,9 @@ from nanopoet.checker.trial import (
 )
 from nanopoet.checker.verdict import Verdict
 
+ALIKE = 0.49  # of what either gets wrong: as much must be the same, unless one result is telling
+TELLING = 4  # different numbers in a result that two answers hardly share by chance
+
 
 def equal_outcomes(a: Any, b: Any) -> bool:
     """Whether two answers did the same: gave equal results, or failed alike."""
@@ -35,6 +42,21 @@ def equal_outcomes(a: Any, b: Any) -> bool:
     return True
 
 
+def numbers_in(value: Any) -> set[float]:
+    """The different numbers of a nested result.
+
+    >>> sorted(numbers_in({"a": [1, (2, 2)], "b": "text"}))
+    [1.0, 2.0]
+    """
+    if isinstance(value, Tensor | np.ndarray):
+        return set(np.asarray(value.tolist()).astype(float).ravel().tolist())
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        return set().union(*map(numbers_in, value))
+    return {float(value)} if isinstance(value, int | float) else set()
+
+
 class UnlikeError(BaseException):
     """Two answers do not go wrong alike. (No `Exception`: checks and hypothesis let it pass.)"""
 
@@ -43,12 +65,14 @@ class Likeness:
     """How like one answer goes wrong to another, whose outcomes are known: told one by one.
 
     Of all comparisons that either gets wrong, the share with the same result in both. Ends the
-    check with `UnlikeError` as soon as the share cannot be `more_than` so much.
+    checks with `UnlikeError` as soon as the other answer is right, or wrong in another way, where
+    this one is wrong first; or as soon as the share cannot be `more_than` so much.
     """
 
     def __init__(self, known: list[Outcome], more_than: float) -> None:
         self.known = {outcome.place: outcome for outcome in known}
-        self.to_come = {outcome.place for outcome in known if not outcome.right}
+        wrong = [outcome.place for outcome in known if not outcome.right]
+        self.first, self.to_come = wrong[0] if wrong else None, set(wrong)
         self.more_than = more_than
         self.alike = self.unlike = 0
 
@@ -59,15 +83,18 @@ class Likeness:
             return
         if ours.right == theirs.right and equal_outcomes(ours.result, theirs.result):
             self.alike += 1
-        else:
-            self.unlike += 1
-            best = self.alike + len(self.to_come)
-            if best / (best + self.unlike) <= self.more_than:
-                raise UnlikeError
+            return
+        self.unlike += 1
+        best = self.alike + len(self.to_come)
+        if theirs.place == self.first or best / (best + self.unlike) <= self.more_than:
+            raise UnlikeError
 
     @property
     def share(self) -> float:
-        return self.alike / max(self.alike + self.unlike + len(self.to_come), 1)
+        """0 if the other answer never came to where this one is wrong first."""
+        if self.first is None or self.first in self.to_come:
+            return 0.0
+        return self.alike / (self.alike + self.unlike + len(self.to_come))
 
 
 def collect(task: str, answer: Answer, seed: int, **options: Any) -> list[Outcome]:
@@ -86,15 +113,19 @@ def collect(task: str, answer: Answer, seed: int, **options: Any) -> list[Outcom
 def recognize(
     task: str, answer: Answer, seed: int, seconds: float = math.inf
 ) -> Misconception | WrittenOut | None:
-    """The misconception that goes wrong most like this answer, in half of what is wrong or more.
+    """The misconception that goes wrong in the same place alike, and elsewhere most alike.
 
     The search ends after so many seconds of computing. Nothing of what is printed meanwhile is
     shown.
     """
-    found, share = None, 0.49
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
         expected: dict = {}  # the reference's results are the same for all: compute them once
         outcomes = collect(task, answer, seed, expected=expected)
+        first = next((outcome for outcome in outcomes if not outcome.right), Outcome(True, None))
+        telling = not isinstance(first.result, Exception) and (
+            len(numbers_in(first.result)) >= TELLING
+        )
+        found, share = None, 0.0 if telling else ALIKE
         end = time.process_time() + seconds
         for known in MISCONCEPTIONS[task]:
             likeness = Likeness(outcomes, more_than=share)
