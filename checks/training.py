@@ -162,20 +162,34 @@ def places(batch: Any, ids: np.ndarray) -> list[int] | None:
     return starts
 
 
-@check("training.random_windows", reference=reference.random_windows)
-def random_windows(t: Trial) -> None:
-    # Distinct ids, in no order, some too large for 16 bits with a sign.
+def distinct_ids(t: Trial) -> np.ndarray:
+    """Twelve ids in no order, the last of them too large for 16 bits with a sign."""
     ids = np.array(t.random.sample(range(100, 60_000), 12), dtype=np.uint16)
     ids[-1] = 65_000
+    return ids
 
-    def draw(function: Callable, T: int, B: int, seed: int = 0, outside: int = 0) -> Any:
-        with seeded(outside):
-            return function(ids, T, B, torch.Generator().manual_seed(seed))
+
+def draw(
+    function: Callable, ids: np.ndarray, T: int, B: int, seed: int = 0, outside: int = 0
+) -> Any:
+    """A batch from a generator that begins at `seed`; the global ones begin at `outside`."""
+    with seeded(outside):
+        return function(ids, T, B, torch.Generator().manual_seed(seed))
+
+
+def many_starts(t: Trial, ids: np.ndarray) -> list[int] | None:
+    """Where 3600 windows of 6 begin; None if a row is no window."""
+    return places(draw(t.answer, ids, 6, 3600, t.seed), ids)
+
+
+@check("training.random_windows", reference=reference.random_windows)
+def shape_and_type_of_a_batch(t: Trial) -> None:
+    ids = distinct_ids(t)
 
     def outside(function: Callable) -> dict[str, Any]:
         found = {}
         for T, B in ((6, 4), (1, 3), (4, 20)):
-            batch = draw(function, T, B)
+            batch = draw(function, ids, T, B)
             found[f"block_size {T}, batch_size {B}"] = {
                 "shapes": (tuple(batch.idx.shape), tuple(batch.targets.shape)),
                 "dtypes": (str(batch.idx.dtype), str(batch.targets.dtype)),
@@ -187,7 +201,10 @@ def random_windows(t: Trial) -> None:
         outside, why="idx and targets are int64 of shape (batch_size, block_size)", name="the batch"
     )
 
-    many = places(draw(t.answer, 6, 3600, t.seed), ids)
+
+@check("training.random_windows")
+def windows_that_come(t: Trial) -> None:
+    many = many_starts(t, distinct_ids(t))
     t.require(
         many is not None,
         "some row is no piece of the stream, with its targets one place on",
@@ -207,6 +224,11 @@ def random_windows(t: Trial) -> None:
         " ".join(str(starts[i]) for i in range(6)),
     )
 
+
+@check("training.random_windows")
+def each_row_drawn_for_itself(t: Trial) -> None:
+    ids = distinct_ids(t)
+    many = many_starts(t, ids)
     # Two rows, three windows: after 150 batches from one generator every pair has come.
     generator = torch.Generator().manual_seed(t.seed)
     with seeded(t.seed):
@@ -225,6 +247,10 @@ def random_windows(t: Trial) -> None:
         f"{len(pairs)} of them",
     )
 
+
+@check("training.random_windows")
+def randomness_from_the_generator_alone(t: Trial) -> None:
+    ids = distinct_ids(t)
     with seeded(1):
         before = torch.get_rng_state()
         one = t.answer(ids, 4, 20, torch.Generator().manual_seed(t.seed))
@@ -233,17 +259,22 @@ def random_windows(t: Trial) -> None:
             "torch's global generator was changed",
             "dropout draws from it: whoever draws batches must not disturb it",
         )
-    other = draw(t.answer, 4, 20, t.seed, outside=2)
+    other = draw(t.answer, ids, 4, 20, t.seed, outside=2)
     t.require(
         torch.equal(one.idx, other.idx),
         "two equal generators give different batches",
         "batch 7 of a run must be the same whenever it is asked for",
     )
     t.require(
-        len({str(draw(t.answer, 4, 20, seed).idx.tolist()) for seed in range(5)}) == 5,
+        len({str(draw(t.answer, ids, 4, 20, seed).idx.tolist()) for seed in range(5)}) == 5,
         "five different generators do not give five different batches",
         "randomness comes from the generator, and from nothing else",
     )
+
+
+@check("training.random_windows")
+def streams_of_one_window_and_of_none(t: Trial) -> None:
+    ids = distinct_ids(t)
 
     def whole(function: Callable, stream: np.ndarray) -> dict[str, Any]:
         stream = stream.copy()
@@ -270,75 +301,85 @@ def random_windows(t: Trial) -> None:
 # --- Measuring -----------------------------------------------------------------------------------
 
 
+def batches_to_measure(t: Trial) -> tuple[Batch, Batch, Batch, Batch]:
+    """One target that counts, many, some in most rows, and none."""
+    return (
+        make_batch(t, 1, 3, keep=[1]),
+        make_batch(t, 5, 8),
+        make_batch(t, 4, 6, keep=[6, 0, 1, 3]),
+        make_batch(t, 2, 4, keep=[0, 0]),
+    )
+
+
+def estimate(
+    t: Trial,
+    function: Callable,
+    batches: Sequence[Batch],
+    training: bool = True,
+    dropout: float = 0.0,
+    loss_fn: Callable = masked_cross_entropy,
+    recorded: bool = True,
+) -> dict[str, Any]:
+    """What an answer measures, and what it leaves behind."""
+    model = make_model(t.seed, dropout).train(training)
+    model.extra.requires_grad_(False)  # frozen, as in a fine-tuning
+    for p in model.parameters():
+        p.grad = torch.ones_like(p)
+    state = {"asked in train mode": model.modes, "asked for a graph": model.graphs}
+    with seeded(t.seed), gradients_as_before():
+        torch.set_grad_enabled(recorded)
+        random_state = torch.get_rng_state()
+        try:
+            loss = function(model, iter(batches), loss_fn)
+            state |= {"loss": as_number(loss), "is a float": isinstance(loss, float)}
+        except OurError:
+            pass
+        state["gradients recorded afterwards"] = torch.is_grad_enabled()
+        state["random numbers untouched"] = torch.equal(random_state, torch.get_rng_state())
+    state["train mode afterwards"] = [module.training for module in model.modules()]
+    kept = [p.grad is not None and bool((p.grad == 1).all()) for p in model.parameters()]
+    state["gradients kept"] = all(kept)
+    state["weights that learn"] = [name for name, p in model.named_parameters() if p.requires_grad]
+    return state
+
+
 @check("training.estimate_loss", reference=reference.estimate_loss)
-def estimate_loss(t: Trial) -> None:
-    few, many = make_batch(t, 1, 3, keep=[1]), make_batch(t, 5, 8)
-    some = make_batch(t, 4, 6, keep=[6, 0, 1, 3])
-    nothing = make_batch(t, 2, 4, keep=[0, 0])
-
-    def estimate(
-        function: Callable,
-        batches: Sequence[Batch],
-        training: bool = True,
-        dropout: float = 0.0,
-        loss_fn: Callable = masked_cross_entropy,
-        recorded: bool = True,
-    ) -> dict[str, Any]:
-        model = make_model(t.seed, dropout).train(training)
-        model.extra.requires_grad_(False)  # frozen, as in a fine-tuning
-        for p in model.parameters():
-            p.grad = torch.ones_like(p)
-        state = {"asked in train mode": model.modes, "asked for a graph": model.graphs}
-        with seeded(t.seed), gradients_as_before():
-            torch.set_grad_enabled(recorded)
-            random_state = torch.get_rng_state()
-            try:
-                loss = function(model, iter(batches), loss_fn)
-                state |= {"loss": as_number(loss), "is a float": isinstance(loss, float)}
-            except OurError:
-                pass
-            state["gradients recorded afterwards"] = torch.is_grad_enabled()
-            state["random numbers untouched"] = torch.equal(random_state, torch.get_rng_state())
-        state["train mode afterwards"] = [module.training for module in model.modules()]
-        kept = [p.grad is not None and bool((p.grad == 1).all()) for p in model.parameters()]
-        state["gradients kept"] = all(kept)
-        state["weights that learn"] = [
-            name for name, p in model.named_parameters() if p.requires_grad
-        ]
-        return state
-
-    def plain(function: Callable) -> Any:
-        return estimate(function, [few, many])["loss"]
-
+def mean_over_all_targets(t: Trial) -> None:
+    few, many, some, nothing = batches_to_measure(t)
     t.compare(
-        plain, why="a token weighs the same in a batch of 1 and in a batch of 40", name="the loss"
+        lambda f: estimate(t, f, [few, many])["loss"],
+        why="a token weighs the same in a batch of 1 and in a batch of 40",
+        name="the loss",
     )
     t.compare(
-        lambda f: estimate(f, [some, few, nothing, many, few])["loss"],
+        lambda f: estimate(t, f, [some, few, nothing, many, few])["loss"],
         why="only targets that count have a loss, and only they are counted",
         name="the loss with masks",
     )
     t.compare(
-        lambda f: estimate(f, [some, many], dropout=0.5)["loss"],
+        lambda f: estimate(t, f, [some, many], dropout=0.5)["loss"],
         why="with dropout the number is too high, and another one each time",
         name="the loss of a model with dropout",
     )
+
+
+@check("training.estimate_loss")
+def what_a_measurement_leaves_behind(t: Trial) -> None:
+    few, many, some, _ = batches_to_measure(t)
     for training in (True, False):
         t.compare(
-            lambda f, training=training: estimate(f, [few, some], training, dropout=0.5),
+            lambda f, training=training: estimate(t, f, [few, some], training, dropout=0.5),
             why="a measurement must leave the run as it found it",
             name=f"after measuring a model in {'train' if training else 'eval'} mode, the report",
         )
-
     t.compare(
-        lambda f: estimate(f, [few, many])["asked for a graph"],
+        lambda f: estimate(t, f, [few, many])["asked for a graph"],
         why="eval() does not stop the bookkeeping for gradients, and it takes memory",
         name="whether the logits of each batch keep a graph",
     )
-
     t.compare(
         lambda f: {
-            f"after a call with {recorded}": estimate(f, [few], recorded=recorded)[
+            f"after a call with {recorded}": estimate(t, f, [few], recorded=recorded)[
                 "gradients recorded afterwards"
             ]
             for recorded in (True, False)
@@ -347,11 +388,16 @@ def estimate_loss(t: Trial) -> None:
         name="torch.is_grad_enabled()",
     )
 
+
+@check("training.estimate_loss")
+def an_error_and_nothing_to_measure(t: Trial) -> None:
+    few, _, _, nothing = batches_to_measure(t)
+
     def broken(function: Callable) -> dict[str, Any]:
         def fails(logits: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
             raise OurError
 
-        return {mode: estimate(function, [few], mode, loss_fn=fails) for mode in (True, False)}
+        return {mode: estimate(t, function, [few], mode, loss_fn=fails) for mode in (True, False)}
 
     t.compare(
         broken,
@@ -371,68 +417,84 @@ def estimate_loss(t: Trial) -> None:
 # --- One update ----------------------------------------------------------------------------------
 
 
+def micro_batches(t: Trial) -> tuple[Batch, Batch, Batch, Batch]:
+    """One target that counts, twenty, none, and a batch without a mask."""
+    return (
+        make_batch(t, 2, 6, keep=[1, 0]),
+        make_batch(t, 4, 6, keep=[6, 5, 6, 3]),
+        make_batch(t, 3, 6, keep=[0, 0, 0]),
+        make_batch(t, 1, 4),
+    )
+
+
+def one_step(
+    t: Trial,
+    function: Callable,
+    batches: Sequence[Batch],
+    clip: float | None = None,
+    leftover: float = 0.0,
+    training: bool = True,
+    loss_fn: Callable = masked_cross_entropy,
+    on_forward: Callable | None = None,
+) -> dict[str, Any]:
+    """What a step with two optimizers returns, and what it leaves behind."""
+    model = make_model(t.seed).train(training)
+    if on_forward:
+        model.register_forward_hook(on_forward)
+    optimizers = [
+        torch.optim.SGD([model.wte.weight], lr=1.0),
+        torch.optim.SGD([*model.head.parameters(), model.extra], lr=0.5),
+    ]
+    if leftover:
+        for p in (model.wte.weight, *model.head.parameters()):
+            p.grad = torch.full_like(p, leftover)
+    loss, norm = function(model, batches, loss_fn, optimizers, TrainConfig(grad_clip=clip))
+    return {
+        "loss": as_number(loss),
+        "gradient norm": as_number(norm),
+        "weights": weights_of(model),
+        "floats": isinstance(loss, float) and isinstance(norm, float),
+        "gradients forgotten": all(p.grad is None or not p.grad.any() for p in model.parameters()),
+        "train mode": [*model.modes, model.training],
+    }
+
+
+def of_step(t: Trial, *names: str, **options: Any) -> Callable[[Callable], dict[str, Any]]:
+    """Some of what is known about a step."""
+
+    def use(function: Callable) -> dict[str, Any]:
+        found = one_step(t, function, **options)
+        return {name: found[name] for name in names}
+
+    return use
+
+
 @check("training.training_step", reference=reference.training_step)
-def training_step(t: Trial) -> None:
-    small, large = make_batch(t, 2, 6, keep=[1, 0]), make_batch(t, 4, 6, keep=[6, 5, 6, 3])
-    nothing = make_batch(t, 3, 6, keep=[0, 0, 0])
-    unmasked = make_batch(t, 1, 4)
-
-    def step(
-        function: Callable,
-        batches: Sequence[Batch],
-        clip: float | None = None,
-        leftover: float = 0.0,
-        training: bool = True,
-        loss_fn: Callable = masked_cross_entropy,
-        on_forward: Callable | None = None,
-    ) -> dict[str, Any]:
-        model = make_model(t.seed).train(training)
-        if on_forward:
-            model.register_forward_hook(on_forward)
-        optimizers = [
-            torch.optim.SGD([model.wte.weight], lr=1.0),
-            torch.optim.SGD([*model.head.parameters(), model.extra], lr=0.5),
-        ]
-        if leftover:
-            for p in (model.wte.weight, *model.head.parameters()):
-                p.grad = torch.full_like(p, leftover)
-        loss, norm = function(model, batches, loss_fn, optimizers, TrainConfig(grad_clip=clip))
-        return {
-            "loss": as_number(loss),
-            "gradient norm": as_number(norm),
-            "weights": weights_of(model),
-            "floats": isinstance(loss, float) and isinstance(norm, float),
-            "gradients forgotten": all(
-                p.grad is None or not p.grad.any() for p in model.parameters()
-            ),
-            "train mode": [*model.modes, model.training],
-        }
-
-    def parts(*names: str, **options: Any) -> Callable[[Callable], dict[str, Any]]:
-        def use(function: Callable) -> dict[str, Any]:
-            found = step(function, **options)
-            return {name: found[name] for name in names}
-
-        return use
-
+def update_from_one_batch(t: Trial) -> None:
+    *_, unmasked = micro_batches(t)
     t.compare(
-        parts("loss", "gradient norm", "weights", batches=[unmasked]),
+        of_step(t, "loss", "gradient norm", "weights", batches=[unmasked]),
         why="forward, loss, backward, then a step of every optimizer",
         name="the step on one batch",
     )
     t.compare(
-        parts("gradients forgotten", batches=[unmasked]),
+        of_step(t, "gradients forgotten", batches=[unmasked]),
         why="PyTorch adds: what is not forgotten is part of the next update",
         name="the step on one batch",
     )
+
+
+@check("training.training_step")
+def share_of_each_micro_batch(t: Trial) -> None:
+    small, large, nothing, unmasked = micro_batches(t)
     pieces = [large, small]
     t.compare(
-        parts("loss", "gradient norm", "weights", batches=pieces),
+        of_step(t, "loss", "gradient norm", "weights", batches=pieces),
         why="a piece with 20 targets must weigh 20 times as much as one with 1",
         name="the step on two micro-batches",
     )
     if not t.collecting:
-        whole, cut = step(t.answer, [one_big(pieces)]), step(t.answer, pieces)
+        whole, cut = (one_step(t, t.answer, given) for given in ([one_big(pieces)], pieces))
         t.require(
             math.isclose(whole["loss"], cut["loss"], rel_tol=1e-6),
             "one batch and its pieces give different losses",
@@ -441,40 +503,55 @@ def training_step(t: Trial) -> None:
             f"{cut['loss']:.4f}",
         )
     t.compare(
-        parts("loss", "gradient norm", "weights", batches=[small]),
+        of_step(t, "loss", "gradient norm", "weights", batches=[small]),
         why="the one target that counts is the whole of it",
         name="the step on one target",
     )
     t.compare(
-        parts("loss", "gradient norm", "weights", batches=[small, nothing, unmasked, large]),
+        of_step(t, "loss", "gradient norm", "weights", batches=[small, nothing, unmasked, large]),
         why="a piece in which nothing counts weighs nothing",
         name="the step on four micro-batches",
     )
+
+
+@check("training.training_step")
+def clipping_of_the_whole_gradient(t: Trial) -> None:
+    small, large, *_ = micro_batches(t)
     for clip in (0.05, 50.0):
         t.compare(
-            parts("loss", "gradient norm", "weights", batches=pieces, clip=clip),
+            of_step(t, "loss", "gradient norm", "weights", batches=[large, small], clip=clip),
             why="the gradient of the whole update is shortened as one vector, if it is too long; "
             "the norm in the log is the one before",
             name=f"the step with grad_clip={clip}",
         )
+
+
+@check("training.training_step")
+def what_the_caller_hands_over_and_gets_back(t: Trial) -> None:
+    small, large, nothing, _ = micro_batches(t)
+    pieces = [large, small]
     t.compare(
-        parts("gradient norm", "weights", batches=pieces, leftover=0.3),
+        of_step(t, "gradient norm", "weights", batches=pieces, leftover=0.3),
         why="a caller may have added gradients of their own; forget after the step, not before",
         name="the step with gradients there before",
     )
     for training in (True, False):
         t.compare(
-            parts("floats", "train mode", batches=pieces, training=training),
+            of_step(t, "floats", "train mode", batches=pieces, training=training),
             why="numbers go to the log, and the mode of the model is the caller's business",
             name="the step",
         )
+    everything = ("loss", "gradient norm", "weights", "gradients forgotten")
     t.compare(
-        parts(
-            "loss", "gradient norm", "weights", "gradients forgotten", batches=[nothing, nothing]
-        ),
+        of_step(t, *everything, batches=[nothing, nothing]),
         why="with nothing to learn from, nothing moves",
         name="the step without a target that counts",
     )
+
+
+@check("training.training_step")
+def one_micro_batch_in_memory_at_a_time(t: Trial) -> None:
+    small, large, _, unmasked = micro_batches(t)
 
     def order(function: Callable) -> list[str]:
         events = []
@@ -487,7 +564,7 @@ def training_step(t: Trial) -> None:
         def forward(model: nn.Module, given: tuple[Tensor], logits: Tensor) -> None:
             events.append(f"forward of {len(logits)} rows")
 
-        step(function, [small, unmasked, large], loss_fn=spy, on_forward=forward)
+        one_step(t, function, [small, unmasked, large], loss_fn=spy, on_forward=forward)
         return events
 
     t.compare(
@@ -496,11 +573,16 @@ def training_step(t: Trial) -> None:
         name="what happened, in order,",
     )
 
+
+@check("training.training_step")
+def several_updates_in_a_row(t: Trial) -> None:
+    small, large, _, unmasked = micro_batches(t)
+
     def momentum(function: Callable) -> dict[str, Any]:
         model = make_model(t.seed)
         optimizer = torch.optim.AdamW(model.parameters(), lr=0.05, weight_decay=0.1)
         config, results = TrainConfig(grad_clip=1.0), []
-        for batches in ([large], pieces, [unmasked, small]):
+        for batches in ([large], [large, small], [unmasked, small]):
             results.append(function(model, batches, masked_cross_entropy, [optimizer], config))
         return {"loss and norm": results, "weights": weights_of(model)}
 
@@ -568,15 +650,43 @@ def set_learning_rate(t: Trial) -> None:
         )
 
 
-@check("training.train", reference=reference.train)
-def train(t: Trial) -> None:
-    stream = [make_batch(t, 2, 5, keep=[5, t.random.randint(1, 4)]) for _ in range(12)]
-    fixed = {
-        "val": [make_batch(t, 1, 3, keep=[1]), make_batch(t, 3, 5)],
-        "train": [make_batch(t, 4, 4)],
-    }
+def fields(log: StepLog) -> dict[str, Any]:
+    """What a log holds, without the seconds, which differ from run to run."""
+    names = ("step", "loss", "lr", "grad_norm", "tokens", "train_loss", "val_loss")
+    found = {name: getattr(log, name) for name in names}
+    return {name: "none" if value is None else value for name, value in found.items()}
+
+
+def optimizers_of(
+    model: Toy, initial_lr: float | None, bound: float | None
+) -> list[torch.optim.Optimizer]:
+    """Two optimizers with three groups, each with a rate of its own."""
+    first = torch.optim.SGD([{"params": [model.wte.weight], "lr": 0.8}], lr=0.8)
+    second = torch.optim.SGD(
+        [{"params": [model.head.weight], "lr": 0.2}, {"params": [model.head.bias], "lr": 0.05}]
+    )
+    (group,) = first.param_groups
+    if initial_lr:  # as in a resumed run
+        group["initial_lr"] = initial_lr
+    if bound:  # an optimizer that decides about its rate when it makes its step
+        first.register_step_pre_hook(lambda *_: group.update(lr=min(group["lr"], bound)))
+    return [first, second]
+
+
+class Runs:
+    """Runs of the loop, all on the same batches. One like another before is not made again."""
+
+    def __init__(self, t: Trial) -> None:
+        self.seed = t.seed
+        self.stream = [make_batch(t, 2, 5, keep=[5, t.random.randint(1, 4)]) for _ in range(12)]
+        self.fixed = {
+            "val": [make_batch(t, 1, 3, keep=[1]), make_batch(t, 3, 5)],
+            "train": [make_batch(t, 4, 4)],
+        }
+        self.known: dict[str, dict[str, Any]] = {}
 
     def run(
+        self,
         function: Callable,
         max_steps: int = 4,
         eval_interval: int = 10,
@@ -590,26 +700,14 @@ def train(t: Trial) -> None:
         clip: float | None = None,
         loss_fn: Callable = masked_cross_entropy,
     ) -> dict[str, Any]:
-        model = make_model(t.seed, dropout).eval()
-        first = torch.optim.SGD([{"params": [model.wte.weight], "lr": 0.8}], lr=0.8)
-        second = torch.optim.SGD(
-            [
-                {"params": [model.head.weight], "lr": 0.2},
-                {"params": [model.head.bias], "lr": 0.05},
-            ]
-        )
-        if initial_lr:  # as in a resumed run
-            first.param_groups[0]["initial_lr"] = initial_lr
-        if bound:  # an optimizer that decides about its rate when it makes its step
-            (group,) = first.param_groups
-            first.register_step_pre_hook(lambda *_: group.update(lr=min(group["lr"], bound)))
+        model = make_model(self.seed, dropout).eval()
         taken: list[int] = []
         asked: list[int] = []
         calls: list[Any] = []
 
         def next_batch() -> Batch:
             taken.append(len(taken))
-            return stream[(len(taken) - 1) % len(stream)]
+            return self.stream[(len(taken) - 1) % len(self.stream)]
 
         def lr_mult(step: int) -> float:
             asked.append(step)
@@ -619,15 +717,15 @@ def train(t: Trial) -> None:
             weight = model.head.weight.detach().clone()
             calls.append({"log": fields(log), "batches taken": len(taken), "head.weight": weight})
 
-        options: dict[str, Any] = {"optimizers": [first, second]}
+        options: dict[str, Any] = {"optimizers": optimizers_of(model, initial_lr, bound)}
         if splits:
-            options["eval_batches"] = {split: fixed[split] for split in splits}
+            options["eval_batches"] = {split: self.fixed[split] for split in splits}
         if watched:
             options["callback"] = callback
         if start_step:
             options["start_step"] = start_step
         config = TrainConfig(max_steps, micro_steps, eval_interval, clip)
-        with seeded(t.seed):
+        with seeded(self.seed):
             logs = function(model, next_batch, loss_fn, lr_mult, config, **options)
         return {
             "logs": None if logs is None else {f"step {log.step}": fields(log) for log in logs},
@@ -640,114 +738,134 @@ def train(t: Trial) -> None:
             "seconds": [log.seconds for log in logs or [] if log.step],
         }
 
-    known: dict[str, dict[str, Any]] = {}
-
-    def once(function: Callable, **options: Any) -> dict[str, Any]:
+    def once(self, function: Callable, **options: Any) -> dict[str, Any]:
         """A run like one before is not made again."""
         key = f"{id(function)} {options}"
-        if key not in known:
-            known[key] = run(function, **options)
-        return known[key]
+        if key not in self.known:
+            self.known[key] = self.run(function, **options)
+        return self.known[key]
 
-    def fields(log: StepLog) -> dict[str, Any]:
-        names = ("step", "loss", "lr", "grad_norm", "tokens", "train_loss", "val_loss")
-        found = {name: getattr(log, name) for name in names}
-        return {name: "none" if value is None else value for name, value in found.items()}
+    def column(self, name: str, **options: Any) -> Callable[[Callable], list | None]:
+        """One field of all logs."""
 
-    def column(name: str, **options: Any) -> Callable[[Callable], list | None]:
         def use(function: Callable) -> list | None:
-            logs = once(function, **options)["logs"]
+            logs = self.once(function, **options)["logs"]
             if logs is None:
                 return None
             return [log[name] for log in logs.values()]
 
         return use
 
-    def parts(*names: str, **options: Any) -> Callable[[Callable], dict[str, Any]]:
+    def parts(self, *names: str, **options: Any) -> Callable[[Callable], dict[str, Any]]:
+        """Some of what is known about a run."""
+
         def use(function: Callable) -> dict[str, Any]:
-            found = once(function, **options)
+            found = self.once(function, **options)
             return {name: found[name] for name in names}
 
         return use
 
+
+@check("training.train", reference=reference.train)
+def one_log_for_each_update(t: Trial) -> None:
+    runs = Runs(t)
     t.compare(
-        column("step"),
+        runs.column("step"),
         why="one log for the untrained model, then one for each update",
         name="the steps of the logs",
     )
     t.compare(
-        parts("batches taken", "steps for which lr_mult was asked"),
+        runs.parts("batches taken", "steps for which lr_mult was asked"),
         why="update i uses multiplier i, beginning with 0, and one batch",
         name="a run of 4 updates",
     )
+
+
+@check("training.train")
+def the_rates_of_each_update(t: Trial) -> None:
+    runs = Runs(t)
     t.compare(
-        column("lr"),
+        runs.column("lr"),
         why="the log tells which rate acted: initial_lr times the multiplier of this update",
         name="the logged learning rates",
     )
     t.compare(
-        column("lr", bound=0.3),
+        runs.column("lr", bound=0.3),
         why="only the optimizer knows which rate acted: read it back after the update",
         name="with an optimizer that makes its rate 0.3 at most, the logged learning rates",
     )
+
+
+@check("training.train")
+def learning_with_dropout(t: Trial) -> None:
     t.compare(
-        parts("steps", "logs", "weights", dropout=0.5),
+        Runs(t).parts("steps", "logs", "weights", dropout=0.5),
         why="the model learns in train mode, even if it is handed in eval mode",
         name="the run of a model with dropout",
     )
+
+
+@check("training.train")
+def what_is_measured_and_told(t: Trial) -> None:
+    runs = Runs(t)
     t.compare(
-        column("val_loss", eval_interval=2, max_steps=5, splits=["val"]),
+        runs.column("val_loss", eval_interval=2, max_steps=5, splits=["val"]),
         why="measure before the first update, at every multiple of eval_interval, after the last",
         name="val_loss of steps 0 to 5, eval_interval=2,",
     )
     both = {"max_steps": 4, "eval_interval": 2, "splits": ["val", "train"], "dropout": 0.3}
     t.compare(
-        parts("steps", "logs", "weights", "modes", **both),
+        runs.parts("steps", "logs", "weights", "modes", **both),
         why="each split is measured on its own batches, and measuring changes no weight",
         name="the run with both splits",
     )
     t.compare(
-        parts("callback", **both),
+        runs.parts("callback", **both),
         why="the callback saves checkpoints: it needs the finished step and its whole log",
         name="what the callback saw",
     )
+
+
+@check("training.train")
+def micro_batches_of_an_update(t: Trial) -> None:
+    names = ("steps", "logs", "weights", "batches taken")
     t.compare(
-        parts("steps", "logs", "weights", "batches taken", max_steps=3, micro_steps=3, clip=0.1),
+        Runs(t).parts(*names, max_steps=3, micro_steps=3, clip=0.1),
         why="one update takes micro_steps batches, and its tokens are those of all of them",
         name="the run with 3 micro-batches and clipping",
     )
+
+
+@check("training.train")
+def a_run_that_goes_on(t: Trial) -> None:
+    names = ("steps", "logs", "weights", "steps for which lr_mult was asked")
     resumed = {"start_step": 3, "max_steps": 5, "initial_lr": 2.5, "eval_interval": 4}
     t.compare(
-        parts(
-            "steps",
-            "logs",
-            "weights",
-            "steps for which lr_mult was asked",
-            splits=["train"],
-            **resumed,
-        ),
+        Runs(t).parts(*names, splits=["train"], **resumed),
         why="an interrupted run goes on where it stopped: no step 0, no schedule from the start",
         name="the run from start_step=3",
     )
+
+
+@check("training.train")
+def runs_with_little_to_do(t: Trial) -> None:
+    runs = Runs(t)
+    names = ("steps", "logs", "batches taken")
     for max_steps, start in ((0, 0), (3, 3)):
         t.compare(
-            parts(
-                "steps",
-                "logs",
-                "batches taken",
-                max_steps=max_steps,
-                start_step=start,
-                splits=["val"],
-            ),
+            runs.parts(*names, max_steps=max_steps, start_step=start, splits=["val"]),
             why="with no update to do, only the untrained model can be measured",
             name=f"the run with max_steps={max_steps}, start_step={start}",
         )
     t.compare(
-        parts("steps", "logs", "weights", max_steps=2, watched=False),
+        runs.parts("steps", "logs", "weights", max_steps=2, watched=False),
         why="without a callback and without eval_batches the loop trains all the same",
         name="the run with nothing to watch",
     )
 
+
+@check("training.train")
+def seconds_without_evaluation(t: Trial) -> None:
     with clock_set_forward() as forward:
 
         def slow_to_measure(logits: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -755,8 +873,8 @@ def train(t: Trial) -> None:
                 forward(1000.0)
             return masked_cross_entropy(logits, targets, mask)
 
-        options = {"max_steps": 2, "eval_interval": 1, "splits": ["train"]}
-        seconds = run(t.answer, **options, loss_fn=slow_to_measure)["seconds"]
+        options: dict[str, Any] = {"max_steps": 2, "eval_interval": 1, "splits": ["train"]}
+        seconds = Runs(t).run(t.answer, **options, loss_fn=slow_to_measure)["seconds"]
     shown = " ".join(f"{value:.4f}" for value in seconds)
     t.require(
         len(seconds) == 2 and min(seconds) > 0,
@@ -857,38 +975,39 @@ def updates_at_rate(
     return logged
 
 
-@check("training.scheduled_updates", reference=updates_at_rate)
-def scheduled_updates(t: Trial) -> None:
-    def run(
-        function: Callable,
-        mults: Sequence[float],
-        frac: float,
-        *rates: float,
-        earlier: float | None = None,
-    ) -> dict[str, list]:
-        """Plain descent with gradients of 1: each weight moves by the rate that acted."""
-        optimizer = torch.optim.SGD(make_groups(*rates))
-        if earlier:  # what set_learning_rate left in an earlier run
-            for group in optimizer.param_groups:
-                group["initial_lr"] = earlier
-        weights = [group["params"][0] for group in optimizer.param_groups]
-        path = []
+def rates_of_updates(
+    function: Callable,
+    mults: Sequence[float],
+    frac: float,
+    *rates: float,
+    earlier: float | None = None,
+) -> dict[str, list]:
+    """Plain descent with gradients of 1: each weight moves by the rate that acted."""
+    optimizer = torch.optim.SGD(make_groups(*rates))
+    if earlier:  # what set_learning_rate left in an earlier run
+        for group in optimizer.param_groups:
+            group["initial_lr"] = earlier
+    weights = [group["params"][0] for group in optimizer.param_groups]
+    path = []
 
-        def fill() -> None:
-            path.append([weight[0].item() for weight in weights])
-            for weight in weights:
-                weight.grad = torch.ones_like(weight)
-
-        def lr_mult(i: int) -> float:
-            return mults[i] if i < len(mults) else 0.9
-
-        logged = function(optimizer, fill, lr_mult, frac, len(mults))
+    def fill() -> None:
         path.append([weight[0].item() for weight in weights])
-        moves = [
-            [before - after for before, after in zip(*pair, strict=True)] for pair in pairwise(path)
-        ]
-        return {"acted": moves, "were logged": logged}
+        for weight in weights:
+            weight.grad = torch.ones_like(weight)
 
+    def lr_mult(i: int) -> float:
+        return mults[i] if i < len(mults) else 0.9
+
+    logged = function(optimizer, fill, lr_mult, frac, len(mults))
+    path.append([weight[0].item() for weight in weights])
+    moves = [
+        [before - after for before, after in zip(*pair, strict=True)] for pair in pairwise(path)
+    ]
+    return {"acted": moves, "were logged": logged}
+
+
+@check("training.scheduled_updates", reference=updates_at_rate)
+def rates_that_act_and_are_logged(t: Trial) -> None:
     runs = {
         "one update": ([1.0], 0.5, 0.4),
         "four updates": ([0.5, 1.0, 1.0, 0.25], 0.5, 0.4),
@@ -900,21 +1019,25 @@ def scheduled_updates(t: Trial) -> None:
     }
     for (name, arguments), (key, why) in product(runs.items(), whys.items()):
         t.compare(
-            lambda f, arguments=arguments, key=key: run(f, *arguments)[key],
+            lambda f, arguments=arguments, key=key: rates_of_updates(f, *arguments)[key],
             why=why,
             name=f"with {name}, the rates that {key},",
             rtol=1e-4,  # weights are float32 here, as in training
             atol=1e-5,
         )
+
+
+@check("training.scheduled_updates")
+def after_an_earlier_run_and_without_updates(t: Trial) -> None:
     t.compare(
-        lambda f: run(f, [1.0], 0.5, 0.4, 0.2, earlier=0.8),
+        lambda f: rates_of_updates(f, [1.0], 0.5, 0.4, 0.2, earlier=0.8),
         why="the lr that is found at the call counts, whatever an earlier run has stored",
         name="after an earlier run, the rates",
         rtol=1e-4,
         atol=1e-5,
     )
     t.compare(
-        lambda f: run(f, [], 0.5, 0.4),
+        lambda f: rates_of_updates(f, [], 0.5, 0.4),
         why="without updates there is nothing to log",
         name="the rates of no update",
     )
@@ -938,35 +1061,33 @@ def run_with_two_sources(
     return losses
 
 
+def watched_run(function: Callable, interval: int, seed: int = 3, outside: int = 0) -> dict:
+    """Batches are lists of numbers: from 1000 on for training, from 5000 on for validation."""
+    events, trained, measured = [], [], []
+
+    def draw_from(first: int) -> Callable:
+        return lambda generator: first + torch.randint(1000, (4,), generator=generator)
+
+    def train_on(batch: Tensor) -> None:
+        events.append("update")
+        trained.append(batch.tolist())
+
+    def measure(batch: Tensor) -> float:
+        events.append("measure")
+        measured.append(batch.tolist())
+        return float(len(events))
+
+    with seeded(outside):
+        before = torch.get_rng_state()
+        losses = function(draw_from(1000), draw_from(5000), train_on, measure, 7, interval, seed)
+        untouched = torch.equal(before, torch.get_rng_state())
+    found = {"events": events, "losses": losses, "trained": trained, "measured": measured}
+    return found | {"untouched": untouched}
+
+
 @check("training.measured_run", reference=run_with_two_sources)
-def measured_run(t: Trial) -> None:
-    def run(function: Callable, interval: int, seed: int = 3, outside: int = 0) -> dict:
-        """Batches are lists of numbers: from 1000 on for training, from 5000 on for validation."""
-        events, trained, measured = [], [], []
-
-        def draw(first: int) -> Callable:
-            return lambda generator: first + torch.randint(1000, (4,), generator=generator)
-
-        def update(batch: Tensor) -> None:
-            events.append("update")
-            trained.append(batch.tolist())
-
-        def measure(batch: Tensor) -> float:
-            events.append("measure")
-            measured.append(batch.tolist())
-            return float(len(events))
-
-        with seeded(outside):
-            before = torch.get_rng_state()
-            losses = function(draw(1000), draw(5000), update, measure, 7, interval, seed)
-            untouched = torch.equal(before, torch.get_rng_state())
-        found = {"events": events, "losses": losses, "trained": trained, "measured": measured}
-        return found | {"untouched": untouched}
-
-    def parts(*names: str, interval: int) -> Callable[[Callable], dict[str, Any]]:
-        return lambda function: {name: run(function, interval)[name] for name in names}
-
-    runs = {interval: run(t.answer, interval) for interval in (3, 1, 100)}
+def measuring_leaves_the_training_alone(t: Trial) -> None:
+    runs = {interval: watched_run(t.answer, interval) for interval in (3, 1, 100)}
     t.require(
         runs[3]["trained"] == runs[1]["trained"] == runs[100]["trained"],
         "with another eval_interval the updates get other batches",
@@ -979,6 +1100,13 @@ def measured_run(t: Trial) -> None:
         "1 batch",
         f"{len(set(map(str, runs[1]['measured'])))} batches",
     )
+
+
+@check("training.measured_run")
+def what_is_measured_and_when(t: Trial) -> None:
+    def parts(*names: str, interval: int) -> Callable[[Callable], dict[str, Any]]:
+        return lambda function: {name: watched_run(function, interval)[name] for name in names}
+
     for interval in (3, 1, 100):
         t.compare(
             parts("events", "losses", interval=interval),
@@ -987,32 +1115,37 @@ def measured_run(t: Trial) -> None:
         )
     t.compare(
         lambda f: {
-            key: [min(numbers) // 1000 >= 5 for numbers in run(f, 3)[key]]
+            key: [min(numbers) // 1000 >= 5 for numbers in watched_run(f, 3)[key]]
             for key in ("trained", "measured")
         },
         why="train on training batches, measure on validation batches",
         name="whether a batch came from draw_val",
     )
+
+
+@check("training.measured_run")
+def new_batches_from_the_seed_alone(t: Trial) -> None:
+    first = watched_run(t.answer, 3)
     t.require(
-        len(set(map(str, runs[3]["trained"]))) == 7,
+        len(set(map(str, first["trained"]))) == 7,
         "some updates train on the same batch",
         "each update needs a new batch, or the model learns one by heart",
         "7 different batches",
-        f"{len(set(map(str, runs[3]['trained'])))}",
+        f"{len(set(map(str, first['trained'])))}",
     )
-    again = run(t.answer, 3, outside=1)
+    again = watched_run(t.answer, 3, outside=1)
     t.require(
         again["untouched"],
         "the global generator of PyTorch was changed",
         "dropout draws from it: the training would be another one",
     )
     t.require(
-        again["trained"] == runs[3]["trained"] and again["measured"] == runs[3]["measured"],
+        again["trained"] == first["trained"] and again["measured"] == first["measured"],
         "the same seed gives other batches",
         "a run that cannot be repeated cannot be compared",
     )
     t.require(
-        len({str(run(t.answer, 3, seed)["trained"]) for seed in (3, 4, 5)}) == 3,
+        len({str(watched_run(t.answer, 3, seed)["trained"]) for seed in (3, 4, 5)}) == 3,
         "another seed gives the same batches",
         "the training batches are a matter of the seed",
     )
@@ -1027,50 +1160,66 @@ def accumulated(model: nn.Module, batches: Sequence[Batch], loss_fn: Callable) -
     return total / n_tokens
 
 
-@check("training.accumulate", reference=accumulated)
-def accumulate(t: Trial) -> None:
+def pieces_to_add_up(t: Trial) -> tuple[list[Batch], list[Batch], Batch]:
+    """Four equal pieces, two unequal ones, and one in which nothing counts."""
     equal = [make_batch(t, 2, 4) for _ in range(4)]
     uneven = [make_batch(t, 2, 6, keep=[1, 1]), make_batch(t, 4, 6, keep=[6, 5, 6, 3])]
-    nothing = make_batch(t, 1, 6, keep=[0])
+    return equal, uneven, make_batch(t, 1, 6, keep=[0])
 
-    def run(function: Callable, batches: Sequence[Batch], leftover: float = 0.0) -> dict:
-        model = make_model(t.seed)
-        if leftover:
-            for p in model.parameters():
-                p.grad = torch.full_like(p, leftover)
-        loss = function(model, batches, masked_cross_entropy)
-        return {
-            "loss": as_number(loss),
-            "gradients": {
-                name: p.grad for name, p in model.named_parameters() if p.grad is not None
-            },
-            "is a float": isinstance(loss, float),
-        }
 
+def added_up(
+    t: Trial, function: Callable, batches: Sequence[Batch], leftover: float = 0.0
+) -> dict[str, Any]:
+    """What an answer returns, and the gradients that it leaves."""
+    model = make_model(t.seed)
+    if leftover:
+        for p in model.parameters():
+            p.grad = torch.full_like(p, leftover)
+    loss = function(model, batches, masked_cross_entropy)
+    return {
+        "loss": as_number(loss),
+        "gradients": {name: p.grad for name, p in model.named_parameters() if p.grad is not None},
+        "is a float": isinstance(loss, float),
+    }
+
+
+@check("training.accumulate", reference=accumulated)
+def the_loss_of_the_big_batch(t: Trial) -> None:
+    equal, uneven, _ = pieces_to_add_up(t)
     t.compare(
-        lambda f: run(f, equal)["loss"],
+        lambda f: added_up(t, f, equal)["loss"],
         why="a batch in four pieces has the loss that it has in one",
         name="the loss of four equal pieces",
     )
     t.compare(
-        lambda f: run(f, uneven)["loss"],
+        lambda f: added_up(t, f, uneven)["loss"],
         why="of 22 targets that count, 2 are in one piece and 20 in the other",
         name="the loss of two unequal pieces",
     )
+
+
+@check("training.accumulate")
+def gradients_added_to_those_that_are_there(t: Trial) -> None:
+    equal, uneven, nothing = pieces_to_add_up(t)
     t.compare(
-        lambda f: run(f, uneven)["gradients"],
+        lambda f: added_up(t, f, uneven)["gradients"],
         why="the gradients were right before: only the log was wrong",
         name="after two unequal pieces, the gradients",
     )
     for batches in (uneven[::-1], [nothing, *equal[:1], *uneven, nothing], equal[:1]):
         for key in ("loss", "gradients"):
             t.compare(
-                lambda f, batches=batches, key=key: run(f, batches, leftover=0.5)[key],
+                lambda f, batches=batches, key=key: added_up(t, f, batches, leftover=0.5)[key],
                 why="every piece has its share in the loss and in the gradients",
                 name=f"for other pieces, the {key}",
             )
+
+
+@check("training.accumulate")
+def a_loss_that_can_be_logged(t: Trial) -> None:
+    _, uneven, _ = pieces_to_add_up(t)
     t.compare(
-        lambda f: run(f, uneven)["is a float"],
+        lambda f: added_up(t, f, uneven)["is a float"],
         why="a tensor would keep its graph in memory as long as the log is kept",
         name="whether the loss is a float",
     )
