@@ -49,7 +49,7 @@ def numbers_in(value: Any) -> set[float]:
     [1.0, 2.0]
     """
     if isinstance(value, Tensor | np.ndarray):
-        return set(np.asarray(value.tolist()).astype(float).ravel().tolist())
+        return numbers_in(value.flatten().tolist())
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list | tuple):

@@ -30,6 +30,7 @@ from nanopoet.checker.trial import (
     load_checks,
 )
 from nanopoet.checker.verdict import Verdict
+from nanopoet.checker.worker import NAMING
 from nanopoet.paths import ROOT
 
 for module in modules():
@@ -66,9 +67,10 @@ def solution_of(task):
     return getattr(importlib.import_module(f"solutions.{task.module}"), task.function)
 
 
-def judge_and_name(task, answer):
-    verdict = judge(task, answer, seed=1)
-    name_misconception(verdict, answer)
+def judge_and_name(task, answer, seed=1):
+    """As `nanopoet check` does, with its own limit on the search for a name."""
+    verdict = judge(task, answer, seed)
+    name_misconception(verdict, answer, NAMING)
     return verdict
 
 
@@ -95,8 +97,9 @@ def test_every_solution_passes(task):
 
 
 @every_misconception
-def test_every_misconception_is_refused_and_named(name, known):
-    verdict = judge_and_name(name, known.answer)
+@pytest.mark.parametrize("seed", [1, 2, 345_678])
+def test_every_misconception_is_refused_and_named(name, known, seed):
+    verdict = judge_and_name(name, known.answer, seed)
     assert verdict.status == "fail", verdict
     assert verdict.misconception == known.name, verdict
     assert verdict.explanation == known.why
