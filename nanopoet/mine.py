@@ -1,6 +1,6 @@
 """`nanopoet train --mine`: the learner's own functions train the poet.
 
-A part comes from the learner's file if its task passes its check, and from the reference if not.
+A component comes from the learner's file if its task passes its check, and from the reference if not.
 Nothing is replaced behind anybody's back: components are passed as arguments.
 """
 
@@ -48,7 +48,7 @@ class Mine:
 
 
 def find_mine(root: Path) -> tuple[Mine, list[Verdict]]:
-    """Check every part in a folder; those that pass are the learner's own."""
+    """Check every task that can be a component, in a folder; those that pass are the learner's own."""
     if not root.is_dir():
         raise RunError(f"{root} is not a folder with exercises")
     with Sandbox() as sandbox:
@@ -59,7 +59,7 @@ def find_mine(root: Path) -> tuple[Mine, list[Verdict]]:
 
 def print_authors(verdicts: Sequence[Verdict], console: Console) -> None:
     """Who wrote what."""
-    table = Table("part", "does", "written by", box=SIMPLE)
+    table = Table("component", "does", "written by", box=SIMPLE)
     for verdict in verdicts:
         by = "you" if verdict.status == "pass" else "the reference"
         why = {"pass": "", "todo": " (yours is not written yet)"}
@@ -70,7 +70,7 @@ def print_authors(verdicts: Sequence[Verdict], console: Console) -> None:
 
 
 def own_components(root: Path) -> tuple[Components, dict[str, Any]]:
-    """Check every part of a folder, print who writes what; the components, and what to note."""
+    """Check the components in a folder, print who writes what; the components, and what to note."""
     mine, verdicts = find_mine(root)
     print_authors(verdicts, Console())
     return assemble(load_own(mine)), mine.as_dict()

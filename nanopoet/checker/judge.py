@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nanopoet.checker.difference import Difference
-from nanopoet.checker.relation import find_pattern
+from nanopoet.checker.relation import find_relation
 from nanopoet.checker.tasks import load_tasks
 from nanopoet.checker.trial import CHECKS, Answer, Check, Trial
 from nanopoet.checker.verdict import Verdict
@@ -55,8 +55,8 @@ def run_check(task: str, run: Check, answer: Answer, seed: int, file: str) -> Ve
         verdict.why, verdict.images = difference.why, difference.images
         if load_tasks()[task].kind == "predict":
             verdict.expected, verdict.images = "", None  # it is for the learner to find
-        elif difference.values and (pattern := find_pattern(*difference.values)):
-            verdict.misconception, verdict.explanation = pattern
+        elif difference.values and (relation := find_relation(*difference.values)):
+            verdict.misconception, verdict.explanation = relation
     except Exception as error:
         said = message_of(error)
         if isinstance(error, NotImplementedError) and said in load_tasks():

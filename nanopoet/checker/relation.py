@@ -4,28 +4,28 @@ from typing import Any
 
 import numpy as np
 
-Pattern = tuple[str, str]  # a name, and a sentence that explains it
+Relation = tuple[str, str]  # a name, and a sentence that explains it
 
 
 def close(a: np.ndarray, b: np.ndarray) -> bool:
     return a.shape == b.shape and bool(np.allclose(a, b, rtol=1e-4, atol=1e-9, equal_nan=True))
 
 
-def find_pattern(expected: Any, got: Any) -> Pattern | None:
+def find_relation(expected: Any, got: Any) -> Relation | None:
     """How `got` comes from `expected`, if in a simple way: texts, lists, arrays or numbers.
 
-    >>> find_pattern([1.0, 2.0, 3.0], [2.0, 4.0, 6.0])
+    >>> find_relation([1.0, 2.0, 3.0], [2.0, 4.0, 6.0])
     ('a factor', 'Every number is 2 times what is expected.')
-    >>> find_pattern(["a", "b", "c"], ["a", "b"])
+    >>> find_relation(["a", "b", "c"], ["a", "b"])
     ('the last is missing', 'All is right, but the last item is missing.')
-    >>> find_pattern([1, 5], [3, 4])
+    >>> find_relation([1, 5], [3, 4])
     """
     if isinstance(expected, str) and isinstance(got, str):
-        return _list_pattern(list(expected), list(got))
+        return _list_relation(list(expected), list(got))
     if isinstance(expected, list | tuple):
         if not (isinstance(got, list | tuple) and is_plain(expected) and is_plain(got)):
             return None
-        if found := _list_pattern(list(expected), list(got)):
+        if found := _list_relation(list(expected), list(got)):
             return found
     try:
         want, have = np.asarray(expected), np.asarray(got)
@@ -34,15 +34,17 @@ def find_pattern(expected: Any, got: Any) -> Pattern | None:
     if want.dtype.kind not in "biuf" or have.dtype.kind not in "biuf":
         return None
     if want.shape != have.shape:
-        return _shape_pattern(want, have)
-    if close(want, have):  # a lack of precision is no pattern
+        return _shape_relation(want, have)
+    if close(want, have):  # a lack of precision is no relation
         return None
     if want.dtype == bool:
         if want.size > 1 and (want != have).all():
             return "True and False exchanged", "Each is the opposite of what it should be."
         return None
     with np.errstate(all="ignore"):  # numbers without end may stand in a wrong result
-        return _number_pattern(want.astype(float), have.astype(float)) or _place_pattern(want, have)
+        return _number_relation(want.astype(float), have.astype(float)) or _place_relation(
+            want, have
+        )
 
 
 def is_plain(value: Any) -> bool:
@@ -56,7 +58,7 @@ def axis_name(axis: int, ndim: int) -> str:
     return "the last axis" if axis == ndim - 1 else f"axis {axis}"
 
 
-def _list_pattern(want: list, have: list) -> Pattern | None:
+def _list_relation(want: list, have: list) -> Relation | None:
     if len(want) < 2 or not have:
         return None
     if have == want[:-1]:
@@ -74,7 +76,7 @@ def _list_pattern(want: list, have: list) -> Pattern | None:
     return None
 
 
-def _shape_pattern(want: np.ndarray, have: np.ndarray) -> Pattern | None:
+def _shape_relation(want: np.ndarray, have: np.ndarray) -> Relation | None:
     for axis in range(want.ndim):
         for at, edge in ((0, "first"), (-1, "last")):
             if want.shape[axis] > 1 and close(have, np.delete(want, at, axis)):
@@ -89,7 +91,7 @@ def _shape_pattern(want: np.ndarray, have: np.ndarray) -> Pattern | None:
     return None
 
 
-def _number_pattern(want: np.ndarray, have: np.ndarray) -> Pattern | None:
+def _number_relation(want: np.ndarray, have: np.ndarray) -> Relation | None:
     """One rule from each number to the other: a sign, a factor, a constant."""
     finite = np.isfinite(want)
     if not finite.any() or (finite != np.isfinite(have)).any():
@@ -113,7 +115,7 @@ def _number_pattern(want: np.ndarray, have: np.ndarray) -> Pattern | None:
     return None
 
 
-def _place_pattern(want: np.ndarray, have: np.ndarray) -> Pattern | None:
+def _place_relation(want: np.ndarray, have: np.ndarray) -> Relation | None:
     """The right numbers in the wrong places, or wrong ones at an edge only."""
     several = np.unique(want).size > 1
     wrong = ~np.isclose(have, want, rtol=1e-4, atol=1e-9, equal_nan=True)

@@ -175,15 +175,15 @@ def serve(forks: bool) -> None:
     go_on_in_a_child()
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     if forks:
-        from nanopoet.checker import worker as judging
+        from nanopoet.checker import worker
 
-        judging.prepare()
+        worker.prepare()
     with contextlib.suppress(BrokenPipeError):  # nobody asks any more
         print(READY, flush=True)
         for line in iter(sys.stdin.readline, ""):
             request = json.loads(line)
             if forks:
-                judging.load_checks(load_tasks()[request["task"]].module)  # answers then find them
+                worker.load_checks(load_tasks()[request["task"]].module)  # answers then find them
             print(serve_one(request, forks).as_json(), flush=True)
     os._exit(0)
 

@@ -56,7 +56,7 @@ class Order:
         validate(preset, f"{run.config_path}: preset {preset.name!r}")
         return run, preset
 
-    def refuse_misfits(self, preset: Preset) -> None:
+    def refuse_misuse(self, preset: Preset) -> None:
         """Raise an error for options that do not go with each other, or with the preset."""
         if self.root and not self.mine:
             raise PresetError("--root goes with --mine")
@@ -90,7 +90,7 @@ def train_command(
     if order.overwrite:
         refuse_other_clone("NANOPOET_RUNS")
     run, preset = order.old_run() if order.resume else order.new_run()
-    order.refuse_misfits(preset)
+    order.refuse_misuse(preset)
     if not order.overwrite and run.finished():
         if not order.resume:
             order.refuse_other_settings(run, preset)

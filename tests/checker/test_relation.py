@@ -6,7 +6,7 @@ import torch
 
 from nanopoet.checker.judge import judge
 from nanopoet.checker.recognition import name_misconception
-from nanopoet.checker.relation import find_pattern
+from nanopoet.checker.relation import find_relation
 from nanopoet.checker.trial import MISCONCEPTIONS, load_checks
 
 MATRIX = np.array([[1.0, 2.0, 4.0], [3.0, 9.0, 5.0], [6.0, 8.0, 7.0]])
@@ -47,8 +47,8 @@ TALL = np.arange(6.0).reshape(3, 2)
         ("another order", "not where", [[1], [2], [3]], [[2], [1], [3]]),
     ],
 )  # fmt: skip
-def test_a_simple_pattern_is_said(name, said, expected, got):
-    found = find_pattern(expected, got)
+def test_a_simple_relation_is_said(name, said, expected, got):
+    found = find_relation(expected, got)
     assert found is not None
     assert found[0] == name
     assert said in found[1]
@@ -78,10 +78,10 @@ def test_a_simple_pattern_is_said(name, said, expected, got):
     ],
 )
 def test_nothing_is_said_where_there_is_none(expected, got):
-    assert find_pattern(expected, got) is None
+    assert find_relation(expected, got) is None
 
 
-def test_a_wrong_answer_that_nobody_gave_before_shows_its_pattern():
+def test_a_wrong_answer_that_nobody_gave_before_shows_its_relation():
     load_checks("attention")
 
     def answer(x):
@@ -94,7 +94,7 @@ def test_a_wrong_answer_that_nobody_gave_before_shows_its_pattern():
     assert "0.7 times" in verdict.explanation
 
 
-def test_a_known_misconception_goes_before_its_pattern():
+def test_a_known_misconception_goes_before_its_relation():
     load_checks("attention")
     (known,) = [k for k in MISCONCEPTIONS["attention.causal_mask"] if k.name == "upper triangle"]
     verdict = judge("attention.causal_mask", known.answer, seed=0)
