@@ -1,6 +1,6 @@
 """`nanopoet train --mine`: the learner's own functions train the poet.
 
-A component comes from the learner's file if its task passes its check, and from the reference if not.
+A component is the learner's if its task passes its check, and the reference's if not.
 Nothing is replaced behind anybody's back: components are passed as arguments.
 """
 
@@ -48,7 +48,7 @@ class Mine:
 
 
 def find_mine(root: Path) -> tuple[Mine, list[Verdict]]:
-    """Check every task that can be a component, in a folder; those that pass are the learner's own."""
+    """Check the components in a folder; those that pass are the learner's own."""
     if not root.is_dir():
         raise RunError(f"{root} is not a folder with exercises")
     with Sandbox() as sandbox:
