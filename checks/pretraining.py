@@ -72,7 +72,10 @@ def poem_stream(t: Trial) -> None:
         name="the stream with empty poems",
     )
 
-    many = [SPRING] * 200
+
+@check("pretraining.poem_stream")
+def copies_of_the_stream(t: Trial) -> None:
+    real, many = CharTokenizer(build_vocab([SPRING.content, NIGHT.content])), [SPRING] * 200
 
     def copying(f: Answer) -> str:
         often = copied_places(f, real, many) > 20 * sum(len(poem.content) + 1 for poem in many)
@@ -84,6 +87,9 @@ def poem_stream(t: Trial) -> None:
         name="how often the stream so far is copied",
     )
 
+
+@check("pretraining.poem_stream")
+def streams_of_any_poems(t: Trial) -> None:
     @t.for_all(
         contents=st.lists(
             st.text(alphabet="春风山水，。雪𠮷 \n", max_size=12), min_size=1, max_size=6
@@ -113,10 +119,11 @@ def parted_windows(
     return cut(ids[:n_train], block_size, stride), cut(ids[n_train:], block_size, stride)
 
 
-@check("pretraining.split_windows", reference=parted_windows)
-def split_windows(t: Trial) -> None:
-    parts = ("the training part", "the validation part")
+PARTS = ("the training part", "the validation part")
 
+
+@check("pretraining.split_windows", reference=parted_windows)
+def places_on_both_sides(t: Trial) -> None:
     def shared(f: Any) -> int:
         train, val = f(np.arange(60), 3, 1, 5)  # each place has its own id
         return len(np.intersect1d(train, val))
@@ -133,47 +140,31 @@ def split_windows(t: Trial) -> None:
         4,
         why="part the stream first: 18 places for training, the last 6 for validation",
         name="the split of 24 places",
-        parts=parts,
+        parts=PARTS,
     )
     t.compare(
         lambda f: [type_of(part) for part in f(np.arange(24), 3, 2, 4)],
         why="training draws batches of windows from an array",
         name="the types of the two parts",
     )
-    t.same(
-        np.arange(45),
-        4,
-        4,
-        why="without `every`, the last tenth is for validation: here 4 places, too few for 5",
-        name="the split of 45 places",
-        parts=parts,
-    )
-    t.same(
-        t.randint(50, 101).numpy().astype(np.uint16),
-        6,
-        3,
-        why="a tenth of 101, rounded down, is 10",
-        name="the split of 101 places",
-        parts=parts,
-    )
-    t.same(
-        np.arange(38),
-        2,
-        2,
-        why="a tenth of 38, rounded down, is 3",
-        name="the split of 38 places",
-        parts=parts,
-    )
-    t.same(
-        np.arange(7),
-        2,
-        1,
-        every=8,
-        why="an eighth of 7, rounded down, is 0: all places are for training",
-        name="the split of 7 places",
-        parts=parts,
-    )
 
+
+@check("pretraining.split_windows")
+def shares_of_a_stream(t: Trial) -> None:
+    def split(ids: np.ndarray, *sizes: int, why: str, **every: int) -> None:
+        t.same(ids, *sizes, why=why, name=f"the split of {len(ids)} places", parts=PARTS, **every)
+
+    tenth = "without `every`, the last tenth is for validation: here 4 places, too few for 5"
+    split(np.arange(45), 4, 4, why=tenth)
+    some = t.randint(50, 101).numpy().astype(np.uint16)
+    split(some, 6, 3, why="a tenth of 101, rounded down, is 10")
+    split(np.arange(38), 2, 2, why="a tenth of 38, rounded down, is 3")
+    none = "an eighth of 7, rounded down, is 0: all places are for training"
+    split(np.arange(7), 2, 1, why=none, every=8)
+
+
+@check("pretraining.split_windows")
+def windows_of_any_stream(t: Trial) -> None:
     @t.for_all(
         size=st.integers(0, 80),
         block_size=st.integers(1, 9),
@@ -190,7 +181,7 @@ def split_windows(t: Trial) -> None:
             why="each part is cut by itself, from its own first place, as far as whole windows fit",
             parts=tuple(
                 f"{part} of {size} places (block {block_size}, stride {stride}, every {every})"
-                for part in parts
+                for part in PARTS
             ),
         )
 

@@ -81,11 +81,13 @@ def warmup_cosine(t: Trial) -> None:
         )
 
 
+def multipliers_at(*progress: float, **options: float) -> Callable[[Answer], np.ndarray]:
+    return lambda f: np.array([f(p, **options) for p in progress], dtype=float)
+
+
 @check("schedule.warmdown", reference=reference.warmdown)
 def warmdown(t: Trial) -> None:
-    def at(*progress: float, **options: float) -> Callable[[Answer], np.ndarray]:
-        return lambda f: np.array([f(p, **options) for p in progress], dtype=float)
-
+    at = multipliers_at
     t.same(0.0, 0.4, why="a run begins at its full rate", name="the multiplier at the beginning")
     t.compare(
         at(0.0, 0.3, 0.6, 0.7, 0.8, 0.9, 1.0, warmdown_frac=0.4),
@@ -113,6 +115,9 @@ def warmdown(t: Trial) -> None:
         name="a warmdown over 0 to 0.3",
     )
 
+
+@check("schedule.warmdown")
+def any_warmdown(t: Trial) -> None:
     @t.for_all(
         progress=st.integers(0, 24).map(lambda n: n / 20),
         warmdown_frac=shares,
@@ -158,6 +163,9 @@ def warmup_warmdown(t: Trial) -> None:
             name=f"a run of {max_steps} updates (warmup {n})",
         )
 
+
+@check("schedule.warmup_warmdown")
+def any_warmup_and_warmdown(t: Trial) -> None:
     @t.for_all(
         max_steps=lengths,
         warmup_steps=warmups,
@@ -264,18 +272,24 @@ def any_is_wrong(schedule: Callable[[int], float], max_steps: int) -> bool:
     return min(multipliers) <= 0 or max(multipliers) > 1
 
 
-@check("schedule.wastes_a_step", reference=any_is_wrong)
-def wastes_a_step(t: Trial) -> None:
-    def asked(about: str, schedule: Callable[[int], float], max_steps: int, why: str) -> None:
-        t.compare(lambda f: f(schedule, max_steps), why=why, name=f"the verdict on {about}")
+ZERO_FIRST = "update 0 is an update: at a multiplier of 0 it changes nothing"
 
+
+def verdict_on(
+    t: Trial, about: str, schedule: Callable[[int], float], max_steps: int, why: str
+) -> None:
+    t.compare(lambda f: f(schedule, max_steps), why=why, name=f"the verdict on {about}")
+
+
+@check("schedule.wastes_a_step", reference=any_is_wrong)
+def schedules_of_the_field(t: Trial) -> None:
+    asked = partial(verdict_on, t)
     ref = reference
-    zero_first = "update 0 is an update: at a multiplier of 0 it changes nothing"
     asked("a level schedule", lambda step: 1.0, 5, "1 is right: as fast as you asked for")
     asked("a level schedule at one half", lambda step: 0.5, 5, "above 0 and at most 1 is right")
-    asked("step / 4, as a warmup", lambda step: min(1.0, step / 4), 8, zero_first)
+    asked("step / 4, as a warmup", lambda step: min(1.0, step / 4), 8, ZERO_FIRST)
     asked("(step + 1) / 4, as a warmup", WarmupThenLevel(1, 4), 8, "every update moves the weights")
-    asked("a warmup that begins at 0", WarmupThenLevel(0, 3), 2, zero_first)
+    asked("a warmup that begins at 0", WarmupThenLevel(0, 3), 2, ZERO_FIRST)
     asked(
         "0.1 + half a cosine",
         lambda step: 0.1 + 0.5 * (1 + math.cos(math.pi * step / 10)),
@@ -306,8 +320,13 @@ def wastes_a_step(t: Trial) -> None:
         8,
         "below 0 an update climbs uphill",
     )
+
+
+@check("schedule.wastes_a_step")
+def tables_with_one_odd_update(t: Trial) -> None:
+    asked = partial(verdict_on, t)
     asked("a table of one update", table(1.0), 1, "exactly 1 is right")
-    asked("a table of one update at 0", table(0), 1, zero_first)
+    asked("a table of one update at 0", table(0), 1, ZERO_FIRST)
     asked("a table of three, one of them 1e-12", table(1, 1e-12, 1), 3, "very small is not 0")
     asked("a table of three, one of them 1.0001", table(1, 1.0001, 1), 3, "at most 1 is at most 1")
     asked("1 / √(step + 1)", lambda step: np.float64((step + 1) ** -0.5), 50, "small is not 0")

@@ -4,6 +4,7 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from types import SimpleNamespace
 from typing import Any
@@ -120,13 +121,20 @@ def encode(t: Trial) -> None:
     t.same("明月", spelled, 0, why=single, name="the list of ids")
     t.same("", stoi, 0, why="no characters, no ids", name="the list of ids")
 
+
+@check("tokenizer.encode")
+def texts_and_tables_of_any_kind(t: Trial) -> None:
     numbers = st.permutations(range(len(SIGNS)))
 
     @t.for_all(text=TEXT, ids=numbers, known=st.integers(0, 9), unk=st.integers(0, 99), examples=15)
     def any_table(text: str, ids: list[int], known: int, unk: int) -> None:
         stoi = dict(zip(SIGNS[:known], ids, strict=False))
+        unknown = "an unknown character becomes the id unk, so that later ones keep their place"
         t.same(text, stoi, unk, why=unknown, name="the list of ids")
 
+
+@check("tokenizer.encode")
+def time_for_long_texts_and_large_tables(t: Trial) -> None:
     def in_time(lengths: Sequence[int], size: int, symptom: str, why: str) -> None:
         table = {chr(0x20000 + i): i for i in range(size)}
         fast = True
@@ -299,21 +307,28 @@ def merge(t: Trial) -> None:
 POEM = "床前看月光，疑是地上霜。\n举头望山月，低头思故乡。 山月山月"
 
 
+BYTES = [bytes([i]) for i in range(256)]
+TIE = "of equally common pairs, the one with the smaller ids is merged"
+
+
+def learned(ranks: Any) -> Any:
+    """The tokens behind the bytes, as text."""
+    if not isinstance(ranks, Mapping):
+        return ranks
+    rows = [(str(rank), token) for token, rank in ranks.items() if token not in BYTES]
+    return [f"{rank}: {token!r}" for rank, token in sorted(rows, key=lambda row: row[0])]
+
+
+def same_merges(t: Trial, text: str, n_merges: int, why: str) -> None:
+    t.compare(lambda f: learned(f(text, n_merges)), why, name="the list of merges")
+
+
 @check("tokenizer.train_bpe", reference=reference.train_bpe)
-def train_bpe(t: Trial) -> None:
-    single = [bytes([i]) for i in range(256)]
-
-    def learned(ranks: Any) -> Any:
-        if not isinstance(ranks, Mapping):
-            return ranks
-        rows = [(str(rank), token) for token, rank in ranks.items() if token not in single]
-        return [f"{rank}: {token!r}" for rank, token in sorted(rows, key=lambda row: row[0])]
-
-    def equal(text: str, n_merges: int, why: str) -> None:
-        t.compare(lambda f: learned(f(text, n_merges)), why, name="the list of merges")
+def bytes_and_first_merges(t: Trial) -> None:
+    equal = partial(same_merges, t)
 
     def bytes_of(ranks: Any) -> Any:
-        return [str(ranks.get(b)) for b in single] if isinstance(ranks, Mapping) else ranks
+        return [str(ranks.get(b)) for b in BYTES] if isinstance(ranks, Mapping) else ranks
 
     every_byte = "ids 0 … 255 are the bytes: with them every text can be written"
     for text in ("abab", ""):
@@ -325,10 +340,14 @@ def train_bpe(t: Trial) -> None:
     stop = "a pair that occurs once is no regularity: training ends"
     equal("abc", 5, stop)
     equal("ab ab cd", 5, stop)
-    tie = "of equally common pairs, the one with the smaller ids is merged"
-    equal("bcbc abab", 1, tie)
-    equal("baba abab", 1, tie)
-    equal("adad acac", 1, tie)
+    equal("bcbc abab", 1, TIE)
+    equal("baba abab", 1, TIE)
+    equal("adad acac", 1, TIE)
+
+
+@check("tokenizer.train_bpe")
+def chunks_and_merges_of_many_texts(t: Trial) -> None:
+    equal = partial(same_merges, t)
     equal("ab\nab\nab ab ab", 9, "spaces and line breaks are cuts: no merge crosses them")
     equal("月，月，月，月，", 9, "no merge crosses a cut, so a comma joins no character")
     equal("春春春", 2, "the text is cut into bytes: a Chinese character has three")
@@ -341,31 +360,35 @@ def train_bpe(t: Trial) -> None:
     equal("abab", 0, "no merges, no new tokens")
     for text in ("", "a", "a b", "，，"):
         equal(text, 4, "without pairs there is nothing to merge")
-    equal(POEM, 30, tie)
+    equal(POEM, 30, TIE)
 
     @t.for_all(text=st.text("ab山 ，", max_size=40), n_merges=st.integers(1, 12), examples=12)
     def any_text(text: str, n_merges: int) -> None:
-        equal(text, n_merges, tie)
+        equal(text, n_merges, TIE)
+
+
+LOWEST = "of all neighbours that can be joined, those of lowest rank come first"
+REPEAT = "what has been joined can be joined again"
+
+
+def ranks_of(*tokens: str) -> dict[bytes, int]:
+    """These tokens, in this order, behind the 256 bytes."""
+    single = {byte: i for i, byte in enumerate(BYTES)}
+    return single | {token.encode(): 256 + i for i, token in enumerate(tokens)}
+
+
+def same_pieces(t: Trial, text: str, ranks: dict[bytes, int], why: str) -> None:
+    def use(encode: Callable) -> Any:
+        given = dict(ranks)
+        ids = encode(text, given)
+        return ids if given == ranks else "the ranks were changed"
+
+    t.compare(use, why, name="the list of ids", rtol=0, atol=0)
 
 
 @check("tokenizer.bpe_encode", reference=reference.bpe_encode)
-def bpe_encode(t: Trial) -> None:
-    single = {bytes([i]): i for i in range(256)}
-
-    def ranks_of(*tokens: str) -> dict[bytes, int]:
-        """These tokens, in this order, behind the 256 bytes."""
-        return single | {token.encode(): 256 + i for i, token in enumerate(tokens)}
-
-    def equal(text: str, ranks: dict[bytes, int], why: str) -> None:
-        def use(encode: Callable) -> Any:
-            given = dict(ranks)
-            ids = encode(text, given)
-            return ids if given == ranks else "the ranks were changed"
-
-        t.compare(use, why, name="the list of ids", rtol=0, atol=0)
-
-    lowest = "of all neighbours that can be joined, those of lowest rank come first"
-    repeat = "what has been joined can be joined again"
+def neighbours_joined_by_rank(t: Trial) -> None:
+    equal, lowest, repeat = partial(same_pieces, t), LOWEST, REPEAT
     equal("abxab", ranks_of("ab"), "neighbours whose joined bytes have a rank become one token")
     equal("abc", ranks_of("bc", "ab"), lowest)
     equal("abcd", ranks_of("bc", "cd", "ab", "abc"), lowest)
@@ -379,6 +402,11 @@ def bpe_encode(t: Trial) -> None:
     equal("abc", ranks_of("abc", "ab"), "join as long as any neighbours have a rank")
     equal("abcd", ranks_of("bcd", "bc", "ab"), "a longer token is no better than an early one")
     equal("abcd", ranks_of("abc", "abcd"), "a token is reached by joins, not by its spelling")
+
+
+@check("tokenizer.bpe_encode")
+def cuts_bytes_and_real_text(t: Trial) -> None:
+    equal = partial(same_pieces, t)
     cut = "no token crosses a cut: a stop, a comma, a space or a line break"
     equal("a，a。a b\nb", ranks_of("，a", "a。", "a b", " b", "b\n", "a "), cut)
     equal("a \n\nb", ranks_of(" \n", "\n\n"), cut)
@@ -392,12 +420,12 @@ def bpe_encode(t: Trial) -> None:
     place = "the rank is the number in `ranks`, not the place in it"
     equal("abc", dict(reversed(ranks_of("bc", "ab").items())), place)
     equal("山月", mixed, place)
-    equal(POEM, mixed, repeat)
+    equal(POEM, mixed, REPEAT)
     pieces = st.lists(st.sampled_from(["ab", "bc", "ca", "aa", "aab", "bca", "abc"]), unique=True)
 
     @t.for_all(text=st.text("abc", max_size=12), tokens=pieces, examples=25)
     def any_ranks(text: str, tokens: list[str]) -> None:
-        equal(text, ranks_of(*tokens), lowest)
+        equal(text, ranks_of(*tokens), LOWEST)
 
 
 # --- Markers ----------------------------------------------------------------------------------
