@@ -60,7 +60,7 @@ def train(
         str | None, typer.Option(help="Name of the run.", show_default="the preset's")
     ] = None,
     stage: Annotated[
-        Literal["pretrain", "midtrain"] | None, typer.Option(help="Stop after this stage.")
+        str | None, typer.Option(help="Stop after this stage, such as pretrain.")
     ] = None,
     text: Annotated[
         Path | None, typer.Option(help="Learn from this UTF-8 text, as a plain stream.")

@@ -79,7 +79,7 @@ def test_lines_are_counted_below_signature_and_docstring():
 
 
 def test_a_wrong_option_is_a_usage_error(nanopoet):
-    for args in (("train", "--epochs", 3), ("poem",), ("train", "--stage", "finetune")):
+    for args in (("train", "--epochs", 3), ("poem",)):
         done = nanopoet(*args)
         assert done.code == 2
         assert "Usage" in done.err

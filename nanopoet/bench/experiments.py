@@ -51,7 +51,7 @@ def run_row(run: Run, preset: Preset, seed: int) -> dict[str, Any]:
             "tokens": sum(log.tokens for log in logs),
         }
     row = {"preset": preset.as_dict(), "stages": stages, "samples": run.read_samples()}
-    if preset.stage_names[-1] == "midtrain":
+    if run.writes_poems:
         row["evaluation"] = evaluate_run(run, seed=seed)
     return row
 

@@ -155,7 +155,7 @@ class Recorder:
     def write_sample(self, step: int) -> None:
         """A few characters from what the model knows now, into samples.txt."""
         generator = make_generator(self.run.config.seed, step)
-        if self.stage.name == "midtrain":
+        if self.run.takes_orders(self.stage.name):
             poem = write_poems(
                 self.model,
                 self.tokenizer,

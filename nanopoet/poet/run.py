@@ -167,8 +167,12 @@ class Run:
 
     @property
     def writes_poems(self) -> bool:
-        """Whether its last stage learns to write what is asked for."""
-        return self.stage_names[-1] == "midtrain"
+        """Whether it has learned in the end to write what is asked for."""
+        return self.takes_orders(self.stage_names[-1])
+
+    def takes_orders(self, stage: str) -> bool:
+        """Whether a stage trains a model that writes what is asked for: from midtrain on."""
+        return "midtrain" in self.stage_names[: self.stage_names.index(stage) + 1]
 
     def finished(self) -> bool:
         """Whether every stage has its final weights."""

@@ -181,7 +181,7 @@ def write_command(
         check_picture_path(picture)
     run = find_trained(name, poems=True)
     poet, orders = run.poet(), asdict(replace(asked, content=""))
-    if poet.notes.get("stage") != "midtrain":
+    if not run.takes_orders(poet.notes["stage"]):
         given: dict[str, object] = {f"--{field}": text.strip() for field, text in orders.items()}
         refuse_orders(run, {**given, "--pinyin": with_pinyin, "--picture": picture})
         texts = continue_text(run, poet, asked.content, length or LENGTH, n, seed, **options)

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,15 @@ def begun(name: str, when: str, of: Run) -> Run:
     config = of.config.as_dict() | {"begun": when}
     Run(name).config_path.write_text(json.dumps(config), "utf-8")
     return Run(name)
+
+
+def test_a_run_takes_orders_from_midtrain_on(poet):
+    assert [poet.takes_orders(stage) for stage in poet.stage_names] == [False, True]
+    pretrain, midtrain = poet.config.preset.stages
+    for stages, writes in (((midtrain,), True), ((pretrain,), False)):
+        run = Run("other")
+        run.config = replace(poet.config, preset=replace(poet.config.preset, stages=stages))
+        assert run.writes_poems == writes
 
 
 def test_what_goes_on_is_the_newest_run_that_is_not_trained_to_its_end(nanopoet, poet):
