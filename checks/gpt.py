@@ -134,13 +134,9 @@ def padding_mask(fill: Tensor, T: int) -> Tensor:
     return mask
 
 
-@check("gpt.Block", reference=reference.Block)
-def block(t: Trial) -> None:
-    B, T, C = 2, 5, 12
-    x = t.randn(B, T, C)
-    columns = torch.arange(T)
-    uneven = torch.tensor([[0, 2, 3, 7, 8], [1, 2, 4, 5, 6]])
-    mask = padding_mask(torch.tensor([2, 1]), T)
+def blocks_of(t: Trial) -> tuple[Tensor, Tensor, Callable[..., Any]]:
+    """A stream (2, 5, 12), its columns, and what builds an answer's block with large weights."""
+    x, columns = t.randn(2, 5, 12), torch.arange(5)
     weights = {s: random_weights(t, reference.Block(shape(s))) for s in reference.STYLES}
 
     @cache
@@ -148,22 +144,35 @@ def block(t: Trial) -> None:
         config = shape(style, dropout=dropout)
         return with_weights(cls(config, CausalSelfAttention, reference.MLP), weights[style])
 
+    return x, columns, build
+
+
+@check("gpt.Block", reference=reference.Block)
+def the_stream_after_a_block(t: Trial) -> None:
+    x, columns, build = blocks_of(t)
     for style in reference.STYLES:
         t.compare(
             lambda cls, style=style: build(cls, style)(x.clone(), columns),
             why="x + attention(norm_1(x)), and of that x + MLP(norm_2(x))",
             name=f"the stream after a block in {style} style",
         )
+    uneven = torch.tensor([[0, 2, 3, 7, 8], [1, 2, 4, 5, 6]])
     t.compare(
         lambda cls: build(cls, "modern")(x.clone(), uneven),
         why="attention turns queries and keys by the positions it is given",
         name="the stream at given positions",
     )
+    mask = padding_mask(torch.tensor([2, 1]), 5)
     t.compare(
         lambda cls: build(cls, "gpt2")(x.clone(), columns, mask=mask),
         why="the mask hides the fillers of a padded row; attention must get it",
         name="the stream under a mask",
     )
+
+
+@check("gpt.Block")
+def a_stream_read_with_a_cache(t: Trial) -> None:
+    x, columns, build = blocks_of(t)
 
     def in_steps(*lengths: int) -> Answer:
         """Read some characters, then the next ones, with what came before in a cache."""
@@ -172,7 +181,7 @@ def block(t: Trial) -> None:
             model, cache, out, end = build(cls, "modern"), KVCache(40), [], 0
             for length in lengths:
                 start, end = end, end + length
-                rows = causal_mask(T)[start:end, :end].view(1, 1, length, end)
+                rows = causal_mask(5)[start:end, :end].view(1, 1, length, end)
                 one = length == 1 or start == 0  # these need no mask
                 new = x[:, start:end].clone()
                 out.append(model(new, columns[start:end], cache, None if one else rows))
@@ -183,6 +192,11 @@ def block(t: Trial) -> None:
     why = "what was read before is in the cache; attention must get it, and only once"
     t.compare(in_steps(4, 1), why=why, name="the stream, read in two steps with a cache,")
     t.compare(in_steps(3, 2), why=why, name="the stream, read with a cache and a mask,")
+
+
+@check("gpt.Block")
+def dropout_in_a_block(t: Trial) -> None:
+    x, columns, build = blocks_of(t)
 
     def with_dropout(train: bool) -> Answer:
         def use(cls: Answer) -> Tensor:
@@ -202,6 +216,11 @@ def block(t: Trial) -> None:
         why="outside of training, dropout does nothing",
         name="the stream in evaluation mode",
     )
+
+
+@check("gpt.Block")
+def input_and_gradients_of_a_block(t: Trial) -> None:
+    x, columns, build = blocks_of(t)
 
     def input_after(cls: Answer) -> Tensor:
         given = x.clone()
@@ -239,13 +258,18 @@ class Listening(nn.Module):
         return x
 
 
-@check("gpt.GPT", reference=reference.GPT)
-def gpt(t: Trial) -> None:
-    B, T, V, limit = 2, 6, 11, 9
-    idx = t.randint(V, B, T)
+LIMIT = 9  # the block_size of `shape`
+
+
+def places_and_mask() -> tuple[Tensor, Tensor]:
+    """Uneven positions of two rows of 6 ids, and a mask that hides fillers; new ones each time."""
     uneven = torch.tensor([[0, 2, 3, 4, 7, 8], [1, 2, 4, 5, 6, 3]])
-    shifted = torch.arange(T) + 3
-    mask = padding_mask(torch.tensor([3, 1]), T)
+    return uneven, padding_mask(torch.tensor([3, 1]), 6)
+
+
+def models_of(t: Trial) -> tuple[Tensor, Callable[..., Any]]:
+    """Ids (2, 6), and what builds an answer's model of a style with large weights."""
+    idx = t.randint(11, 2, 6)
     weights = {s: random_weights(t, reference.GPT(shape(s))) for s in reference.STYLES}
     for style in reference.STYLES:
         weights[style]["wte.weight"] *= 4  # far from size 1, and from the eps of a norm
@@ -253,6 +277,14 @@ def gpt(t: Trial) -> None:
     @cache
     def build(cls: Answer, style: str, dropout: float = 0.0) -> nn.Module:
         return with_weights(cls(shape(style, dropout=dropout), reference.Block), weights[style])
+
+    return idx, build
+
+
+@check("gpt.GPT", reference=reference.GPT)
+def the_logits_of_a_model(t: Trial) -> None:
+    idx, build = models_of(t)
+    uneven, mask = places_and_mask()
 
     def compare(style: str, name: str, why: str, ids: Tensor = idx, **arguments: Tensor) -> None:
         t.compare(
@@ -269,47 +301,68 @@ def gpt(t: Trial) -> None:
     )
     for style in reference.STYLES:
         why = "positions are what the caller says: a padded row begins later than column 0"
-        compare(style, " at given positions (T,)", why, positions=shifted)
+        compare(style, " at given positions (T,)", why, positions=torch.arange(6) + 3)
         compare(style, " at given positions (B, T)", why, positions=uneven)
         why = "every block has to hide what the mask hides"
         compare(style, " under a mask", why, mask=mask)
-        why = f"block_size={limit} is the longest input that fits"
-        compare(style, f" of {limit} ids", why, ids=t.randint(V, 3, limit))
+        why = f"block_size={LIMIT} is the longest input that fits"
+        compare(style, f" of {LIMIT} ids", why, ids=t.randint(11, 3, LIMIT))
+    why = "the limit is on the number of ids, not on where they stand"
+    compare("modern", " at positions behind the block", why, positions=torch.arange(6) + LIMIT)
 
+
+@check("gpt.GPT")
+def logits_read_in_two_steps_with_caches(t: Trial) -> None:
+    idx, build = models_of(t)
+    T = idx.shape[1]
+
+    def cached(style: str, new: int) -> Answer:
+        def use(cls: Answer) -> list[Tensor]:
+            model, caches, old = build(cls, style), [KVCache(40), KVCache(40)], T - new
+            rows = None if new == 1 else causal_mask(T)[old:].view(1, 1, new, T)
+            first = model(idx[:, :old], None, caches)
+            return [first, model(idx[:, old:], torch.arange(old, T), caches, rows)]
+
+        return use
+
+    for style in reference.STYLES:
         for new in (1, 2):
-
-            def cached(cls: Answer, style=style, new=new) -> list[Tensor]:
-                model, caches, old = build(cls, style), [KVCache(40), KVCache(40)], T - new
-                rows = None if new == 1 else causal_mask(T)[old:].view(1, 1, new, T)
-                first = model(idx[:, :old], None, caches)
-                return [first, model(idx[:, old:], torch.arange(old, T), caches, rows)]
-
             t.compare(
-                cached,
+                cached(style, new),
                 why="each block finds its own keys and values in its own cache",
                 name=f"the result in {style} style, read in two steps with caches,",
                 rtol=1e-3,
                 atol=1e-4,
             )
 
-        for given in (None, torch.zeros(limit + 1, dtype=torch.long)):
 
-            def too_long(cls: Answer, style=style, given=given) -> str:
-                try:
-                    build(cls, style)(torch.zeros(1, limit + 1, dtype=torch.long), given)
-                except Exception as error:
-                    return type(error).__name__
-                return "no error"
+@check("gpt.GPT")
+def texts_longer_than_the_block(t: Trial) -> None:
+    _, build = models_of(t)
+    ids = torch.zeros(1, LIMIT + 1, dtype=torch.long)
 
+    def too_long(style: str, positions: Tensor | None) -> Answer:
+        def use(cls: Answer) -> str:
+            try:
+                build(cls, style)(ids, positions)
+            except Exception as error:
+                return type(error).__name__
+            return "no error"
+
+        return use
+
+    for style in reference.STYLES:
+        for positions, where in ((None, ""), (torch.zeros_like(ids[0]), " at given positions")):
             t.compare(
-                too_long,
+                too_long(style, positions),
                 why="a text longer than the block must be refused by name, not crash or pass",
-                name=f"the error for {limit + 1} ids in {style} style"
-                + (" at given positions" if given is not None else ""),
+                name=f"the error for {LIMIT + 1} ids in {style} style{where}",
             )
 
-    why = "the limit is on the number of ids, not on where they stand"
-    compare("modern", " at positions behind the block", why, positions=torch.arange(T) + limit)
+
+@check("gpt.GPT")
+def what_each_block_is_given(t: Trial) -> None:
+    idx, _ = models_of(t)
 
     def heard(*given: Tensor | None, cached: bool) -> Answer:
         """What each block is given: positions, which of the caches, and the mask."""
@@ -319,7 +372,7 @@ def gpt(t: Trial) -> None:
             model(idx, given[0], caches if cached else None, *given[1:])
             return [
                 {
-                    "positions": places.expand(B, T) if isinstance(places, Tensor) else "none",
+                    "positions": places.expand(idx.shape) if torch.is_tensor(places) else "none",
                     "cache": [i for i, one in enumerate(caches) if one is cache],
                     "mask": "none" if seen is None else seen,
                 }
@@ -330,7 +383,13 @@ def gpt(t: Trial) -> None:
 
     why = "a block is called as block(x, positions, cache, mask); no mask stays None"
     t.compare(heard(None, cached=False), why=why, name="what the blocks get")
-    t.compare(heard(uneven, mask, cached=True), why=why, name="what the blocks get of the caller's")
+    name = "what the blocks get of the caller's"
+    t.compare(heard(*places_and_mask(), cached=True), why=why, name=name)
+
+
+@check("gpt.GPT")
+def dropout_and_gradients_of_a_model(t: Trial) -> None:
+    idx, build = models_of(t)
 
     def training(cls: Answer) -> Tensor:
         model = build(cls, "gpt2", 0.5).train()
@@ -447,16 +506,22 @@ def keep_top_p(t: Trial) -> None:
         t.same(logits.softmax(1), p, why=fewest)
 
 
+PLAIN = torch.tensor([[0.5, 2.0, 1.0, -1.0]], dtype=torch.float64)
+# Probabilities 0.4, 0.3, 0.2, 0.1: at temperature ½ the first two hold 25/30, and of two the
+# first 4/7.
+FOUR = torch.tensor([[0.1, 0.4, 0.3, 0.2]], dtype=torch.float64).log()
+ORDER = "temperature first, then top-k, and top-p of the probabilities that these leave"
+
+
 @check("gpt.next_token_probs", reference=sampling.next_token_probs)
-def next_token_probs(t: Trial) -> None:
-    plain = torch.tensor([[0.5, 2.0, 1.0, -1.0]], dtype=torch.float64)
+def probabilities_at_a_temperature(t: Trial) -> None:
     logits = 2 * t.randn(3, 7)
-    t.same(plain, why="with nothing else to do, it is a softmax", name="the probabilities")
+    t.same(PLAIN, why="with nothing else to do, it is a softmax", name="the probabilities")
     divided = "logits are divided by the temperature, before softmax"
-    t.same(plain, 0.5, why=divided, name="the probabilities at temperature 0.5")
+    t.same(PLAIN, 0.5, why=divided, name="the probabilities at temperature 0.5")
     t.same(logits, 2.0, why=divided, name="the probabilities at temperature 2")
     greedy = "temperature 0 puts everything on the largest logit of each row"
-    t.same(plain, 0.0, why=greedy, name="the probabilities at temperature 0")
+    t.same(PLAIN, 0.0, why=greedy, name="the probabilities at temperature 0")
     t.same(logits, temperature=0, why=greedy, name="the probabilities at temperature 0")
     t.same(
         logits,
@@ -470,6 +535,11 @@ def next_token_probs(t: Trial) -> None:
     t.same(close, 0.0, why=greedy, name="the probabilities at temperature 0 of two close logits")
     why = "only differences of logits count: exp(1000) is ∞, and softmax can do without it"
     t.same(logits + 1000, why=why, name="the probabilities of large logits")
+
+
+@check("gpt.next_token_probs")
+def probabilities_of_what_is_left(t: Trial) -> None:
+    logits = 2 * t.randn(3, 7)
     cut = "what is cut off has probability 0, and what is left sums to 1"
     t.same(logits, top_k=3, why=cut, name="the probabilities of top-k 3")
     t.same(logits, top_k=1, why=cut, name="the probabilities of top-k 1")
@@ -478,15 +548,16 @@ def next_token_probs(t: Trial) -> None:
     )
     t.same(logits, top_p=0.6, why=cut, name="the probabilities of top-p 0.6")
     t.same(logits, top_p=1.0, why="top-p 1 cuts nothing", name="the probabilities of top-p 1")
-    order = "temperature first, then top-k, and top-p of the probabilities that these leave"
-    # Of 0.4, 0.3, 0.2, 0.1: at temperature ½ the first two hold 25/30, and of two the first 4/7.
-    four = torch.tensor([[0.1, 0.4, 0.3, 0.2]], dtype=torch.float64).log()
-    t.same(four, 0.5, top_p=0.8, why=order, name="the probabilities at temperature 0.5, top-p 0.8")
-    t.same(four, 3.0, top_p=0.65, why=order, name="the probabilities at temperature 3, top-p 0.65")
-    t.same(four, 0.05, why="greedy is 0 alone", name="the probabilities at temperature 0.05")
-    t.same(four, top_k=2, top_p=0.5, why=order, name="the probabilities of top-k 2, top-p 0.5")
-    t.same(four, 0.7, 3, 0.8, why=order, name="the probabilities with all three")
-    banned = logits.clone()
+
+
+@check("gpt.next_token_probs")
+def temperature_and_cuts_together(t: Trial) -> None:
+    banned = 2 * t.randn(3, 7)
+    t.same(FOUR, 0.5, top_p=0.8, why=ORDER, name="the probabilities at temperature 0.5, top-p 0.8")
+    t.same(FOUR, 3.0, top_p=0.65, why=ORDER, name="the probabilities at temperature 3, top-p 0.65")
+    t.same(FOUR, 0.05, why="greedy is 0 alone", name="the probabilities at temperature 0.05")
+    t.same(FOUR, top_k=2, top_p=0.5, why=ORDER, name="the probabilities of top-k 2, top-p 0.5")
+    t.same(FOUR, 0.7, 3, 0.8, why=ORDER, name="the probabilities with all three")
     banned[:, ::2] = float("-inf")
     t.same(banned, 0.7, 5, 0.9, why="a banned token, −∞, stays at 0", name="the probabilities")
     single = t.randn(2, 5, dtype=torch.float32)
@@ -505,54 +576,63 @@ def next_token_probs(t: Trial) -> None:
         temperature: float, top_k: int | None, top_p: float | None, seed: int
     ) -> None:
         drawn = 2 * torch.randn(3, 7, generator=seeded(seed), dtype=torch.float64)
-        t.same(drawn, temperature, top_k, top_p, why=order, name="the probabilities")
+        t.same(drawn, temperature, top_k, top_p, why=ORDER, name="the probabilities")
 
+
+@check("gpt.next_token_probs")
+def settings_that_are_refused(t: Trial) -> None:
     why = "a negative temperature would make the unlikely likely"
-    t.refuses(plain, -0.5, why=why)
+    t.refuses(PLAIN, -0.5, why=why)
     for top_k in (0, -3):
-        t.refuses(plain, top_k=top_k, why="fewer than one token leaves nothing to draw")
+        t.refuses(PLAIN, top_k=top_k, why="fewer than one token leaves nothing to draw")
     for top_p in (0.0, -0.1, 1.5):
-        t.refuses(plain, top_p=top_p, why="a sum of probabilities to reach lies in (0, 1]")
-    t.refuses(plain, 0.0, top_k=0, why="a wrong argument is wrong at temperature 0, too")
-    t.refuses(plain, 0.0, top_p=2.0, why="a wrong argument is wrong at temperature 0, too")
+        t.refuses(PLAIN, top_p=top_p, why="a sum of probabilities to reach lies in (0, 1]")
+    t.refuses(PLAIN, 0.0, top_k=0, why="a wrong argument is wrong at temperature 0, too")
+    t.refuses(PLAIN, 0.0, top_p=2.0, why="a wrong argument is wrong at temperature 0, too")
+
+
+# Rows that need not sum to 1, with tokens that were ruled out.
+SCALED = torch.tensor([[0.1, 0.6, 0.3, 0.0], [0.0, 0.5, 1.0, 0.5], [0.05, 0.0, 0.0, 0.15]])
+
+
+def apart(t: Trial, use: Answer) -> Answer:
+    """Leave the global generator as it was, whatever an answer does to it."""
+
+    def run(function: Answer) -> Any:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(7 + t.seed)
+            return use(function)
+
+    return run
 
 
 @check("gpt.sample", reference=sampling.sample)
-def sample(t: Trial) -> None:
-    seed = 1 + t.seed
-
-    def apart(use: Answer) -> Answer:
-        """Leave the global generator as it was, whatever an answer does to it."""
-
-        def run(function: Answer) -> Any:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(7 + t.seed)
-                return use(function)
-
-        return run
-
+def rows_with_one_possible_token(t: Trial) -> None:
     certain = torch.eye(4)[[2, 0, 3, 0, 1]] * torch.tensor([[1.0], [0.3], [4.0], [1.0], [0.01]])
     t.compare(
-        apart(lambda function: function(certain.clone(), seeded(seed))),
+        apart(t, lambda function: function(certain.clone(), seeded(1 + t.seed))),
         why="where a single token has all the probability, it must be drawn: ids (B, 1)",
         name="the draw from rows with one possible token",
     )
     t.compare(
-        apart(lambda function: function(certain[:1].clone())),
+        apart(t, lambda function: function(certain[:1].clone())),
         why="no generator means the global one; a batch of 1 is a batch",
         name="the draw from one such row without a generator",
     )
+
+
+@check("gpt.sample")
+def how_often_a_token_is_drawn(t: Trial) -> None:
     n = 40_000
-    scaled = torch.tensor([[0.1, 0.6, 0.3, 0.0], [0.0, 0.5, 1.0, 0.5], [0.05, 0.0, 0.0, 0.15]])
 
     def hits(function: Answer, probs: Tensor) -> Tensor:
         """Whether token v was drawn from row b, for n draws of all rows, mixed: (n/B, B, V)."""
         B, V = probs.shape
-        ids = function(probs.repeat(n // B, 1), seeded(seed))
+        ids = function(probs.repeat(n // B, 1), seeded(1 + t.seed))
         return ids.reshape(-1, B, 1) == torch.arange(V)
 
     def share(probs: Tensor) -> Answer:
-        return apart(lambda function: hits(function, probs).double().mean(0))
+        return apart(t, lambda function: hits(function, probs).double().mean(0))
 
     # Of two right answers each is off by 0.0025 (σ) at most here, and by 0.0043 with three rows.
     t.compare(
@@ -563,28 +643,59 @@ def sample(t: Trial) -> None:
         atol=0.02,
     )
     t.compare(
-        share(scaled),
+        share(SCALED),
         why="only the ratios in a row count: a row need not sum to 1",
         name="the table of frequencies of three rows that sum to 1, 2 and 0.2",
         rtol=0,
         atol=0.03,
     )
     t.compare(
-        apart(lambda function: int((hits(function, scaled) & (scaled == 0)).sum())),
+        apart(t, lambda function: int((hits(function, SCALED) & (SCALED == 0)).sum())),
         why="a token of probability 0 was ruled out, by top-k or by a ban",
         name="how often a token of probability 0 was drawn",
     )
-    many = t.randn(50, 9).softmax(1)
+
+
+GENERATORS = (
+    (
+        "the same",
+        "generators of the same seed draw different tokens",
+        "what is drawn follows from the generator that was given, and from nothing else",
+    ),
+    (
+        "the next",
+        "the second draw from a generator equals the first",
+        "a generator moves on, or all steps of a poem would draw with the same numbers",
+    ),
+    ("another", "every seed draws the same", "another seed writes another poem"),
+    (
+        "untouched",
+        "the global generator has moved, though another one was given",
+        "it decides what the rest of the program draws",
+    ),
+    (
+        "the next, free",
+        "without a generator, the second draw equals the first",
+        "the global generator is meant then, which moves on with each draw",
+    ),
+    (
+        "the same, free",
+        "without a generator, torch.manual_seed does not decide what is drawn",
+        "the global generator is meant then, and nothing else",
+    ),
+)
+
+
+@check("gpt.sample")
+def which_generator_is_used(t: Trial) -> None:
+    many, seed = t.randn(50, 9).softmax(1), 1 + t.seed
 
     def behaviour(function: Answer) -> dict[str, bool]:
         generator, before = seeded(seed), torch.get_rng_state()
         first, second = function(many.clone(), generator), function(many.clone(), generator)
         untouched = torch.equal(before, torch.get_rng_state())
         torch.rand(3)  # the rest of the program draws something
-        again, other = (
-            function(many.clone(), seeded(seed)),
-            function(many.clone(), seeded(seed + 1)),
-        )
+        again, other = (function(many.clone(), seeded(seed + i)) for i in (0, 1))
         state = torch.get_rng_state()
         free, next_free = function(many.clone()), function(many.clone())
         torch.set_rng_state(state)
@@ -598,44 +709,20 @@ def sample(t: Trial) -> None:
             "the same, free": torch.equal(free, free_again),
         }
 
-    holds = apart(behaviour)(t.answer)
-    for key, symptom, why in (
-        (
-            "the same",
-            "generators of the same seed draw different tokens",
-            "what is drawn follows from the generator that was given, and from nothing else",
-        ),
-        (
-            "the next",
-            "the second draw from a generator equals the first",
-            "a generator moves on, or all steps of a poem would draw with the same numbers",
-        ),
-        ("another", "every seed draws the same", "another seed writes another poem"),
-        (
-            "untouched",
-            "the global generator has moved, though another one was given",
-            "it decides what the rest of the program draws",
-        ),
-        (
-            "the next, free",
-            "without a generator, the second draw equals the first",
-            "the global generator is meant then, which moves on with each draw",
-        ),
-        (
-            "the same, free",
-            "without a generator, torch.manual_seed does not decide what is drawn",
-            "the global generator is meant then, and nothing else",
-        ),
-    ):
+    holds = apart(t, behaviour)(t.answer)
+    for key, symptom, why in GENERATORS:
         t.require(holds[key], symptom, why)
 
+
+@check("gpt.sample")
+def probabilities_after_a_draw(t: Trial) -> None:
     def input_after(function: Answer) -> Tensor:
-        given = scaled.clone()
-        function(given, seeded(seed))
+        given = SCALED.clone()
+        function(given, seeded(1 + t.seed))
         return given
 
     t.compare(
-        apart(input_after),
+        apart(t, input_after),
         why="the caller may want to look at the probabilities",
         name="probs, after the call,",
     )
@@ -720,97 +807,109 @@ def kinds(rows: list[list[int]]) -> str:
     return "ints" if whole else "other things than ints"
 
 
+def three_prompts() -> list[list[int]]:
+    """New ones each time: an answer may write into them."""
+    return [[0], [2, 3], [5, 1, 3]]
+
+
+def compare_rows(
+    t: Trial, name: str, why: str, model: type, *arguments: object, block_size: int = 12
+) -> None:
+    def use(function: Answer) -> object:
+        try:
+            return function(model(9, block_size).eval(), *copy.deepcopy(arguments))
+        finally:
+            torch.set_grad_enabled(True)
+
+    t.compare(use, why=why, name=f"the rows {name}")
+
+
 @check("gpt.generate", reference=write_greedily)
-def generate(t: Trial) -> None:
-    def compare(name: str, why: str, model: type, *arguments: object, block_size: int = 12) -> None:
-        def use(function: Answer) -> object:
-            try:
-                return function(model(9, block_size).eval(), *copy.deepcopy(arguments))
-            finally:
-                torch.set_grad_enabled(True)
-
-        t.compare(use, why=why, name=name)
-
-    prompts = [[0], [2, 3], [5, 1, 3]]
+def rows_and_where_they_end(t: Trial) -> None:
+    prompts = three_prompts()
     why = "every row gets max_new_tokens new ones, after its prompt"
-    compare("the rows of 4 new tokens", why, Counting, prompts, 4)
+    compare_rows(t, "of 4 new tokens", why, Counting, prompts, 4)
     why = "a row ends with its own stop token, which is kept; the others go on"
-    compare("the rows with stop token 4", why, Counting, prompts, 3, 4)
-    compare("the rows with stop token 7", why, Counting, [[1], [5], [8, 6]], 4, 7)
-    compare("the rows with stop token 0", "0 is a token like any other", Counting, [[6], [3]], 5, 0)
+    compare_rows(t, "with stop token 4", why, Counting, prompts, 3, 4)
+    compare_rows(t, "with stop token 7", why, Counting, [[1], [5], [8, 6]], 4, 7)
+    why = "0 is a token like any other"
+    compare_rows(t, "with stop token 0", why, Counting, [[6], [3]], 5, 0)
     why = "only a stop token that is written ends a row"
-    compare("the rows whose prompt holds the stop token", why, Counting, [[3, 2], [3, 4]], 4, 3)
+    compare_rows(t, "whose prompt holds the stop token", why, Counting, [[3, 2], [3, 4]], 4, 3)
     why = "no row may hold more than block_size tokens, or the model refuses it"
     full = [[1, 2, 3, 4, 5], [7], [2, 2, 2, 2, 2, 2]]
-    compare("the rows in a block of 6", why, Counting, full, 9, block_size=6)
-    compare("the rows with nothing to write", "0 new tokens are none", Counting, prompts, 0)
+    compare_rows(t, "in a block of 6", why, Counting, full, 9, block_size=6)
+    compare_rows(t, "with nothing to write", "0 new tokens are none", Counting, prompts, 0)
     why = "the model must read the whole row, without fillers, at each step"
-    compare("the rows of a model that remembers", why, Remembering, prompts, 8)
+    compare_rows(t, "of a model that remembers", why, Remembering, prompts, 8)
 
-    def state(train: bool, stop: int) -> Answer:
+
+@check("gpt.generate")
+def modes_and_gradients_while_writing(t: Trial) -> None:
+    def state(train: bool) -> Answer:
         def use(function: Answer) -> dict[str, object]:
             model = Remembering(9).train(train)
             try:
-                rows = function(model, prompts, 5, stop)
-                gradients_on = torch.is_grad_enabled()
+                rows, gradients_on = (
+                    function(model, three_prompts(), 5, 99),
+                    torch.is_grad_enabled(),
+                )
             finally:
                 torch.set_grad_enabled(True)
-            return {
-                "rows": rows,
-                "model.training": model.training,
-                "torch.is_grad_enabled()": gradients_on,
-            }
+            mode = {"model.training": model.training, "torch.is_grad_enabled()": gradients_on}
+            return {"rows": rows} | mode
 
         return use
 
     why = "writing needs evaluation mode; afterwards the model is in the mode it was in"
-    for train in (True, False):
-        mode = "training" if train else "evaluation"
-        t.compare(state(train, 99), why=why, name=f"the state after writing in {mode} mode")
+    for mode, train in (("training", True), ("evaluation", False)):
+        t.compare(state(train), why=why, name=f"the state after writing in {mode} mode")
 
-    def asked(function: Answer) -> list[tuple[bool, bool]]:
+    def asked(function: Answer) -> list[dict[str, bool]]:
         model = Remembering(9)
-        function(model, prompts, 3)
-        return sorted(model.states)
+        function(model, three_prompts(), 3)
+        return [{"training": mode, "gradients": grad} for mode, grad in sorted(model.states)]
 
-    t.compare(
-        lambda f: [{"training": mode, "gradients": grad} for mode, grad in asked(f)],
-        why="no graph is needed to write, and eval() does not switch it off",
-        name="the list of states in which the model was asked",
-    )
+    why = "no graph is needed to write, and eval() does not switch it off"
+    t.compare(asked, why=why, name="the list of states in which the model was asked")
 
     def switch_after(function: Answer) -> bool:
         with torch.no_grad():
-            function(Counting(9), prompts, 2)
+            function(Counting(9), three_prompts(), 2)
             return torch.is_grad_enabled()
 
     why = "whoever has switched gradients off does not want them back"
     t.compare(switch_after, why=why, name="torch.is_grad_enabled(), where it was off before,")
+
+
+@check("gpt.generate")
+def rows_are_new_lists_of_ints(t: Trial) -> None:
     t.compare(
-        lambda f: kinds(f(Counting(9).eval(), prompts, 2)),
+        lambda f: kinds(f(Counting(9).eval(), three_prompts(), 2)),
         why="ids are ints; a tensor of one number is no int",
         name="the kind of what the rows hold",
     )
 
     def prompts_after(function: Answer) -> list[list[int]]:
-        given = copy.deepcopy(prompts)
+        given = three_prompts()
         rows = function(Counting(9), given, 2)
         rows[0].append(-1)  # the caller may do with the rows what it likes
         return given
 
     t.compare(prompts_after, why="rows are new lists", name="the prompts, after the call,")
-
-    def tuples(function: Answer) -> list[list[int]]:
-        return function(Counting(9), ((4, 5), (1,)), 2)
-
     t.compare(
-        tuples, why="prompts may be any sequences", name="the rows of prompts that are tuples"
+        lambda f: f(Counting(9), ((4, 5), (1,)), 2),
+        why="prompts may be any sequences",
+        name="the rows of prompts that are tuples",
     )
 
+
+@check("gpt.generate")
+def rows_of_a_gpt_and_of_any_prompts(t: Trial) -> None:
     config = shape("gpt2", block_size=10)
     weights = random_weights(t, reference.GPT(config))
     t.compare(
-        lambda f: f(with_weights(reference.GPT(config), weights), prompts, 9, 3),
+        lambda f: f(with_weights(reference.GPT(config), weights), three_prompts(), 9, 3),
         why="a real GPT reads at most block_size tokens",
         name="the rows of a GPT",
     )
@@ -825,7 +924,7 @@ def generate(t: Trial) -> None:
     )
     def any_prompts(rows: list[list[int]], new: int, stop: int | None) -> None:
         why = "each row by itself: its prompt and what it would write alone"
-        compare("the rows of a model that remembers", why, Remembering, rows, new, stop)
+        compare_rows(t, "of a model that remembers", why, Remembering, rows, new, stop)
 
 
 def each_alone(model: nn.Module, idx: Tensor, max_new_tokens: int, stop_token: int) -> list:
@@ -836,29 +935,41 @@ def each_alone(model: nn.Module, idx: Tensor, max_new_tokens: int, stop_token: i
     return rows
 
 
+OWN = "every row ends with its own stop token; the others neither stop nor wait for it"
+HOLD_STOP = torch.tensor([[3, 0], [3, 1], [1, 3]])  # prompts that hold the stop token 3
+
+
+def compare_together(
+    t: Trial, name: str, why: str, model: type, idx: Tensor, new: int, stop: int
+) -> None:
+    def use(function: Answer) -> object:
+        with torch.no_grad():
+            return function(model(9, 20).eval(), idx.clone(), new, stop)
+
+    t.compare(use, why=why, name=name)
+
+
 @check("gpt.write_together", reference=each_alone)
-def write_together(t: Trial) -> None:
-    def compare(name: str, why: str, model: type, idx: Tensor, new: int, stop: int) -> None:
-        def use(function: Answer) -> object:
-            with torch.no_grad():
-                return function(model(9, 20).eval(), idx.clone(), new, stop)
+def rows_that_stop_each_by_itself(t: Trial) -> None:
+    def compare(name: str, why: str, idx: Tensor, new: int, stop: int) -> None:
+        compare_together(t, name, why, Counting, idx, new, stop)
 
-        t.compare(use, why=why, name=name)
-
-    own = "every row ends with its own stop token; the others neither stop nor wait for it"
-    compare("the rows from 0, 1, 2, 3", own, Counting, torch.arange(4)[:, None], 5, 3)
-    compare("the rows from 3, 2, 1, 0", own, Counting, torch.arange(3, -1, -1)[:, None], 5, 4)
-    compare("the one row", own, Counting, torch.tensor([[1, 5]]), 6, 8)
-    compare("the rows with stop token 0", own, Counting, torch.tensor([[4], [7], [6]]), 4, 0)
+    compare("the rows from 0, 1, 2, 3", OWN, torch.arange(4)[:, None], 5, 3)
+    compare("the rows from 3, 2, 1, 0", OWN, torch.arange(3, -1, -1)[:, None], 5, 4)
+    compare("the one row", OWN, torch.tensor([[1, 5]]), 6, 8)
+    compare("the rows with stop token 0", OWN, torch.tensor([[4], [7], [6]]), 4, 0)
     why = "a row that meets no stop token ends after max_new_tokens"
-    compare("the rows that do not stop", why, Counting, torch.tensor([[1], [2]]), 3, 8)
+    compare("the rows that do not stop", why, torch.tensor([[1], [2]]), 3, 8)
     why = "a stop token in the prompt ends nothing"
-    prompts = torch.tensor([[3, 0], [3, 1], [1, 3]])
-    compare("the rows whose prompt holds the stop token", why, Counting, prompts, 4, 3)
-    compare("the rows with nothing to write", "0 new tokens are none", Counting, prompts, 0, 3)
+    compare("the rows whose prompt holds the stop token", why, HOLD_STOP, 4, 3)
+    compare("the rows with nothing to write", "0 new tokens are none", HOLD_STOP, 0, 3)
     # Row 0 would write 5 twice before row 1 writes it once.
-    compare("the rows from 0 and 4", own, Remembering, torch.tensor([[0], [4]]), 8, 5)
+    start = torch.tensor([[0], [4]])
+    compare_together(t, "the rows from 0 and 4", OWN, Remembering, start, 8, 5)
 
+
+@check("gpt.write_together")
+def calls_of_the_model_and_what_comes_back(t: Trial) -> None:
     def calls(new: int, stop: int) -> Answer:
         def use(function: Answer) -> list[int]:
             model = Counting(9, 20)
@@ -872,18 +983,21 @@ def write_together(t: Trial) -> None:
     t.compare(calls(2, 8), why=why, name="the list of lengths at which the model was asked")
 
     t.compare(
-        lambda f: kinds(f(Counting(9, 20), prompts.clone(), 2, 8)),
+        lambda f: kinds(f(Counting(9, 20), HOLD_STOP.clone(), 2, 8)),
         why="ids are ints; a tensor of one number is no int",
         name="the kind of what the rows hold",
     )
 
     def input_after(function: Answer) -> Tensor:
-        given = prompts.clone()
+        given = HOLD_STOP.clone()
         function(Counting(9, 20), given, 3, 6)
         return given
 
     t.compare(input_after, why="the prompts belong to the caller", name="idx, after the call,")
 
+
+@check("gpt.write_together")
+def rows_of_any_batch(t: Trial) -> None:
     @t.for_all(
         B=st.integers(1, 5),
         T=st.integers(1, 4),
@@ -894,7 +1008,8 @@ def write_together(t: Trial) -> None:
     )
     def any_batch(B: int, T: int, new: int, stop: int, seed: int) -> None:
         idx = torch.randint(9, (B, T), generator=seeded(seed))
-        compare("the rows of a model that remembers", own, Remembering, idx, new, stop)
+        name = "the rows of a model that remembers"
+        compare_together(t, name, OWN, Remembering, idx, new, stop)
 
 
 # --- Looking into it ----------------------------------------------------------------------------
@@ -913,41 +1028,53 @@ class Suspect:
             return self.forward(ids)
 
 
-@check("gpt.sees_the_future", reference=lambda model, vocab_size: model.leaks)
-def sees_the_future(t: Trial) -> None:
+Forward = Callable[[Tensor], Tensor]
+
+
+class Suspects:
+    """Models that are quick to ask: each token gives the numbers of a table."""
+
     V = 5
-    table = t.randn(V, V) + 2 * torch.eye(V, dtype=torch.float64)
-    constant = torch.zeros(1, 1, V, dtype=torch.float64)
 
-    def gpt(style: str) -> nn.Module:
-        sizes = {"vocab_size": V, "block_size": 16, "n_layer": 1, "n_head": 1, "n_embd": 8}
+    def __init__(self, t: Trial) -> None:
+        self.t = t
+        self.table = t.randn(self.V, self.V) + 2 * torch.eye(self.V, dtype=torch.float64)
+
+    def compare(self, name: str, leaks: bool, forward: Forward, why: str, V: int = V) -> None:
+        def use(function: Answer) -> bool:
+            # Whatever an answer draws at random is the same in each run.
+            with torch.random.fork_rng(devices=[]):
+                torch.default_generator.manual_seed(self.t.seed)  # the CPU's alone: that is quick
+                return function(Suspect(forward, leaks), V)
+
+        kind = "leaky" if leaks else "right"
+        self.t.compare(use, why=why, name=f"the verdict on a {kind} model ({name})")
+
+    def gpt(self, style: str) -> nn.Module:
+        sizes = {"vocab_size": self.V, "block_size": 16, "n_layer": 1, "n_head": 1, "n_embd": 8}
         model = reference.GPT(shape(style, **sizes))
-        return with_weights(model, {n: 2 * w for n, w in random_weights(t, model).items()})
+        return with_weights(model, {n: 2 * w for n, w in random_weights(self.t, model).items()})
 
-    old, modern = gpt("gpt2"), gpt("modern")
-
-    def past(ids: Tensor) -> Tensor:
+    def past(self, ids: Tensor) -> Tensor:
         """The mean of what has been read: (1, T, V)."""
-        return table[ids].cumsum(1) / torch.arange(1, ids.shape[1] + 1)[:, None]
+        return self.table[ids].cumsum(1) / torch.arange(1, ids.shape[1] + 1)[:, None]
 
-    def late(ids: Tensor) -> Tensor:
+    def late(self, ids: Tensor) -> Tensor:
         """The mean of what has been read before the token itself."""
-        return F.pad(past(ids), (0, 0, 1, 0))[:, :-1]
+        return F.pad(self.past(ids), (0, 0, 1, 0))[:, :-1]
 
-    def under(mask_of: Callable[[int], Tensor]) -> Callable[[Tensor], Tensor]:
-        return lambda ids: modern(ids, mask=mask_of(ids.shape[1])[None, None])
+    def centred(self, ids: Tensor) -> Tensor:
+        return self.past(ids) - self.past(ids).mean(1, keepdim=True)
 
-    def third(ids: Tensor) -> Tensor:
+    def third(self, ids: Tensor) -> Tensor:
         """Each place hears the one three places later."""
-        return past(ids) + 0.1 * F.pad(table[ids], (0, 0, 0, 3))[:, 3:]
+        return self.past(ids) + 0.1 * F.pad(self.table[ids], (0, 0, 0, 3))[:, 3:]
 
-    def one_way(
-        goal: int, source: int, token: int | None, size: float
-    ) -> Callable[[Tensor], Tensor]:
+    def one_way(self, goal: int, source: int, token: int | None, size: float) -> Forward:
         """One place hears one later place, or hears whether a certain token stands there."""
 
         def forward(ids: Tensor) -> Tensor:
-            logits = past(ids)
+            logits = self.past(ids)
             if ids.shape[1] > source:
                 at = int(ids[0, source])
                 logits[0, goal, 0] += size * (at + 1 if token is None else at == token)
@@ -955,63 +1082,88 @@ def sees_the_future(t: Trial) -> None:
 
         return forward
 
-    def rounded(ids: Tensor) -> Tensor:
-        """Every change moves all logits a little: no leak, not even where a logit is 0."""
-        return late(ids) + 4e-7 * (ids.sum() % 2) + 1e-9 * ids.shape[1]
-
-    def compare(
-        name: str, leaks: bool, forward: Callable[[Tensor], Tensor], why: str, V: int = V
-    ) -> None:
-        def use(function: Answer) -> bool:
-            # Whatever an answer draws at random is the same in each run.
-            with torch.random.fork_rng(devices=[]):
-                torch.default_generator.manual_seed(t.seed)  # the CPU's alone: that is quick
-                return function(Suspect(forward, leaks), V)
-
-        kind = "leaky" if leaks else "right"
-        t.compare(use, why=why, name=f"the verdict on a {kind} model ({name})")
-
-    causal = "a model is right if only logits from t on move when token t changes"
-    compare("a GPT", False, old, causal)
-    everywhere = under(lambda T: torch.ones(T, T, dtype=torch.bool))
-    compare("a GPT without a mask", True, everywhere, "every logit moves with every token")
-    why = "its mask is shifted by one: position t sees t + 1, the very token it is asked for"
-    shifted = under(lambda T: torch.ones(T, T, dtype=torch.bool).tril(1))
-    compare("a GPT whose mask is shifted", True, shifted, why)
-    compare("a modern GPT", False, modern, causal)
-    compare("the mean of the past", False, past, causal)
-    compare("the past without the present", False, late, causal)
-    compare("a table", False, lambda ids: table[ids], "its logits at t come from token t alone")
-    same = "nothing moves at all, so nothing leaks"
-    compare("always the same", False, lambda ids: constant.expand(1, ids.shape[1], V), same)
-    compare("rounded", False, rounded, "differences below 1e-6 are rounding, not knowledge")
-    compare("two tokens", False, lambda ids: table[:2, :2][ids], "two tokens are enough", 2)
-    whole = "it takes the mean of the whole text away, the future included"
-    compare("centred", True, lambda ids: past(ids) - past(ids).mean(1, keepdim=True), whole)
-    compare("every place hears the third after it", True, third, "a leak may skip the next token")
-    single = "a leak may come from a single place, and reach a single place"
-    for goal, source, size in ((0, 1, 0.5), (0, 7, -0.5), (1, 2, -0.5), (6, 7, 0.5)):
-        name = f"place {goal} hears place {source}"
-        compare(name, True, one_way(goal, source, None, size), single)
-    for goal, source, token, size in ((3, 5, 2, -0.5), (2, 4, 4, 0.5)):
-        name = f"place {goal} hears token {token} at place {source}"
-        why = "a leak may show only if one certain token stands there"
-        compare(name, True, one_way(goal, source, token, size), why)
-    why = "one logit gains what another loses: each of them has moved"
-
-    def balanced(ids: Tensor) -> Tensor:
-        logits = past(ids)
+    def balanced(self, ids: Tensor) -> Tensor:
+        """Place 4 hears place 6: one logit gains what another loses."""
+        logits = self.past(ids)
         if ids.shape[1] > 6:
             logits[0, 4] += torch.tensor([0.5, -0.5, 0, 0, 0]) * ids[0, 6]
         return logits
 
-    compare("place 4 hears place 6, in balance", True, balanced, why)
+    def rounded(self, ids: Tensor) -> Tensor:
+        """Every change moves all logits a little: no leak, not even where a logit is 0."""
+        return self.late(ids) + 4e-7 * (ids.sum() % 2) + 1e-9 * ids.shape[1]
+
+
+CAUSAL = "a model is right if only logits from t on move when token t changes"
+
+
+@check("gpt.sees_the_future", reference=lambda model, vocab_size: model.leaks)
+def verdicts_on_gpts(t: Trial) -> None:
+    suspects = Suspects(t)
+    old, modern = suspects.gpt("gpt2"), suspects.gpt("modern")
+
+    def under(mask_of: Callable[[int], Tensor]) -> Forward:
+        return lambda ids: modern(ids, mask=mask_of(ids.shape[1])[None, None])
+
+    suspects.compare("a GPT", False, old, CAUSAL)
+    everywhere = under(lambda T: torch.ones(T, T, dtype=torch.bool))
+    why = "every logit moves with every token"
+    suspects.compare("a GPT without a mask", True, everywhere, why)
+    why = "its mask is shifted by one: position t sees t + 1, the very token it is asked for"
+    shifted = under(lambda T: torch.ones(T, T, dtype=torch.bool).tril(1))
+    suspects.compare("a GPT whose mask is shifted", True, shifted, why)
+    suspects.compare("a modern GPT", False, modern, CAUSAL)
+
+
+@check("gpt.sees_the_future")
+def verdicts_on_models_that_see_the_past(t: Trial) -> None:
+    suspects = Suspects(t)
+    table, constant = suspects.table, torch.zeros(1, 1, suspects.V, dtype=torch.float64)
+    suspects.compare("the mean of the past", False, suspects.past, CAUSAL)
+    suspects.compare("the past without the present", False, suspects.late, CAUSAL)
+    why = "its logits at t come from token t alone"
+    suspects.compare("a table", False, lambda ids: table[ids], why)
+    why = "nothing moves at all, so nothing leaks"
+    suspects.compare(
+        "always the same", False, lambda ids: constant.expand(1, ids.shape[1], -1), why
+    )
+    why = "differences below 1e-6 are rounding, not knowledge"
+    suspects.compare("rounded", False, suspects.rounded, why)
+    two = "two tokens are enough"
+    suspects.compare("two tokens", False, lambda ids: table[:2, :2][ids], two, 2)
+
+
+@check("gpt.sees_the_future")
+def verdicts_on_leaks_of_any_token(t: Trial) -> None:
+    suspects = Suspects(t)
+    why = "it takes the mean of the whole text away, the future included"
+    suspects.compare("centred", True, suspects.centred, why)
+    why = "a leak may skip the next token"
+    suspects.compare("every place hears the third after it", True, suspects.third, why)
+    why = "a leak may come from a single place, and reach a single place"
+    for goal, source, size in ((0, 1, 0.5), (0, 7, -0.5), (1, 2, -0.5), (6, 7, 0.5)):
+        name = f"place {goal} hears place {source}"
+        suspects.compare(name, True, suspects.one_way(goal, source, None, size), why)
+
+
+@check("gpt.sees_the_future")
+def verdicts_on_leaks_that_hardly_show(t: Trial) -> None:
+    suspects = Suspects(t)
+    table, one_way = suspects.table, suspects.one_way
+    for goal, source, token, size in ((3, 5, 2, -0.5), (2, 4, 4, 0.5)):
+        name = f"place {goal} hears token {token} at place {source}"
+        why = "a leak may show only if one certain token stands there"
+        suspects.compare(name, True, one_way(goal, source, token, size), why)
+    why = "one logit gains what another loses: each of them has moved"
+    suspects.compare("place 4 hears place 6, in balance", True, suspects.balanced, why)
     why = "a logit that falls has moved, too"
-    compare("place 2 hears place 3 and falls", True, one_way(2, 3, None, -0.5), why)
+    suspects.compare("place 2 hears place 3 and falls", True, one_way(2, 3, None, -0.5), why)
     why = "0.002 is small, but no rounding: training finds it"
-    compare("place 1 hears a little of place 6", True, one_way(1, 6, None, 0.002), why)
+    name = "place 1 hears a little of place 6"
+    suspects.compare(name, True, one_way(1, 6, None, 0.002), why)
     two = "two tokens are enough to leak"
-    compare("two tokens, backwards", True, lambda ids: table[:2, :2][ids.flip(1)], two, 2)
+    name = "two tokens, backwards"
+    suspects.compare(name, True, lambda ids: table[:2, :2][ids.flip(1)], two, 2)
 
 
 @cache

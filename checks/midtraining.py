@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import torch
@@ -108,51 +109,52 @@ def target_mask(t: Trial) -> None:
 # --- pad_batch --------------------------------------------------------------------------------
 
 
+def same_batch(t: Trial, rows: list[np.ndarray], *args: object, why: str) -> None:
+    def use(answer: Callable) -> dict:
+        given = [row.copy() for row in rows]
+        batch = answer(given, *args)
+        idx = batch.idx
+        if idx.shape == batch.targets.shape:
+            # An end that stands in front of padding was padded before the shift: as good.
+            idx = idx.masked_fill((idx == END_ID) & (batch.targets == PAD_ID), PAD_ID)
+        return {
+            "targets": batch.targets,
+            "idx": idx,
+            "mask": batch.mask,
+            "rows, after the call": given,
+        }
+
+    t.compare(use, why, name="batch")
+
+
+def short(*rows: list[int]) -> list[np.ndarray]:
+    return [np.array(row, dtype=np.uint16) for row in rows]
+
+
 @check("midtraining.pad_batch", reference=reference.pad_batch)
-def pad_batch(t: Trial) -> None:
-    def same(rows: list[np.ndarray], *args: object, why: str) -> None:
-        def use(answer: Callable) -> dict:
-            given = [row.copy() for row in rows]
-            batch = answer(given, *args)
-            idx = batch.idx
-            if idx.shape == batch.targets.shape:
-                # An end that stands in front of padding was padded before the shift: as good.
-                idx = idx.masked_fill((idx == END_ID) & (batch.targets == PAD_ID), PAD_ID)
-            return {
-                "targets": batch.targets,
-                "idx": idx,
-                "mask": batch.mask,
-                "rows, after the call": given,
-            }
-
-        t.compare(use, why, name="batch")
-
-    def short(*rows: list[int]) -> list[np.ndarray]:
-        return [np.array(row, dtype=np.uint16) for row in rows]
-
-    same(
-        short([2, 9, 10, 7], [2, 7]),
-        8,
-        why="rows are padded at the end, up to the longest of this batch",
-    )
-    same(
-        short([2, 11, 12, 13, 14, 15, 7], [2, 9, 7]),
-        4,
-        why="4 inputs and 4 targets fit; the last target of a row that is cut is its end",
-    )
+def padded_and_cut_rows(t: Trial) -> None:
+    why = "rows are padded at the end, up to the longest of this batch"
+    same_batch(t, short([2, 9, 10, 7], [2, 7]), 8, why=why)
+    why = "4 inputs and 4 targets fit; the last target of a row that is cut is its end"
+    same_batch(t, short([2, 11, 12, 13, 14, 15, 7], [2, 9, 7]), 4, why=why)
     for length in (8, 9, 10, 11):
         why = "a row of block_size + 1 tokens gives block_size inputs: it fits whole"
-        same(short([2, *range(20, 18 + length), 7], [2, 8, 8, 7]), 9, why=why)
+        same_batch(t, short([2, *range(20, 18 + length), 7], [2, 8, 8, 7]), 9, why=why)
     rows = [framed(t, *sizes) for sizes in ((2, 4, 3, 24), (3, 4, 9, 24), (0, 0, 0, 1))]
     for kind in reference.MASKS:
+        why = f"the mask is that of target_mask, kind {kind!r}"
         for block_size in (64, 20, 1):
-            same(rows, block_size, kind, why=f"the mask is that of target_mask, kind {kind!r}")
+            same_batch(t, rows, block_size, kind, why=why)
+
+
+@check("midtraining.pad_batch")
+def types_and_refused_rows(t: Trial) -> None:
     t.compare(
         lambda answer: [str(tokens.dtype) for tokens in answer(short([2, 9, 7]), 8)[:2]],
         "the embedding, `gather` and the loss of PyTorch take int64",
         name="the types of idx and targets",
     )
-    same(short([2, 65_535, 7]), 5, why="an id may be as large as 65,535")
+    same_batch(t, short([2, 65_535, 7]), 5, why="an id may be as large as 65,535")
     for bad in ([[2]], [[2, 9, 7], [2]], [[2, 9, 7], []]):
         t.refuses(short(*bad), 8, why="a row of one token has no target; do not drop it in silence")
     t.refuses([], 8, why="no rows are no batch")
@@ -165,7 +167,7 @@ def pad_batch(t: Trial) -> None:
     )
     def any_rows(lengths: list[int], block_size: int) -> None:
         rows = [[2, *range(8, 6 + length), 7] for length in lengths]
-        same(short(*rows), block_size, why="every row keeps its front and its end")
+        same_batch(t, short(*rows), block_size, why="every row keeps its front and its end")
 
 
 # --- length_buckets ---------------------------------------------------------------------------
@@ -183,28 +185,29 @@ def spread(lengths: np.ndarray, batches: list) -> float:
     return float(wide / np.mean([np.ptp(lengths[batch]) for batch in at_random]))
 
 
+def counted(t: Trial, lengths: np.ndarray, batch_size: int, pool: int) -> Callable:
+    def use(answer: Callable) -> dict:
+        given = lengths.copy()
+        batches = [np.atleast_1d(b) for b in answer(given, batch_size, seeded(t.seed), pool)]
+        numbers = np.concatenate([*batches, np.array([], dtype=np.int64)])
+        if numbers.dtype.kind not in "iu" and numbers.size:
+            raise TypeError("a batch must hold integers: the numbers of poems")
+        return {
+            "poem numbers, sorted": np.sort(numbers).astype(np.int64),
+            "sizes of the batches, sorted": sorted((len(b) for b in batches), reverse=True),
+            "lengths, after the call": given,
+        }
+
+    return use
+
+
 @check("midtraining.length_buckets", reference=reference.length_buckets)
-def length_buckets(t: Trial) -> None:
-    def counted(lengths: np.ndarray, batch_size: int, pool: int) -> Callable:
-        def use(answer: Callable) -> dict:
-            given = lengths.copy()
-            batches = [np.atleast_1d(b) for b in answer(given, batch_size, seeded(t.seed), pool)]
-            numbers = np.concatenate([*batches, np.array([], dtype=np.int64)])
-            if numbers.dtype.kind not in "iu" and numbers.size:
-                raise TypeError("a batch must hold integers: the numbers of poems")
-            return {
-                "poem numbers, sorted": np.sort(numbers).astype(np.int64),
-                "sizes of the batches, sorted": sorted((len(b) for b in batches), reverse=True),
-                "lengths, after the call": given,
-            }
-
-        return use
-
+def every_poem_in_one_batch(t: Trial) -> None:
     lengths = np.array([5, 9, 5, 9, 5, 9, 7])
     why = "in one epoch every poem is seen once; 7 poems in batches of 2 are 4 batches"
-    t.compare(counted(lengths, 2, 64), why, name="batches")
+    t.compare(counted(t, lengths, 2, 64), why, name="batches")
     why = "13 poems in batches of 5: two are full, and the last has 3"
-    t.compare(counted(np.arange(13), 5, 4), why, name="batches")
+    t.compare(counted(t, np.arange(13), 5, 4), why, name="batches")
 
     @t.for_all(
         n=st.integers(0, 40), batch_size=st.integers(1, 7), pool=st.integers(1, 4), examples=20
@@ -212,17 +215,28 @@ def length_buckets(t: Trial) -> None:
     def every_poem_once(n: int, batch_size: int, pool: int) -> None:
         lengths = 2 + np.arange(n) * 7 % 11
         why = "every poem once, in batches that are full, but for one at most"
-        t.compare(counted(lengths, batch_size, pool), why, name="batches")
+        t.compare(counted(t, lengths, batch_size, pool), why, name="batches")
 
-    def batches_of(lengths: np.ndarray, generator: torch.Generator, **pool: int) -> list:
-        return [np.asarray(b) for b in t.answer(lengths.copy(), 16, generator, **pool)]
 
-    def groups(batches: list) -> set:
-        return {frozenset(batch.tolist()) for batch in batches}
+def different_lengths(t: Trial) -> np.ndarray:
+    """Lengths for 150 batches: more than two pools. All differ, so groups can be told apart."""
+    return torch.randperm(2400, generator=t.generator).numpy() + 10
 
-    # 150 batches of 16: more than two pools. All lengths differ, so that groups can be told apart.
-    lengths = torch.randperm(2400, generator=t.generator).numpy() + 10
-    batches = batches_of(lengths, seeded(t.seed))
+
+def batches_of(t: Trial, lengths: np.ndarray, *number: int, **pool: int) -> list[np.ndarray]:
+    """Batches of 16 of the answer, with a new generator; it draws otherwise for a `number`."""
+    batches = t.answer(lengths.copy(), 16, seeded(t.seed, *number), **pool)
+    return [np.asarray(batch) for batch in batches]
+
+
+def in_lists(batches: list[np.ndarray]) -> list[list[int]]:
+    return [batch.tolist() for batch in batches]
+
+
+@check("midtraining.length_buckets")
+def like_lengths_in_batches_in_any_order(t: Trial) -> None:
+    lengths = different_lengths(t)
+    batches = batches_of(t, lengths)
     wide = spread(lengths, batches)
     t.require(
         wide < 0.1,
@@ -240,18 +254,23 @@ def length_buckets(t: Trial) -> None:
         "correlation of neighbouring batches near 0",
         f"{order:.2f}",
     )
-    again, other = batches_of(lengths, seeded(t.seed)), batches_of(lengths, seeded(t.seed, 1))
+
+
+@check("midtraining.length_buckets")
+def batches_of_equal_and_other_generators(t: Trial) -> None:
+    lengths = different_lengths(t)
+    batches, again, other = (in_lists(batches_of(t, lengths, *n)) for n in ((), (), (1,)))
     t.require(
-        list(map(list, batches)) == list(map(list, again)),
+        batches == again,
         "equal generators give different batches",
         "a run can be repeated only if all randomness comes from the generator",
     )
     t.require(
-        list(map(list, batches)) != list(map(list, other)),
+        batches != other,
         "another generator gives the same batches",
         "every epoch brings a generator of its own, so that its batches differ",
     )
-    shared = len(groups(batches) & groups(other)) / len(batches)
+    shared = len(set(map(frozenset, batches)) & set(map(frozenset, other))) / len(batches)
     t.require(
         shared < 0.2,
         "the same poems share a batch with another generator, too",
@@ -260,14 +279,20 @@ def length_buckets(t: Trial) -> None:
         f"{shared:.0%} of the batches are the same",
     )
     generator = seeded(t.seed)
-    first, second = batches_of(lengths, generator), batches_of(lengths, generator)
+    calls = (t.answer(lengths.copy(), 16, generator) for _ in range(2))
+    first, second = ([np.asarray(batch).tolist() for batch in batches] for batches in calls)
     t.require(
-        list(map(list, first)) != list(map(list, second)),
+        first != second,
         "a second call with the same generator gives the same batches",
         "draw from the generator; its seed alone is not its state",
     )
+
+
+@check("midtraining.length_buckets")
+def batches_of_a_given_pool(t: Trial) -> None:
+    lengths = different_lengths(t)
     for pool, low, high in ((1, 0.85, 1.15), (4, 0.18, 0.4), (20, 0.02, 0.09)):
-        wide = spread(lengths, batches_of(lengths, seeded(t.seed, 2), pool=pool))
+        wide = spread(lengths, batches_of(t, lengths, 2, pool=pool))
         t.require(
             low < wide < high,
             f"the lengths in a batch are not spread as with pool={pool}",
@@ -276,18 +301,16 @@ def length_buckets(t: Trial) -> None:
             f"{wide:.2f} times",
         )
     few = np.full(16 * 5 + 3, 9)
-    short = {
-        tuple(len(batch) < 16 for batch in batches_of(few, seeded(t.seed, 3, i), pool=1))
-        for i in range(8)
+    places = {
+        tuple(len(batch) < 16 for batch in batches_of(t, few, 3, i, pool=1)) for i in range(8)
     }
     t.require(
-        len(short) > 1,
+        len(places) > 1,
         "the batch that is not full always stands in the same place",
         "mix the batches of all pools; the last pool need not come last",
     )
-    named = batches_of(lengths, seeded(t.seed), pool=64)
     t.require(
-        list(map(list, batches)) == list(map(list, named)),
+        in_lists(batches_of(t, lengths)) == in_lists(batches_of(t, lengths, pool=64)),
         "without a pool the batches are not those of pool=64",
         "64 is the default",
     )
@@ -692,48 +715,48 @@ def true_midtraining_rates(
     return table
 
 
+def same_steps(
+    t: Trial,
+    rates: list[float],
+    frac: float,
+    mults: list[float],
+    why: str,
+    earlier: float | None = None,
+) -> None:
+    slopes = [t.randn(3) for _ in rates]
+
+    @cache  # each answer is used once
+    def use(answer: Callable) -> dict:
+        weights = [torch.nn.Parameter(torch.zeros(3, dtype=torch.float64)) for _ in rates]
+        for weight, slope in zip(weights, slopes, strict=True):
+            weight.grad = slope.clone()
+        groups = [{"params": [w], "lr": lr} for w, lr in zip(weights, rates, strict=True)]
+        optimizer = torch.optim.SGD(groups, lr=1.0)
+        if earlier is not None:
+            for group in optimizer.param_groups:
+                group["initial_lr"] = earlier
+        returned = answer(optimizer, frac, list(mults))
+        return {
+            "rates returned": returned,
+            "way the weights moved": [weight.detach().clone() for weight in weights],
+            "initial_lr": [group.get("initial_lr") for group in optimizer.param_groups],
+        }
+
+    for part in ("rates returned", "way the weights moved", "initial_lr"):
+        t.compare(lambda answer, part=part: use(answer)[part], why, name=f"the {part}")
+
+
 @check("midtraining.midtraining_rates", reference=true_midtraining_rates)
 def midtraining_rates(t: Trial) -> None:
-    def same(
-        rates: list[float], frac: float, mults: list[float], why: str, earlier: float | None = None
-    ) -> None:
-        slopes = [t.randn(3) for _ in rates]
-
-        def use(answer: Callable) -> dict:
-            weights = [torch.nn.Parameter(torch.zeros(3, dtype=torch.float64)) for _ in rates]
-            for weight, slope in zip(weights, slopes, strict=True):
-                weight.grad = slope.clone()
-            groups = [{"params": [w], "lr": lr} for w, lr in zip(weights, rates, strict=True)]
-            optimizer = torch.optim.SGD(groups, lr=1.0)
-            if earlier is not None:
-                for group in optimizer.param_groups:
-                    group["initial_lr"] = earlier
-            returned = answer(optimizer, frac, list(mults))
-            return {
-                "rates returned": returned,
-                "way the weights moved": [weight.detach().clone() for weight in weights],
-                "initial_lr": [group.get("initial_lr") for group in optimizer.param_groups],
-            }
-
-        done: dict[Callable, dict] = {}  # each answer is used once
-
-        def part_of(answer: Callable, part: str) -> object:
-            if answer not in done:
-                done[answer] = use(answer)
-            return done[answer][part]
-
-        for part in ("rates returned", "way the weights moved", "initial_lr"):
-            t.compare(lambda answer, part=part: part_of(answer, part), why, name=f"the {part}")
-
     why = "the fraction must hold in every step: what is returned is what moved the weights"
-    same([0.02], 0.5, [1.0, 1.0, 0.5], why)
+    same_steps(t, [0.02], 0.5, [1.0, 1.0, 0.5], why)
     why = "every group has a rate of its own"
-    same([0.02, 0.1, 0.004], 0.5, [0.5, 1.0, 1.0, 0.75, 0.25], why)
+    same_steps(t, [0.02, 0.1, 0.004], 0.5, [0.5, 1.0, 1.0, 0.75, 0.25], why)
     why = "a multiplier multiplies the first rate, not that of the step before"
-    same([3.0, 0.2], 0.3, [1.0, 0.0, 0.5, 0.9], why)
+    same_steps(t, [3.0, 0.2], 0.3, [1.0, 0.0, 0.5, 0.9], why)
     why = "a number that an earlier stage left in initial_lr is not the rate of this stage"
-    same([0.02, 0.1], 0.25, [1.0, 0.5], why, earlier=7.0)
-    same([0.02, 0.1], 0.5, [], "no steps: the weights stay, and initial_lr is set")
+    same_steps(t, [0.02, 0.1], 0.25, [1.0, 0.5], why, earlier=7.0)
+    same_steps(t, [0.02, 0.1], 0.5, [], "no steps: the weights stay, and initial_lr is set")
 
 
 # --- targets_that_count -----------------------------------------------------------------------

@@ -39,6 +39,7 @@ def print_verdict(verdict: Verdict, console: Console, root: Path, verbose: bool 
     console.print(head.append(f"  {verdict.symptom}", style="default not bold"), soft_wrap=True)
     place = f"{verdict.file}:{verdict.line}" if verdict.line else verdict.file
     row("in", place, f"dim link file://{verdict.file}")
+    row("given", verdict.given)
     row("expected", verdict.expected)
     row("got", verdict.got)
     row("why", verdict.why)

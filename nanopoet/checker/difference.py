@@ -5,13 +5,16 @@ right result in another form is right: a tuple for a list, a tensor of one numbe
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
 import numpy as np
 from torch import Tensor
+
+SMALL = 12  # numbers of a tensor that are shown, each
+LINE = 100  # characters of a call
 
 
 @dataclass(eq=False)
@@ -26,22 +29,72 @@ class Difference(Exception):  # noqa: N818 (not an error of the program)
     values: tuple[Any, Any] | None = None  # both as they are
 
 
-def shorten(value: object, limit: int = 70) -> str:
+def shorten(value: object, limit: int = 70, digits: int = 6) -> str:
     """A value on one short line."""
     if isinstance(value, np.generic):
         value = value.item()
-    text = f"{value:.6g}" if isinstance(value, float) else repr(value)
+    text = f"{value:.{digits}g}" if isinstance(value, float) else repr(value)
     text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def numbers(row: np.ndarray) -> str:
+def show_argument(value: Any, limit: int = 48, small: int = SMALL) -> str:
+    """An argument as one would write it, if it is small; else what it is, and how large.
+
+    >>> import torch
+    >>> show_argument([1, 2]), show_argument(torch.ones(2, 3)), show_argument(torch.ones(9, 9))
+    ('[1, 2]', 'tensor([[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]])', 'a tensor of 9 × 9')
+    """
+    if isinstance(value, Tensor | np.ndarray):
+        kind = "tensor" if isinstance(value, Tensor) else "array"
+        if math.prod(value.shape) > small:
+            article = "a" if kind == "tensor" else "an"
+            return f"{article} {kind} of {' × '.join(map(str, value.shape))}"
+        return f"{kind}({shorten(value.tolist(), limit)})"
+    if isinstance(value, str | int | float | None):
+        return shorten(value, limit)
+    if isinstance(value, list | tuple | dict | set):
+        text = shorten(value, 10**6)
+        # Tensors inside, or a long list: its length says more than its beginning.
+        if len(text) <= limit and "tensor(" not in text and " object at " not in text:
+            return text
+        return f"a {type(value).__name__} of {len(value)}"
+    name = getattr(value, "__name__", type(value).__name__)
+    return "a function" if name == "<lambda>" else name
+
+
+def show_call(function: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    """A call as one would write it, large arguments described.
+
+    >>> show_call("merge", [(5, 6, 3), (5, 6), 999], {})
+    'merge((5, 6, 3), (5, 6), 999)'
+    """
+    text = ""
+    for limit, small in ((48, SMALL), (16, 0)):  # what does not fit on a line is described
+        shown = [show_argument(arg, limit, small) for arg in args]
+        shown += [f"{k}={show_argument(v, limit, small)}" for k, v in kwargs.items()]
+        text = f"{function}({', '.join(shown)})"
+        if len(text) <= LINE:
+            break
+    return text
+
+
+def numbers(row: np.ndarray, digits: int = 4) -> str:
     """A few numbers in a row, as in 0.61 0.27 0.12."""
     if row.dtype.kind in "biu":
         cells = [str(int(value)) for value in row[:12]]
     else:
-        cells = [f"{value:.4g}" for value in row[:8]]
+        cells = [f"{value:.{digits}g}" for value in row[:8]]
     return " ".join(cells) + (" …" if len(row) > len(cells) else "")
+
+
+def told_apart(show: Callable[[Any, int], str], want: Any, have: Any) -> tuple[str, str]:
+    """Both, with as many digits as it takes to see that they are not the same."""
+    for digits in (4, 6, 9, 17):
+        shown = show(want, digits), show(have, digits)
+        if shown[0] != shown[1]:
+            break
+    return shown
 
 
 def kind_of(dtype: np.dtype) -> str:
@@ -58,11 +111,21 @@ def as_array(value: Any) -> np.ndarray:
 
 
 def differs(where: str, expected: Any, got: Any) -> Difference:
-    return Difference(f"{where} differs", shorten(expected), shorten(got), values=(expected, got))
+    shown = told_apart(lambda value, digits: shorten(value, digits=digits), expected, got)
+    return Difference(f"{where} differs", *shown, values=(expected, got))
 
 
 def of_another_type(where: str, expected: str, got: Any) -> Difference:
     return Difference(f"{where} is of type {type(got).__name__}", expected, shorten(got))
+
+
+def rounding_of(want: np.ndarray) -> float:
+    """What float32 may lose where large numbers are subtracted: 16 of its smallest steps.
+
+    logsumexp − logit of a sure prediction is such a difference: its last digits are rounding.
+    """
+    finite = np.abs(want[np.isfinite(want)])
+    return 16 * float(np.finfo(np.float32).eps) * max(1.0, finite.max(initial=0.0))
 
 
 def compare_arrays(where: str, expected: Any, got: Any, rtol: float, atol: float) -> None:
@@ -91,6 +154,8 @@ def compare_arrays(where: str, expected: Any, got: Any, rtol: float, atol: float
     if want.dtype.kind == "f":
         if np.isnan(have).any() and not np.isnan(want).any():
             raise Difference(f"{where} contains NaN", numbers(want.ravel()), numbers(have.ravel()))
+        if str(expected.dtype).endswith("float32"):
+            atol = max(atol, rounding_of(want))
         wrong = ~np.isclose(have, want, rtol=rtol, atol=atol, equal_nan=True)
     else:
         wrong = have != want
@@ -114,7 +179,7 @@ def first_wrong_row(
         start = max(index[-1] - 3, 0) if want.shape[-1] > 8 else 0
         row_name += f", from place {start} on" if start else ""
         want_row, have_row = want[index[:-1]][start:], have[index[:-1]][start:]
-    rows = numbers(want_row), numbers(have_row)
+    rows = told_apart(numbers, want_row, have_row)
     return Difference(f"{where} differs{row_name}", *rows, images=images, values=(want, have))
 
 

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from nanopoet.checker.difference import Difference
+from nanopoet.checker.difference import Difference, show_call
 from nanopoet.checker.relation import find_relation
 from nanopoet.checker.tasks import load_tasks
 from nanopoet.checker.trial import CHECKS, Answer, Check, Trial
@@ -75,6 +75,8 @@ def run_check(task: str, run: Check, answer: Answer, seed: int, file: str) -> Ve
             )
         own = [frame for frame in frames if frame.filename == file]
         verdict.line = (own[-1].lineno or 0) if own else 0
+    if verdict.status != "pass" and len(trial.calls) == 1:
+        verdict.given = show_call(load_tasks()[task].function, *trial.calls[0])
     return verdict
 
 

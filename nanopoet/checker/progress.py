@@ -1,18 +1,21 @@
 """What a learner has done so far: `hint`, `progress`, and the memory behind `check`.
 
-The memory is one small JSON file beside the exercises' folder. It says which version of which file
-passed which task. Losing it loses nothing but marks: `nanopoet check --all` brings them back.
+The memory is one small JSON file beside the exercises' folder. It says which version of which
+answer passed which task: an edit elsewhere in the file takes no mark away. Losing it loses nothing
+but marks: `nanopoet check --all` brings them back.
 """
 
+import contextlib
 import hashlib
 import json
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 from rich.console import Console
 
 from nanopoet import paths
-from nanopoet.checker.source import LARGEST
+from nanopoet.checker.source import SourceError, answer_code, read_source
 from nanopoet.checker.tasks import Task, load_tasks
 from nanopoet.checker.verdict import Verdict
 from nanopoet.files import write_atomically
@@ -22,10 +25,10 @@ COLOURS = {"pass": "green", "fail": "red", "error": "red", "timeout": "red", "to
 
 
 class Memory:
-    """Results by task and version of its file, and how many hints were read."""
+    """Results by task and version of its answer, failures in a row, and hints read."""
 
-    def __init__(self) -> None:
-        self.root = paths.exercises()
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = root or paths.exercises()
         self.path = paths.memory() / "progress.json"
         self.complained = False
         self.read()
@@ -38,19 +41,32 @@ class Memory:
                 for task, result in content["results"].items()
             }
             self.hints = {task: int(shown) for task, shown in content["hints"].items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            self.results, self.hints = {}, {}  # none yet, or damaged: begin anew
+            failures = content.get("failures", {}).items()
+            self.failures = {task: int(times) for task, times in failures}
+        except OSError:  # none yet, or none that can be kept, which `save` will say
+            self.results, self.hints, self.failures = {}, {}, {}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            self.results, self.hints, self.failures = {}, {}, {}
+            self.complain(
+                f"{self.path} is damaged ({type(error).__name__}): marks begin anew; "
+                "nanopoet check --all brings them back"
+            )
+
+    def complain(self, what: str) -> None:
+        """A mark is not worth more than one line."""
+        if not self.complained:
+            print(f"warning: {what}", file=sys.stderr)
+        self.complained = True
 
     def version(self, task: Task) -> str:
-        """A fingerprint of a task's file as it is now."""
-        path = self.root / task.file
+        """A fingerprint of an answer as it is now, with all that it uses in its file."""
         try:
-            if not path.is_file():
-                return ""
-            with path.open("rb") as file:  # of a larger one, no task passes
-                return hashlib.sha256(file.read(LARGEST)).hexdigest()[:16]
-        except OSError:
+            source = read_source(self.root / task.file)
+        except SourceError:
             return ""
+        with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+            source = answer_code(source, task.function).encode()  # what is no Python: as it is
+        return hashlib.sha256(source).hexdigest()[:16]
 
     def status(self, task: Task) -> str:
         """pass, fail, todo … of the file as it is now; nothing if it was not checked since."""
@@ -61,6 +77,8 @@ class Memory:
         """Keep a verdict. `hint` and other checks write here, too: theirs is read first."""
         self.read()
         self.results[task.name] = {"version": version, "status": verdict.status}
+        failed = verdict.status in ("fail", "error", "timeout")
+        self.failures[task.name] = failed * (self.failures.get(task.name, 0) + 1)
         self.save()
 
     def note_hint(self, task: Task, shown: int) -> None:
@@ -69,18 +87,15 @@ class Memory:
         self.save()
 
     def save(self) -> None:
-        """Write it down. Where that cannot be done, one line says so: a mark is not worth more."""
-        content = {"results": self.results, "hints": self.hints}
+        """Write it down; where that cannot be done, say so."""
+        content = {"results": self.results, "hints": self.hints, "failures": self.failures}
         try:
             write_atomically(self.path, json.dumps(content, indent=1))
         except OSError as error:
-            if not self.complained:
-                print(
-                    f"warning: {self.path} cannot be written ({error.strerror or error}), so this "
-                    "is not remembered: set NANOPOET_MEMORY to a folder that can",
-                    file=sys.stderr,
-                )
-            self.complained = True
+            self.complain(
+                f"{self.path} cannot be written ({error.strerror or error}), so this is not "
+                "remembered: set NANOPOET_MEMORY to a folder that can"
+            )
 
 
 def next_tasks(memory: Memory) -> Iterable[Task]:

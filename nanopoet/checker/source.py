@@ -77,6 +77,40 @@ def find_node(source: str | bytes, name: str, within: ast.AST | None = None) -> 
     return found[-1] if found else None
 
 
+def names_used(node: ast.AST) -> set[str]:
+    """All names that stand in a piece of code."""
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+
+
+def names_given(node: ast.stmt) -> set[str]:
+    """The names that a statement at the top of a file gives to something."""
+    if isinstance(node, Node):
+        return {node.name}
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+    return {
+        n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+    }
+
+
+def answer_code(source: str | bytes, name: str) -> str:
+    """A function or class with everything at the top of its file that it uses, as bare code.
+
+    Comments, layout and whatever else the file holds make no difference.
+
+    >>> answer_code("def f(): return g()  # one; def h(): pass", "f")
+    'def f():\\n    return g()'
+    """
+    body = ast.parse(source).body
+    wanted, used = {name}, set[int]()
+    while True:  # what is used uses other things in its turn
+        found = {i for i, node in enumerate(body) if names_given(node) & wanted} - used
+        if not found:
+            return "\n".join(ast.unparse(body[i]) for i in sorted(used))
+        used |= found
+        wanted = wanted.union(*(names_used(body[i]) for i in found))
+
+
 def lines_of(node: Node) -> tuple[int, int]:
     """Where a function or class stands, with its decorators: lines first … last - 1, from 0."""
     first = min([node.lineno, *(d.lineno for d in node.decorator_list)])

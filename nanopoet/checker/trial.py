@@ -29,6 +29,7 @@ from nanopoet.checker.tasks import load_tasks
 from nanopoet.paths import clone, shipped
 
 Answer = Callable[..., Any]
+Call = tuple[tuple[Any, ...], dict[str, Any]]  # what an answer was called with
 
 
 Check = Callable[["Trial"], None]
@@ -195,12 +196,25 @@ class Trial:
     collecting: bool = False
     on_outcome: Callable[[Outcome], None] | None = None
     expected: dict[tuple, dict[str, Any]] = field(default_factory=dict)  # by place
+    calls: list[Call] = field(default_factory=list)  # of the answer, in the last comparison
     name: str = ""
     outcomes: list[Outcome] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.generator = torch.Generator().manual_seed(self.seed)
         self.random = random.Random(self.seed)
+
+    @property
+    def noting_calls(self) -> Answer:
+        """The answer, with its calls noted if it is a function; a class is more than its calls."""
+        if isinstance(self.answer, type):
+            return self.answer
+
+        def called(*args: Any, **kwargs: Any) -> Any:
+            self.calls.append((args, kwargs))
+            return self.answer(*args, **kwargs)
+
+        return called
 
     def randn(self, *shape: int, grad: bool = False, dtype: torch.dtype = torch.float64) -> Tensor:
         """Normal numbers; with `grad`, gradients by them are compared, too."""
@@ -248,6 +262,7 @@ class Trial:
                 found["the gradient"] = gradients(result, leaves)
             return found
 
+        self.calls = [(args, kwargs)]
         try:
             return self._compare(use, why, rtol, atol)[name]
         except Difference as difference:
@@ -264,6 +279,7 @@ class Trial:
         atol: float = 1e-7,
     ) -> Any:
         """What `use` makes of the answer must equal what it makes of the reference."""
+        self.calls = []
         return self._compare(lambda function: {name: use(function)}, why, rtol, atol)[name]
 
     def _compare(
@@ -274,7 +290,7 @@ class Trial:
             self.expected[place] = use(self.reference)
         expected = self.expected[place]
         try:
-            got = use(self.answer)
+            got = use(self.noting_calls if self.calls == [] else self.answer)
         except Exception as error:
             if not self.collecting:
                 raise
@@ -295,6 +311,7 @@ class Trial:
 
     def refuses(self, *args: Any, why: str, error: type[Exception] = ValueError, **kw: Any) -> None:
         """The answer must raise `error` for these arguments."""
+        self.calls = [(args, kw)]
         try:
             result = self.answer(*copied(args), **copied(kw))
         except error as raised:
@@ -313,6 +330,7 @@ class Trial:
         self, holds: bool, symptom: str, why: str, expected: str = "", got: str = ""
     ) -> None:
         """Something that must hold of the answer's results; `symptom` says what is wrong."""
+        self.calls = []
         holds = bool(holds)
         self.note(None if holds else Difference(symptom, expected, got, why), holds)
 

@@ -17,6 +17,7 @@ class Verdict:
     task: str
     status: str  # one of STATUSES
     symptom: str = ""
+    given: str = ""  # the call that went wrong
     expected: str = ""
     got: str = ""
     why: str = ""
