@@ -155,7 +155,6 @@ EXCEPTIONS = {
     ("book/datacard.py", "reference.spelling"): "the card says what was respelled",
 }
 NAMES_TESTS = {
-    "checker/trial.py": "some wrong answers are still whole functions there",
     "checker/worker.py": "only to tell an answer's lines in a traceback from ours",
 }
 COMPUTES_THE_ROOT = {

@@ -23,7 +23,6 @@ from nanopoet.checker.trial import (
     Answer,
     Outcome,
     Trial,
-    WrittenOut,
 )
 from nanopoet.checker.verdict import Verdict
 
@@ -112,7 +111,7 @@ def collect(task: str, answer: Answer, seed: int, **options: Any) -> list[Outcom
 
 def recognize(
     task: str, answer: Answer, seed: int, seconds: float = math.inf
-) -> Misconception | WrittenOut | None:
+) -> Misconception | None:
     """The misconception that goes wrong in the same place alike, and elsewhere most alike.
 
     The search ends after so many seconds of computing. Nothing of what is printed meanwhile is

@@ -2,20 +2,15 @@
 
 A check is a function of a `Trial`, registered with `@check` in checks/. It asks the same of the
 answer and of the reference (`same`, `compare`) and states what must hold (`require`,
-`for_all`). Known wrong answers stand beside it in checks/NAME.toml, or, the last files that are not
-there yet, in tests/misconceptions/.
+`for_all`). Known wrong answers stand beside it in checks/NAME.toml.
 """
 
-import ast
 import copy
 import importlib.util
-import inspect
 import random
 import sys
-import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -24,9 +19,8 @@ import torch
 from torch import Tensor
 
 from nanopoet.checker.difference import Difference, compare_values, shorten
-from nanopoet.checker.misconceptions import FOLDER, Misconception, misconceptions
-from nanopoet.checker.tasks import load_tasks
-from nanopoet.paths import clone, shipped
+from nanopoet.checker.misconceptions import Misconception, misconceptions
+from nanopoet.paths import shipped
 
 Answer = Callable[..., Any]
 Call = tuple[tuple[Any, ...], dict[str, Any]]  # what an answer was called with
@@ -43,36 +37,8 @@ class Checked:
     checks: dict[str, Check] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class WrittenOut:
-    """A wrong answer that stands as a whole function in tests/misconceptions/.
-
-    The same in all that is asked of it as a `Misconception`, which is how the others are kept.
-    """
-
-    task: str
-    name: str
-    why: str
-    answer: Answer
-    stub: bool  # the bug that the learner is given to find
-
-    @property
-    def lines(self) -> str:
-        """What the answer consists of, below its signature and docstring."""
-        source = textwrap.dedent(inspect.getsource(self.answer))
-        (node,) = ast.parse(source).body
-        method = load_tasks()[self.task].method
-        if isinstance(node, ast.ClassDef):
-            node = next(n for n in node.body if getattr(n, "name", "") == method)
-        assert isinstance(node, ast.FunctionDef)
-        body = node.body
-        if isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
-            body = body[1:]
-        return "\n".join(source.split("\n")[body[0].lineno - 1 : node.end_lineno])
-
-
 CHECKS: dict[str, Checked] = {}
-MISCONCEPTIONS: dict[str, Sequence[Misconception | WrittenOut]] = {}
+MISCONCEPTIONS: dict[str, list[Misconception]] = {}
 
 
 def check(task: str, reference: Answer | None = None) -> Callable[[Check], Check]:
@@ -93,36 +59,18 @@ def check(task: str, reference: Answer | None = None) -> Callable[[Check], Check
     return register
 
 
-def misconception(task: str, name: str, why: str, stub: bool = False) -> Callable[[Answer], Answer]:
-    """Register a wrong answer; with `stub` it is also what the exercise begins with."""
-
-    def register(answer: Answer) -> Answer:
-        known = MISCONCEPTIONS.get(task, ())
-        MISCONCEPTIONS[task] = [*known, WrittenOut(task, name, why, answer, stub)]
-        return answer
-
-    return register
-
-
 def load_checks(module: str) -> None:
     """The checks and the misconceptions of a module such as "attention", read once."""
-    run_file(f"checks.{module}", shipped("checks") / f"{module}.py")
-    if (FOLDER / f"{module}.toml").is_file():
-        MISCONCEPTIONS.update(misconceptions(module))
-    else:
-        path = clone() / "tests" / "misconceptions" / f"{module}.py"
-        run_file(f"tests.misconceptions.{module}", path)
-
-
-def run_file(name: str, path: Path) -> None:
-    """Import a file by its path: a package of another project may be called "tests", too."""
+    name, path = f"checks.{module}", shipped("checks") / f"{module}.py"
     if name in sys.modules:
         return
+    # By its path: another project may have a package "checks", too.
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec
     assert spec.loader
     sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules[name])
+    MISCONCEPTIONS.update(misconceptions(module))
 
 
 # --- Trials -----------------------------------------------------------------------------------
@@ -281,6 +229,12 @@ class Trial:
         """What `use` makes of the answer must equal what it makes of the reference."""
         self.calls = []
         return self._compare(lambda function: {name: use(function)}, why, rtol, atol)[name]
+
+    def equals(self, got: Any, expected: Any, why: str, name: str) -> None:
+        """What was made of the answer's results must be `expected`."""
+        self.calls = []
+        found = {id(self.reference): {name: expected}}
+        self._compare(lambda function: found.get(id(function), {name: got}), why, 1e-5, 1e-7)
 
     def _compare(
         self, use: Callable[[Answer], dict[str, Any]], why: str, rtol: float, atol: float
