@@ -159,6 +159,7 @@ def go_on_in_a_child() -> None:
     if server == 0:
         os.setsid()  # what is sent to its group is not sent to this process
         tempfile.tempdir = folder
+        os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(Path(folder) / "hypothesis")
         return
     signal.signal(signal.SIGTERM, lambda *_: os.kill(server, signal.SIGKILL))
     for pipe in (0, 1):
