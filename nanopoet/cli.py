@@ -140,6 +140,7 @@ def write(
 
 @command(
     "nanopoet check\nnanopoet check attention.causal_mask\nnanopoet check 2\n"
+    "nanopoet check exercises/attention.py --next\n"
     "nanopoet check --all --junit report.xml\nnanopoet check --watch\n"
     "nanopoet check loss --root solutions --json -"
 )
@@ -149,6 +150,9 @@ def check(
         typer.Argument(help="Tasks, files or chapters; the next unsolved task if none is given."),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every task.")] = False,
+    only_next: Annotated[
+        bool, typer.Option("--next", help="Of these, the next that does not pass yet.")
+    ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Check again at every save.")] = False,
     root: Annotated[
         Path | None, typer.Option(help="A folder like exercises/.", show_default="exercises")
@@ -171,14 +175,16 @@ def check(
     from nanopoet.checker.watch import watch_command
 
     if watch:
-        if everything or root or seed is not None or as_json or junit or picture:
+        if everything or only_next or root or seed is not None or as_json or junit or picture:
             raise ValueError("--watch goes with names of tasks only")
         watch_command(tasks or [])
         return
     if tasks and everything:
         raise ValueError("either names or --all, not both")
     raise typer.Exit(
-        check_command(tasks or [], everything, root, seed, as_json, junit, picture, verbose)
+        check_command(
+            tasks or [], everything, root, seed, as_json, junit, picture, verbose, only_next
+        )
     )
 
 
@@ -204,14 +210,19 @@ def hint(
         typer.echo("all tasks pass")
 
 
-@command("nanopoet progress")
-def progress() -> None:
-    """Show all tasks, and which of yours pass."""
+@command("nanopoet progress\nnanopoet progress 2\nnanopoet progress attention loss")
+def progress(
+    tasks: Annotated[
+        list[str] | None, typer.Argument(help="Chapters or files; all if none is given.")
+    ] = None,
+) -> None:
+    """Show tasks, and which of yours pass."""
     from rich.console import Console
 
     from nanopoet.checker.progress import show_progress
+    from nanopoet.checker.tasks import find_tasks
 
-    show_progress(Console())
+    show_progress(Console(), find_tasks(tasks) if tasks else None)
 
 
 @command("nanopoet exercises my-answers")

@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rich.console import Console
-from rich.text import Text
 from tqdm import tqdm
 
-from nanopoet.checker.progress import COLOURS, MARKS, Memory, next_tasks
+from nanopoet.checker.progress import Memory, next_tasks
 from nanopoet.checker.report import print_picture, write_reports
 from nanopoet.checker.sandbox import Sandbox
+from nanopoet.checker.show import show_verdict
 from nanopoet.checker.tasks import Task, TaskError, find_tasks, load_tasks
-from nanopoet.checker.verdict import Verdict
-from nanopoet.files import check_picture_path, ensure_writable, printable
+from nanopoet.checker.verdict import SYNTAX, Verdict
+from nanopoet.files import check_picture_path, ensure_writable
 from nanopoet.paths import exercises
 
 
@@ -23,39 +23,17 @@ def new_seed() -> int:
     return secrets.randbelow(10**6)
 
 
-def print_verdict(verdict: Verdict, console: Console, root: Path, verbose: bool = False) -> None:
-    """At most twelve lines: what, where, expected and got, why, what it looks like, what next."""
+FAILED = ("fail", "error", "timeout")
 
-    def row(label: str, text: str, style: str = "") -> None:
-        if text:
-            lines = text.strip().replace("\n", "\n" + 13 * " ")
-            console.print(Text(f"  {label:11}").append(lines, style=style), soft_wrap=True)
 
-    head = Text(f"{MARKS[verdict.status]} {verdict.task}", style=f"bold {COLOURS[verdict.status]}")
-    if verdict.status == "pass":
-        console.print(head.append(f"  {verdict.seconds:.1f} s", style="not bold dim"))
-        row("printed", verdict.printed if verbose else "", "dim")
-        return
-    console.print(head.append(f"  {verdict.symptom}", style="default not bold"), soft_wrap=True)
-    place = f"{verdict.file}:{verdict.line}" if verdict.line else verdict.file
-    row("in", place, f"dim link file://{verdict.file}")
-    row("given", verdict.given)
-    row("expected", verdict.expected)
-    row("got", verdict.got)
-    row("why", verdict.why)
-    if verdict.misconception:
-        row("looks like", f"{verdict.misconception}. {verdict.explanation}")
-    more = {"traceback": verdict.trace, "printed": verdict.printed}
-    for label, text in more.items():
-        row(label, text if verbose else "", "dim")
-    again = f"nanopoet check {verdict.task}"
-    if root != exercises():
-        again += printable(f" --root {root}")
-    if verdict.status in ("fail", "error"):
-        again += f" --seed {verdict.seed}"
-    if not verbose and any(more.values()):
-        again += f" · -v adds: {' and '.join(label for label, text in more.items() if text)}"
-    row("next", f"nanopoet hint {verdict.task} · {again}", "dim")
+def judge_task(task: Task, root: Path, seed: int, sandbox: Sandbox) -> Verdict:
+    """The verdict on a task; on one that fails, with the first task that it builds on and that
+    fails its own check."""
+    verdict = sandbox.judge(task.name, root, seed)
+    if verdict.status in FAILED:
+        needed = (name for name in task.needs if sandbox.judge(name, root, seed).status in FAILED)
+        verdict.helper = next(needed, "")
+    return verdict
 
 
 def check_tasks(
@@ -68,7 +46,7 @@ def check_tasks(
     """Judge some tasks in order; their results are remembered."""
     for task in tasks:
         version = memory.version(task) if memory else ""
-        verdict = sandbox.judge(task.name, root, seed)
+        verdict = judge_task(task, root, seed, sandbox)
         if memory:
             memory.note(task, verdict, version)
         yield verdict
@@ -83,6 +61,7 @@ def check_command(
     junit: Path | None,
     picture: Path | None,
     verbose: bool,
+    only_next: bool = False,
 ) -> int:
     """Check what was asked for; returns the exit code, 0 only if all of it passes."""
     folder = Path(os.path.realpath(root or exercises()))
@@ -97,11 +76,11 @@ def check_command(
     # JSON on standard output stands alone.
     console = Console(stderr=as_json == "-")
     memory = Memory() if folder == exercises() else None
-    one_by_one = not names and not everything
-    if one_by_one:
-        tasks = list(next_tasks(memory) if memory else load_tasks().values())
-    else:
-        tasks = find_tasks(names) if names else list(load_tasks().values())
+    tasks = find_tasks(names) if names else list(load_tasks().values())
+    one_by_one = only_next or (not names and not everything)
+    if one_by_one and memory:
+        tasks = list(next_tasks(memory, tasks))
+    broken = set[str]()  # files that cannot be read as Python, which is said once
     verdicts: list[Verdict] = []
     with (
         Sandbox() as sandbox,
@@ -113,14 +92,19 @@ def check_command(
             if everything and verdict.status == "todo":
                 continue  # listed in the last line
             bar.clear()
-            print_verdict(verdict, console, folder, verbose)
+            failures = memory.failures.get(verdict.task, 0) if memory else 0
+            known = verdict.symptom.startswith(SYNTAX) and verdict.file in broken
+            broken |= {verdict.file} if verdict.symptom.startswith(SYNTAX) else set()
+            alone = one_by_one or len(tasks) == 1
+            show_verdict(verdict, console, folder, verbose, failures, alone, known)
             if picture:
                 print_picture(verdict, picture, console)
             if one_by_one and verdict.status != "pass":
                 break
     passed = sum(verdict.status == "pass" for verdict in verdicts)
     if one_by_one and passed == len(tasks):
-        console.print("all tasks pass: nanopoet train --mine trains a poet with them")
+        what = "these" if names else "tasks"
+        console.print(f"all {what} pass: nanopoet train --mine trains a poet with them")
     elif len(verdicts) > 1 and not one_by_one:
         todo = sum(verdict.status == "todo" for verdict in verdicts)
         rest = len(verdicts) - passed - todo

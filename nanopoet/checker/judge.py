@@ -3,6 +3,8 @@
 `nanopoet.checker.worker` does it with limits.
 """
 
+import bdb
+import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -65,7 +67,7 @@ def run_check(task: str, run: Check, answer: Answer, seed: int, file: str) -> Ve
                 verdict.symptom = f"needs {said}, which is not written yet"
             return verdict
         verdict.status, verdict.symptom = "error", in_words(error)
-        verdict.trace = current_trace()
+        verdict.trace = current_trace(file)
         frames = traceback.extract_tb(error.__traceback__)
         if Path(frames[-1].filename).parent == shipped("checks"):
             # The answer was done; the check could do nothing with what it got.
@@ -74,7 +76,8 @@ def run_check(task: str, run: Check, answer: Answer, seed: int, file: str) -> Ve
                 f"gives something that is not what its contract says ({in_words(error)})"
             )
         own = [frame for frame in frames if frame.filename == file]
-        verdict.line = (own[-1].lineno or 0) if own else 0
+        if own:
+            verdict.line, verdict.code = own[-1].lineno or 0, (own[-1].line or "").strip()
     if verdict.status != "pass" and len(trial.calls) == 1:
         verdict.given = show_call(load_tasks()[task].function, *trial.calls[0])
     return verdict
@@ -83,9 +86,15 @@ def run_check(task: str, run: Check, answer: Answer, seed: int, file: str) -> Ve
 TRACE = 4000  # characters of a traceback are kept, the last ones
 
 
-def current_trace() -> str:
-    """The end of the traceback of what is being handled; an error may say a megabyte."""
-    return traceback.format_exc(limit=-8)[-TRACE:]
+def current_trace(file: str = "") -> str:
+    """The end of the traceback of what is being handled, from the first line of `file` on.
+
+    What the check did before is not the learner's affair. An error may say a megabyte.
+    """
+    shown = traceback.TracebackException(*sys.exc_info())
+    own = [i for i, frame in enumerate(shown.stack) if frame.filename == file]
+    shown.stack = traceback.StackSummary.from_list(shown.stack[own[0] if own else 0 :][-8:])
+    return "".join(shown.format())[-TRACE:]
 
 
 def message_of(error: BaseException) -> str:
@@ -105,6 +114,11 @@ def in_words(error: BaseException) -> str:
         return "calls itself too often, or without end (RecursionError)"
     if isinstance(error, SystemExit):
         return "ends the program (SystemExit); a function returns instead"
+    if isinstance(error, EOFError | bdb.BdbQuit):
+        return (
+            "waits for the keyboard (input() or breakpoint()), and a check has none: print() what "
+            "you want to see, and check with -v"
+        )
     return shorten_text(f"{type(error).__name__}: {said}".rstrip(": "))
 
 

@@ -9,14 +9,14 @@ import contextlib
 import hashlib
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from nanopoet import paths
 from nanopoet.checker.source import SourceError, answer_code, read_source
-from nanopoet.checker.tasks import Task, load_tasks
+from nanopoet.checker.tasks import WHAT_TO_DO, Task, load_tasks
 from nanopoet.checker.verdict import Verdict
 from nanopoet.files import write_atomically
 
@@ -98,9 +98,10 @@ class Memory:
             )
 
 
-def next_tasks(memory: Memory) -> Iterable[Task]:
-    """All tasks that are not known to pass, in order."""
-    return (task for task in load_tasks().values() if memory.status(task) != "pass")
+def next_tasks(memory: Memory, tasks: Iterable[Task] | None = None) -> Iterable[Task]:
+    """Those of some tasks, or of all, that are not known to pass, in order."""
+    tasks = load_tasks().values() if tasks is None else tasks
+    return (task for task in tasks if memory.status(task) != "pass")
 
 
 def show_hint(task: Task, everything: bool, console: Console) -> None:
@@ -115,11 +116,12 @@ def show_hint(task: Task, everything: bool, console: Console) -> None:
     memory.note_hint(task, shown)
 
 
-def show_progress(console: Console) -> None:
-    """Chapters and their tasks, with what is known of each."""
-    memory, tasks = Memory(), load_tasks()
-    for chapter in sorted({task.chapter for task in tasks.values()}):
-        members = [task for task in tasks.values() if task.chapter == chapter]
+def show_progress(console: Console, tasks: Sequence[Task] | None = None) -> None:
+    """Chapters and their tasks, or some of them, with what is known of each."""
+    memory = Memory()
+    tasks = list(load_tasks().values()) if tasks is None else tasks
+    for chapter in sorted({task.chapter for task in tasks}):
+        members = [task for task in tasks if task.chapter == chapter]
         done = sum(memory.status(task) == "pass" for task in members)
         bar = "█" * done + "░" * (len(members) - done)
         console.print(f"\n[bold]chapter {chapter:02d}[/bold]  {bar}  {done} of {len(members)}")
@@ -127,14 +129,15 @@ def show_progress(console: Console) -> None:
             status = memory.status(task)
             known = task.name in memory.results
             mark = MARKS.get(status, "?" if known else " ")
-            note = "  edited since it was checked" if known and not status else ""
+            note = "" if task.kind == "write" else f", {WHAT_TO_DO[task.kind].lower()}"
+            note += "  edited since it was checked" if known and not status else ""
             console.print(
                 f"  [{COLOURS.get(status, 'dim')}]{mark}[/] {task.name:36} {task.title}, "
                 f"{task.minutes} min[dim]{note}[/dim]",
                 highlight=False,
             )
-    done = sum(memory.status(task) == "pass" for task in tasks.values())
+    done = sum(memory.status(task) == "pass" for task in tasks)
     console.print(f"\n{done} of {len(tasks)} tasks pass", highlight=False)
-    upcoming = next(iter(next_tasks(memory)), None)
+    upcoming = next(iter(next_tasks(memory, tasks)), None)
     if upcoming:
         console.print(f"next: nanopoet check {upcoming.name}", highlight=False)

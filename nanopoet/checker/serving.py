@@ -13,6 +13,7 @@ import contextlib
 import ctypes
 import json
 import os
+import re
 import secrets
 import select
 import shutil
@@ -23,9 +24,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from nanopoet.checker.source import line_of
+from nanopoet.checker.source import SourceError, line_of, read_source
 from nanopoet.checker.tasks import load_tasks
-from nanopoet.checker.verdict import LOADING, Verdict, output_of, read_verdict
+from nanopoet.checker.verdict import LOADING, Verdict, output_of, read_verdict, running_of
 
 READY = "ready"  # the first line; who ends before it cannot judge at all
 PRINTED = 1000  # bytes of what an answer prints are kept
@@ -51,6 +52,31 @@ def died(status: int) -> str:
     return "ended the process before it was judged; a function returns instead"
 
 
+def ask_what_it_does(child: int) -> None:
+    """Let a process that takes too long write down where it is."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(child, signal.SIGUSR1)
+        time.sleep(0.05)  # it takes a moment, and nobody can wait for it to be done
+
+
+def line_running(verdict_file: Path, file: Path) -> int:
+    """The line of a file that was running, the innermost; 0 if nobody knows."""
+    try:
+        told = running_of(verdict_file).read_text(errors="replace")
+    except OSError:
+        return 0
+    found = re.search(rf'File "{re.escape(str(file))}", line (\d+)', told)
+    return int(found[1]) if found else 0
+
+
+def line_at(file: Path, number: int) -> str:
+    """A line of a file; nothing if it has none of that number."""
+    try:
+        return read_source(file).splitlines()[number - 1].decode().strip() if number else ""
+    except (SourceError, IndexError):
+        return ""
+
+
 def conclude(request: dict[str, Any], verdict_file: Path, status: int | None) -> Verdict:
     """The verdict that was left, or why there is none. `status` is None after too long a time.
 
@@ -65,6 +91,8 @@ def conclude(request: dict[str, Any], verdict_file: Path, status: int | None) ->
         if status is None:
             verdict.status = "timeout"
             verdict.symptom = f"takes longer than {request['seconds']:g} s: does a loop never end?"
+            verdict.line = line_running(verdict_file, file) or verdict.line
+            verdict.code = line_at(file, verdict.line)
         else:
             verdict.symptom = died(status)
     with contextlib.suppress(OSError), output_of(verdict_file).open("rb") as output:
@@ -144,6 +172,8 @@ def serve_one(request: dict[str, Any], forks: bool) -> Verdict:
         (Path(folder) / "scratch").mkdir()
         child = start(request, verdict_file, forks)
         status = wait_for(child, request["seconds"] + (0 if forks else LOADING))
+        if status is None:
+            ask_what_it_does(child)
         end_all(child, running=status is None)
         return conclude(request, verdict_file, status)
 

@@ -3,6 +3,7 @@
 import tomllib
 from dataclasses import dataclass
 from functools import cache
+from pathlib import PurePath
 
 from nanopoet.paths import shipped
 
@@ -94,14 +95,16 @@ def modules() -> list[str]:
 
 
 def find_tasks(names: list[str]) -> list[Task]:
-    """Tasks by name, module or chapter: "attention.causal_mask", "attention", "2" or "02".
+    """Tasks by name, module, file or chapter: "attention.causal_mask", "attention", "2" or "02".
 
+    A file is given by its path, as a shell completes it: "exercises/attention.py".
     Raises `TaskError` with what is near for a name that is none.
     """
     import difflib
 
     tasks, found = load_tasks(), []
     for name in names:
+        name = PurePath(name).stem if name.endswith(".py") else name
         match = [
             task
             for task in tasks.values()

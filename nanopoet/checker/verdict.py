@@ -7,6 +7,7 @@ from pathlib import Path
 from nanopoet.files import printable
 
 STATUSES = ("pass", "fail", "todo", "error", "timeout")
+SYNTAX = "syntax error"  # how a symptom begins that all tasks of a file share
 LOADING = 30.0  # seconds more for a process that has PyTorch to load
 
 
@@ -17,6 +18,7 @@ class Verdict:
     task: str
     status: str  # one of STATUSES
     symptom: str = ""
+    code: str = ""  # the line of the answer where it went wrong
     given: str = ""  # the call that went wrong
     expected: str = ""
     got: str = ""
@@ -31,6 +33,7 @@ class Verdict:
     printed: str = ""  # the beginning of what the answer printed
     images: tuple[list, list] | None = None
     checks: dict[str, bool] = field(default_factory=dict)  # by name: does it hold?
+    helper: str = ""  # a task that this one calls, and whose answer fails its own check
 
     @property
     def share(self) -> float:
@@ -63,6 +66,11 @@ def read_verdict(text: str | bytes, task: str) -> Verdict:
 def output_of(verdict_file: Path) -> Path:
     """Where goes what an answer prints."""
     return verdict_file.with_name("output")
+
+
+def running_of(verdict_file: Path) -> Path:
+    """Where a process that judges writes what it is doing, when it is asked by SIGUSR1."""
+    return verdict_file.with_name("running")
 
 
 def safe_to_print(verdict: Verdict) -> Verdict:

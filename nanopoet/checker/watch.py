@@ -5,16 +5,19 @@ import select
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 from rich.console import Console
 
-from nanopoet.checker.check import check_tasks, new_seed, print_verdict
+from nanopoet.checker.check import judge_task, new_seed
 from nanopoet.checker.progress import Memory, show_hint, show_progress
 from nanopoet.checker.sandbox import Sandbox
-from nanopoet.checker.tasks import find_tasks, load_tasks
+from nanopoet.checker.show import show_verdict
+from nanopoet.checker.tasks import Task, find_tasks, load_tasks
+from nanopoet.checker.verdict import Verdict
 from nanopoet.paths import exercises
 
-KEYS = "h hint · n next · l list · q quit"
+KEYS = "h hint · n next · r rerun · l list · c clear · q quit"
 
 
 @contextlib.contextmanager
@@ -44,6 +47,20 @@ def single_keys() -> Iterator[Callable[[float], str]]:
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
 
+def judged(task: Task, sandbox: Sandbox, wait_for_key: Callable[[float], str]) -> Verdict | None:
+    """The verdict on a task; None if q was pressed before there was one."""
+    with ThreadPoolExecutor(1) as pool:
+        verdict = pool.submit(judge_task, task, exercises(), new_seed(), sandbox)
+        left = False
+        while not verdict.done():
+            left = left or wait_for_key(0.05) == "q"
+            if left:  # the process that judges may only just have been started: until it is gone
+                sandbox.close()
+    if left:
+        return None
+    return verdict.result()
+
+
 def watch(
     names: list[str],
     console: Console,
@@ -51,7 +68,7 @@ def watch(
     sandbox: Sandbox,
     seconds: float = 0.5,
 ) -> None:
-    """Check the current task whenever its file changes, until q.
+    """Check the current task whenever its answer changes, until q.
 
     Files are looked at twice a second instead of waiting for a notice from the system, so it works
     on network drives and in WSL.
@@ -66,22 +83,38 @@ def watch(
             console.print("all of these pass")
             return
         task = waiting[skipped % len(waiting)]
-        if seen != (task.name, memory.version(task)):
-            seen = (task.name, memory.version(task))
-            (verdict,) = check_tasks([task], exercises(), new_seed(), sandbox, memory)
-            print_verdict(verdict, console, exercises())
-            console.print(f"  watching {task.file} · {KEYS}", style="dim", highlight=False)
+        key = ""
+        if seen != (task.name, version := memory.version(task)):
+            seen = (task.name, version)
+            verdict = judged(task, sandbox, wait_for_key)
+            if verdict is None:
+                return
+            memory.note(task, verdict, version)
+            failures = memory.failures.get(task.name, 0)
+            show_verdict(verdict, console, exercises(), failures=failures)
             if verdict.status == "pass":
                 continue
-        key = wait_for_key(seconds)
+        else:
+            key = wait_for_key(seconds)
+            if not key:
+                continue
         if key == "q":
             return
         if key == "h":
             show_hint(task, False, console)
         elif key == "n":
             skipped += 1
+            continue
         elif key == "l":
             show_progress(console)
+        elif key == "c":
+            console.clear()
+        elif key == "r":
+            seen = None
+            continue
+        console.print(
+            f"  watching {task.name} in {task.file} · {KEYS}", style="dim", highlight=False
+        )
 
 
 def watch_command(names: list[str]) -> None:

@@ -7,6 +7,7 @@ Python is noticed. The verdict is written to a file that only the judging proces
 
 import builtins
 import contextlib
+import faulthandler
 import importlib
 import json
 import math
@@ -25,10 +26,11 @@ import torch
 
 from nanopoet.checker.judge import current_trace, in_words, judge
 from nanopoet.checker.recognition import name_misconception
-from nanopoet.checker.source import SourceError, line_of, read_source
+from nanopoet.checker.source import SourceError, answer_code, line_of, read_source
+from nanopoet.checker.stubs import stub_file
 from nanopoet.checker.tasks import Task, load_tasks
 from nanopoet.checker.trial import load_checks
-from nanopoet.checker.verdict import LOADING, Verdict, output_of
+from nanopoet.checker.verdict import LOADING, SYNTAX, Verdict, output_of, running_of
 
 OUTPUT = 2**16  # bytes that may be printed
 NAMING = 1.5  # seconds of computing to find the name of a wrong answer: nobody waits longer
@@ -104,6 +106,21 @@ def load_answer(root: Path, task: Task) -> Any:
     return getattr(module, task.function)
 
 
+def marked(error: SyntaxError) -> str:
+    """The line of a syntax error, and a mark under the place."""
+    line = (error.text or "").rstrip()
+    indent = len(line) - len(line.lstrip())
+    return f"{line.strip()}\n{' ' * max((error.offset or 1) - 1 - indent, 0)}^" if line else ""
+
+
+def is_untouched(file: Path, task: Task) -> bool:
+    """Whether a bug hunt is as it was handed out, comments and layout aside."""
+    return answer_code(read_source(file), task.function) == STUBS[task.name]
+
+
+STUBS: dict[str, str] = {}  # the bugs of bug hunts as they are handed out, of loaded modules
+
+
 def judge_file(
     task: Task, root: Path, seed: int, leave: Callable[[Verdict], None]
 ) -> tuple[Verdict, Any]:
@@ -122,6 +139,8 @@ def judge_file(
         return failed, None
     failed.line = line_of(file, task.function)
     load_checks(task.module)
+    if task.kind == "bug":
+        STUBS[task.name] = answer_code(stub_file(task.module), task.function)
     hide_the_reference()
     before = snapshot()
     try:
@@ -134,12 +153,13 @@ def judge_file(
             verdict.line = verdict.line or failed.line
             changed = tampering(before)
     except SyntaxError as error:
-        failed.symptom, failed.line = f"syntax error: {error.msg}", error.lineno or 0
+        failed.symptom, failed.line = f"{SYNTAX}: {error.msg}", error.lineno or 0
+        failed.code = marked(error)
         return failed, None
     except (Exception, SystemExit, KeyboardInterrupt) as error:
         # Not judged: the file could not be loaded, or left while it was being checked.
         failed.symptom = in_words(error)
-        failed.trace = current_trace()
+        failed.trace = current_trace(str(file))
         return failed, None
     if changed:
         failed.symptom = f"{changed}, which other code relies on"
@@ -178,6 +198,8 @@ def judge_alone(request: dict[str, Any], verdict_file: Path) -> None:
     limit_memory(request["memory"])
     limit_computing(request["seconds"])
     torch.set_num_threads(1)
+    running = running_of(verdict_file).open("w")  # open to the end: it is written by a signal
+    faulthandler.register(signal.SIGUSR1, file=running, all_threads=False)
     task, this = load_tasks()[request["task"]], os.getpid()
 
     def leave(verdict: Verdict) -> None:
@@ -200,6 +222,9 @@ def judge_alone(request: dict[str, Any], verdict_file: Path) -> None:
     elif answer is not None:
         leave(verdict)
         name_misconception(verdict, answer, NAMING)
+        if task.kind == "bug" and is_untouched(Path(verdict.file), task):
+            verdict.misconception = "the bug that is to be found"
+            verdict.explanation = "The symptom above is its trace; nothing has been changed yet."
     leave(verdict)
     os._exit(0)
 

@@ -205,7 +205,7 @@ def test_a_report_that_fails_at_the_end_costs_neither_the_other_nor_the_verdict(
         target.parent.touch()  # while answers are judged, it becomes a file
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nanopoet.checker.check.print_verdict", remove_the_folder)
+        patch.setattr("nanopoet.checker.check.show_verdict", remove_the_folder)
         junit = tmp_path / "rows.xml"
         done = nanopoet("check", "welcome", "--json", target, "--junit", junit)
     assert f"{target} is not written" in done.error
@@ -306,7 +306,7 @@ def test_v_shows_what_was_printed(nanopoet, exercises):
     answer(exercises, WRONG.replace("return", 'print("size", T)\n    return'))
     short = nanopoet("check", "causal_mask")
     assert "size " not in short.out
-    assert "· -v adds: printed" in short.out
+    assert "  -v adds    printed" in short.out
     assert len(short.out.splitlines()) <= 12
     assert "  printed    size " in nanopoet("check", "causal_mask", "-v").out
     answer(exercises, RIGHT.replace("return", 'print("size", T)\n    return'))
@@ -385,7 +385,7 @@ def test_a_memory_that_cannot_be_written_costs_a_line_and_nothing_else(
     shown = nanopoet("progress")
     assert (shown.code, shown.err, "0 of " in shown.out) == (0, "", True)
     console = Console(width=120, file=io.StringIO())
-    watch(["attention.causal_mask"], console, lambda seconds: "q", one_sandbox)
+    watch(["attention.causal_mask"], console, lambda s: "q" if s > 0.1 else "", one_sandbox)
     assert console.file.getvalue().count("✓ attention.causal_mask") == 1
 
 
@@ -440,7 +440,9 @@ def test_watch_checks_again_at_every_save_and_obeys_its_keys(exercises, one_sand
     asked = []
 
     def press(seconds):
-        """Nothing, a save, h, l, n, a save that solves it."""
+        """Nothing, a save, h, l, n, a save that solves it; nothing while an answer is judged."""
+        if seconds:
+            return ""
         asked.append(seconds)
         step = len(asked)
         if step == 2:
