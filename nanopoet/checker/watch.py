@@ -56,6 +56,7 @@ def judged(task: Task, sandbox: Sandbox, wait_for_key: Callable[[float], str]) -
             left = left or wait_for_key(0.05) == "q"
             if left:  # the process that judges may only just have been started: until it is gone
                 sandbox.close()
+                time.sleep(0.02)
     if left:
         return None
     return verdict.result()
