@@ -1,4 +1,8 @@
-"""Chapter 02 · your answers. Check them: nanopoet check attention."""
+"""Chapter 02 · your answers.
+
+Check them: nanopoet check attention. Try them: the lines after >>> are examples, which
+`python -m doctest exercises/attention.py` runs; print() shows what you want to see.
+"""
 
 from collections.abc import Callable
 

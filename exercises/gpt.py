@@ -1,4 +1,8 @@
-"""Chapter 03 · your answers. Check them: nanopoet check gpt."""
+"""Chapter 03 · your answers.
+
+Check them: nanopoet check gpt. Try them: the lines after >>> are examples, which
+`python -m doctest exercises/gpt.py` runs; print() shows what you want to see.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

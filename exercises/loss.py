@@ -1,4 +1,8 @@
-"""Chapter 05 · your answers. Check them: nanopoet check loss."""
+"""Chapter 05 · your answers.
+
+Check them: nanopoet check loss. Try them: the lines after >>> are examples, which
+`python -m doctest exercises/loss.py` runs; print() shows what you want to see.
+"""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,8 @@
-"""Chapter 07 · your answers. Check them: nanopoet check midtraining."""
+"""Chapter 07 · your answers.
+
+Check them: nanopoet check midtraining. Try them: the lines after >>> are examples, which
+`python -m doctest exercises/midtraining.py` runs; print() shows what you want to see.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple

@@ -1,4 +1,8 @@
-"""Chapter 06 · your answers. Check them: nanopoet check optim."""
+"""Chapter 06 · your answers.
+
+Check them: nanopoet check optim. Try them: the lines after >>> are examples, which
+`python -m doctest exercises/optim.py` runs; print() shows what you want to see.
+"""
 
 from collections.abc import Iterable
 from typing import Any

@@ -1,4 +1,8 @@
-"""Chapter 06 · your answers. Check them: nanopoet check pretraining."""
+"""Chapter 06 · your answers.
+
+Check them: nanopoet check pretraining. Try them: the lines after >>> are examples, which
+`python -m doctest exercises/pretraining.py` runs; print() shows what you want to see.
+"""
 
 import math
 from collections.abc import Sequence

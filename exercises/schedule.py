@@ -1,4 +1,8 @@
-"""Chapter 06 · your answers. Check them: nanopoet check schedule."""
+"""Chapter 06 · your answers.
+
+Check them: nanopoet check schedule. Try them: the lines after >>> are examples, which
+`python -m doctest exercises/schedule.py` runs; print() shows what you want to see.
+"""
 
 import math
 from collections.abc import Callable

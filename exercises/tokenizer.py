@@ -1,4 +1,8 @@
-"""Chapter 01 · your answers. Check them: nanopoet check tokenizer."""
+"""Chapter 01 · your answers.
+
+Check them: nanopoet check tokenizer. Try them: the lines after >>> are examples, which
+`python -m doctest exercises/tokenizer.py` runs; print() shows what you want to see.
+"""
 
 import re
 from collections import Counter

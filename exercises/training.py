@@ -1,4 +1,8 @@
-"""Chapter 04 · your answers. Check them: nanopoet check training."""
+"""Chapter 04 · your answers.
+
+Check them: nanopoet check training. Try them: the lines after >>> are examples, which
+`python -m doctest exercises/training.py` runs; print() shows what you want to see.
+"""
 
 import math
 import time

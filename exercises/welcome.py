@@ -1,4 +1,8 @@
-"""Chapter 00 · your answers. Check them: nanopoet check welcome."""
+"""Chapter 00 · your answers.
+
+Check them: nanopoet check welcome. Try them: the lines after >>> are examples, which
+`python -m doctest exercises/welcome.py` runs; print() shows what you want to see.
+"""
 
 
 def first_line() -> str:

@@ -9,6 +9,8 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from hypothesis.errors import Flaky
+
 from nanopoet.checker.difference import Difference, show_call
 from nanopoet.checker.relation import find_relation
 from nanopoet.checker.tasks import load_tasks
@@ -59,6 +61,9 @@ def run_check(task: str, run: Check, answer: Answer, seed: int, file: str) -> Ve
             verdict.expected, verdict.images = "", None  # it is for the learner to find
         elif difference.values and (relation := find_relation(*difference.values)):
             verdict.misconception, verdict.explanation = relation
+    except Flaky:
+        verdict.status, verdict.symptom = "fail", "does not do the same twice with the same input"
+        verdict.why = "nothing may be kept from one call to the next, and no random number drawn"
     except Exception as error:
         said = message_of(error)
         if isinstance(error, NotImplementedError) and said in load_tasks():

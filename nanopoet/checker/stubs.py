@@ -38,9 +38,11 @@ def stub_file(module: str) -> str:
         indent = line[: len(line) - len(line.lstrip())] or "    "
         lines[first:last] = stub_body(task, indent)
     header = ast.parse(source).body[0]
-    title = (
-        f'"""Chapter {tasks[0].chapter:02d} · your answers. Check them: nanopoet check {module}."""'
-    )
+    title = f"""\"\"\"Chapter {tasks[0].chapter:02d} · your answers.
+
+Check them: nanopoet check {module}. Try them: the lines after >>> are examples, which
+`python -m doctest exercises/{module}.py` runs; print() shows what you want to see.
+\"\"\""""
     lines[: header.end_lineno] = [title]
     return "\n".join(lines)
 
