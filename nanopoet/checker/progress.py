@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from nanopoet import paths
 from nanopoet.checker.source import SourceError, answer_code, read_source
@@ -109,8 +111,10 @@ def show_hint(task: Task, everything: bool, console: Console) -> None:
     memory = Memory()
     shown = 3 if everything else min(memory.hints.get(task.name, 0) + 1, 3)
     console.print(f"[bold]{task.name}[/bold]  {task.title}, about {task.minutes} min")
+    rows = Table.grid(padding=(0, 1))
     for number, hint in enumerate(task.hints[:shown], 1):
-        console.print(f"  {number}  {hint}", markup=False, highlight=False)
+        rows.add_row(f"  {number}", Text(hint))
+    console.print(rows)
     if shown < 3:
         console.print(f"  the next one: nanopoet hint {task.name}", style="dim", highlight=False)
     memory.note_hint(task, shown)
@@ -125,17 +129,19 @@ def show_progress(console: Console, tasks: Sequence[Task] | None = None) -> None
         done = sum(memory.status(task) == "pass" for task in members)
         bar = "█" * done + "░" * (len(members) - done)
         console.print(f"\n[bold]chapter {chapter:02d}[/bold]  {bar}  {done} of {len(members)}")
+        rows = Table.grid(padding=(0, 1))
         for task in members:
             status = memory.status(task)
             known = task.name in memory.results
             mark = MARKS.get(status, "?" if known else " ")
             note = "" if task.kind == "write" else f", {WHAT_TO_DO[task.kind].lower()}"
             note += "  edited since it was checked" if known and not status else ""
-            console.print(
-                f"  [{COLOURS.get(status, 'dim')}]{mark}[/] {task.name:36} {task.title}, "
-                f"{task.minutes} min[dim]{note}[/dim]",
-                highlight=False,
+            rows.add_row(
+                f"  [{COLOURS.get(status, 'dim')}]{mark}[/]",
+                task.name,
+                f"{task.title}, {task.minutes} min[dim]{note}[/dim]",
             )
+        console.print(rows)
     done = sum(memory.status(task) == "pass" for task in tasks)
     console.print(f"\n{done} of {len(tasks)} tasks pass", highlight=False)
     upcoming = next(iter(next_tasks(memory, tasks)), None)

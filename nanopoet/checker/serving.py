@@ -107,7 +107,14 @@ def conclude(request: dict[str, Any], verdict_file: Path, status: int | None) ->
 def start(request: dict[str, Any], verdict_file: Path, forks: bool) -> int:
     """A process that judges one answer and leaves its verdict in a file. Returns its id."""
     server = os.getpid()
-    child = os.fork()
+    for wait in (0.1, 0.5, None):  # a machine that is full now may not be in a moment
+        try:
+            child = os.fork()
+            break
+        except OSError:
+            if wait is None:
+                raise
+            time.sleep(wait)
     if child == 0:
         try:
             os.setsid()
@@ -164,13 +171,22 @@ def end_all(child: int, running: bool) -> None:
         running = False
 
 
+def no_process(request: dict[str, Any], error: OSError) -> Verdict:
+    """What is said of an answer that was not judged, since the machine is full."""
+    symptom = f"was not judged: no process could be started ({error.strerror}); try again"
+    return Verdict(request["task"], "error", symptom, seed=request["seed"])
+
+
 def serve_one(request: dict[str, Any], forks: bool) -> Verdict:
     """Start, wait no longer than allowed, end everything, conclude."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         # A name that the answer cannot guess: it may print, but it cannot write a verdict.
         verdict_file = Path(folder) / secrets.token_hex(16)
         (Path(folder) / "scratch").mkdir()
-        child = start(request, verdict_file, forks)
+        try:
+            child = start(request, verdict_file, forks)
+        except OSError as error:
+            return no_process(request, error)
         status = wait_for(child, request["seconds"] + (0 if forks else LOADING))
         if status is None:
             ask_what_it_does(child)

@@ -11,8 +11,9 @@ import pytest
 import torch
 from rich.console import Console
 
+from nanopoet.checker import serving
 from nanopoet.checker.difference import Difference, compare_values, show_call
-from nanopoet.checker.progress import Memory
+from nanopoet.checker.progress import Memory, show_hint, show_progress
 from nanopoet.checker.show import show_verdict
 from nanopoet.checker.source import SOLUTIONS, answer_code
 from nanopoet.checker.stubs import stub_file
@@ -144,6 +145,33 @@ def test_every_line_fits_the_terminal_but_commands_and_paths(width):
     free = [line for line in lines if not line.startswith("  in ") and "nanopoet" not in line]
     assert len(free) > 10
     assert max(map(len, free)) <= width
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_lists_and_hints_fit_the_terminal(exercises, width):
+    console = Console(width=width, file=io.StringIO())
+    show_progress(console)
+    show_hint(find_tasks(["multi_head"])[0], True, console)
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    assert not [line for line in lines if line and line[0].isalpha() and ", " in line[:9]]
+    indented = [line for line in lines if line.startswith("    ")]
+    assert len(indented) > 90
+
+
+def test_a_machine_that_is_full_is_said_in_one_line(monkeypatch):
+    tried = []
+
+    def fork():
+        tried.append(1)
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(serving.os, "fork", fork)
+    monkeypatch.setattr(serving.time, "sleep", tried.append)
+    request = {"task": "welcome.first_line", "root": str(SOLUTIONS), "seed": 0, "seconds": 1}
+    verdict = serving.serve_one(request, forks=True)
+    assert (verdict.status, tried) == ("error", [1, 0.1, 1, 0.5, 1])
+    assert "no process could be started (Resource temporarily unavailable)" in verdict.symptom
 
 
 # --- Numbers
