@@ -4,6 +4,7 @@ Outputs are committed, and `pytest --nbval` compares them with a fresh run. Afte
 meant, this command rewrites them, and names every compared cell whose output is another.
 """
 
+import ast
 import re
 import sys
 import time
@@ -26,7 +27,8 @@ UNCOMPARED = "nbval-ignore-output"
 QUIZ = "quiz"
 TASK = "task"
 REFERENCE = "reference"  # holds the code of the module
-TAGS = {UNCOMPARED, QUIZ, TASK, REFERENCE}
+ANSWER = "answer"  # of a task: folded, so that a reader may write first
+TAGS = {UNCOMPARED, QUIZ, TASK, REFERENCE, ANSWER}
 # What nbval does not compare, and what changes though nothing has changed.
 PIXELS = ("image/png", "image/jpeg")
 
@@ -79,6 +81,8 @@ def tidy(notebook: NotebookNode) -> None:
     for number, cell in enumerate(notebook.cells, start=1):
         cell.id = f"cell-{number}"
         cell.metadata = NotebookNode({"tags": tags(cell)} if tags(cell) else {})
+        if ANSWER in tags(cell):
+            cell.metadata["jupyter"] = {"source_hidden": True}
     nbformat.validate(notebook)
 
 
@@ -93,32 +97,57 @@ def fill_quiz(notebook: NotebookNode, chapter: str) -> None:
 HEADING = re.compile(r"\n(?=#{2,3} )")
 
 
-def place_tasks(notebook: NotebookNode, chapter: int) -> None:
-    """Each task of the manifest in a cell at the end of the section that teaches its idea.
-
-    Raises `TaskError` for a section that is not there.
-    """
-    cells: list[NotebookNode] = []
+def in_sections(notebook: NotebookNode) -> list[tuple[str, list[NotebookNode]]]:
+    """The cells without those of tasks, by the heading above them; each heading begins a cell."""
+    sections: list[tuple[str, list[NotebookNode]]] = [("", [])]
     for cell in notebook.cells:
         if TASK in tags(cell):
             continue
         pieces = HEADING.split(cell.source) if cell.cell_type == "markdown" else [cell.source]
-        if len(pieces) == 1:
-            cells.append(cell)
-        else:
-            cells += [new_markdown_cell(piece.strip(), metadata=cell.metadata) for piece in pieces]
-    waiting = [task for task in load_tasks().values() if task.chapter == chapter]
+        for piece in pieces:
+            heading = re.match(r"#{2,3} (.*)", piece) if cell.cell_type == "markdown" else None
+            if heading:
+                sections.append((heading[1].strip(), []))
+            alone = len(pieces) == 1
+            part = cell if alone else new_markdown_cell(piece.strip(), metadata=cell.metadata)
+            sections[-1][1].append(part)
+    return sections
+
+
+def answered_in(cell: NotebookNode, tasks: Sequence[Task]) -> list[Task]:
+    """Those of some tasks whose answer a cell with code of the reference holds."""
+    if REFERENCE not in tags(cell):
+        return []
+    given = {getattr(node, "name", "") for node in ast.parse(cell.source).body}
+    return [task for task in tasks if task.kind == "write" and task.function in given]
+
+
+def place_tasks(notebook: NotebookNode, chapter: int) -> None:
+    """Each task of the manifest in the section that teaches its idea: above the cell that holds its
+    answer, which is folded; or, where there is none, at the end.
+
+    Raises `TaskError` for a section that is not there.
+    """
+    tasks = [task for task in load_tasks().values() if task.chapter == chapter]
+    waiting = tasks
     placed: list[NotebookNode] = []
-    section: list[Task] = []
-    for cell in [*cells, None]:
-        heading = re.match(r"#{2,3} (.*)", cell.source) if cell else None
-        if cell is None or (cell.cell_type == "markdown" and heading):
-            if section:
-                placed.append(new_markdown_cell(task_markdown(section), metadata={"tags": [TASK]}))
-            section = [task for task in waiting if heading and task.after == heading[1].strip()]
-            waiting = [task for task in waiting if task not in section]
-        if cell is not None:
+    for heading, cells in in_sections(notebook):
+        section = [task for task in waiting if heading and task.after == heading]
+        waiting = [task for task in waiting if task not in section]
+        for cell in cells:
+            if ANSWER in tags(cell):
+                cell.metadata["tags"].remove(ANSWER)
+            if answered := answered_in(cell, tasks):
+                cell.metadata["tags"] = [*tags(cell), ANSWER]
+            if found := [task for task in section if task in answered]:
+                # And with them those that come before them: what they build on.
+                end = section.index(found[-1]) + 1
+                source = task_markdown(section[:end], folded=True)
+                placed.append(new_markdown_cell(source, metadata={"tags": [TASK]}))
+                section = section[end:]
             placed.append(cell)
+        if section:
+            placed.append(new_markdown_cell(task_markdown(section), metadata={"tags": [TASK]}))
     if waiting:
         raise TaskError(f"chapter {chapter} has no section {waiting[0].after!r}")
     notebook.cells = placed

@@ -79,14 +79,18 @@ def load_tasks() -> dict[str, Task]:
     return dict(sorted(tasks.items(), key=lambda item: item[1].chapter))
 
 
-def task_markdown(tasks: list[Task]) -> str:
-    """Some tasks as a cell of a notebook: what to do, where, and how to check it."""
+def task_markdown(tasks: list[Task], folded: bool = False) -> str:
+    """Some tasks as a cell of a notebook: what to do, where, and how to check it.
+
+    `folded`: below it stands a folded cell with our way of doing it.
+    """
     lines = [
         f"- {WHAT_TO_DO[task.kind]}: `{task.function}` in `exercises/{task.file}` "
         f"({task.title}; about {task.minutes} min). Then `nanopoet check {task.name}`."
         for task in tasks
     ]
-    return "**Your own code.**\n\n" + "\n".join(lines)
+    then = "\n\nThen open the folded cell: one way to write it." if folded else ""
+    return "**Your own code.**\n\n" + "\n".join(lines) + then
 
 
 def modules() -> list[str]:

@@ -213,6 +213,15 @@ def test_outputs_stand_below_their_cell_as_text_without_colours():
     assert "```text,output\nE: v\n```" in text
 
 
+def test_a_folded_cell_is_folded_on_the_page_and_its_output_is_not():
+    cell = new_code_cell("def f():\n    pass", metadata={"jupyter": {"source_hidden": True}})
+    cell.outputs = [printed("seen")]
+    text, _ = page(writes(new_notebook(cells=[cell])), "a.ipynb")
+    folded = text[text.index("<details") : text.index("</details>")]
+    assert "<summary>One way to write it</summary>\n\n```python\ndef f():" in folded
+    assert "seen" in text.partition("</details>")[2]
+
+
 def test_tables_stay_markdown_and_of_html_its_text_is_shown():
     table = new_output("display_data", data={"text/html": "<i>\n\n</i>", "text/plain": "  a\n0 1"})
     text = markdown([shown("text/markdown", "| a |\n|---|\n| 1 |"), table])

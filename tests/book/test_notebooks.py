@@ -11,9 +11,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from nanopoet.bench.experiments import run_experiment
 from nanopoet.book import datacard, glossary
-from nanopoet.book.notebooks import place_tasks
+from nanopoet.book.notebooks import place_tasks, tidy
 from nanopoet.book.quiz import Option, Question, load_quiz, quiz_markdown
-from nanopoet.checker.tasks import TaskError
+from nanopoet.checker.tasks import TaskError, load_tasks
 from nanopoet.poet.run import Run
 
 QUESTION = Question(
@@ -79,6 +79,26 @@ def test_a_task_without_its_section_is_an_error():
         place_tasks(notebook, 1)
     place_tasks(notebook, 10)  # a chapter without tasks: only its sections are parted
     assert [cell.source for cell in notebook.cells] == ["# One", "## Why?\n\nBecause."]
+
+
+def test_a_task_stands_above_its_answer_which_is_folded():
+    (task, *_) = (t for t in load_tasks().values() if t.name == "attention.causal_mask")
+    others = [t for t in load_tasks().values() if t.chapter == 2 and t.after != task.after]
+    sections = [new_markdown_cell(f"## {name}") for name in dict.fromkeys(t.after for t in others)]
+    answer = new_code_cell("def causal_mask(T):\n    pass", metadata={"tags": ["reference"]})
+    notebook = new_notebook(
+        cells=[new_markdown_cell(f"## {task.after}"), answer, new_code_cell("1"), *sections]
+    )
+    for _ in range(2):  # the second time changes nothing
+        place_tasks(notebook, 2)
+        cells = notebook.cells
+        place = next(i for i, cell in enumerate(cells) if cell.source == answer.source)
+        assert f"`nanopoet check {task.name}`" in cells[place - 1].source
+        assert "Then open the folded cell" in cells[place - 1].source
+        assert cells[place].metadata["tags"] == ["reference", "answer"]
+        tidy(notebook)
+        assert cells[place].metadata["jupyter"] == {"source_hidden": True}
+        assert "folded" not in cells[place + 2].source  # the rest of the section's tasks
 
 
 def test_a_notebook_that_is_not_there_is_named(tmp_path):

@@ -172,7 +172,7 @@ def test_there_are_enough_tasks_of_every_kind():
     for chapter in CHAPTERS:
         members = [task for task in TASKS if task.chapter == chapter]
         assert len(members) >= 5
-        assert members[0].minutes <= 3, "the first is a warm-up"
+        assert min(task.minutes for task in members[:5]) <= 3, "a warm-up is among the first"
         assert {"bug", "test", "predict"} & {task.kind for task in members}
     assert TASKS[0].name == "welcome.first_line"
 

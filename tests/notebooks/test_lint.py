@@ -12,6 +12,7 @@ import pytest
 
 from nanopoet.book.glossary import GLOSSARY, first_use, glossary_markdown, load_terms
 from nanopoet.book.notebooks import (
+    ANSWER,
     CHAPTERS,
     QUIZ,
     REFERENCE,
@@ -239,6 +240,25 @@ def test_each_task_is_named_where_its_idea_is_taught(path):
     assert tasks
     for task in tasks:
         assert f"`nanopoet check {task.name}`" in text
+
+
+@each_chapter
+def test_no_answer_stands_unfolded(path):
+    """What a task asks for by its name is folded, and stands below the task."""
+    told, folded = "", 0
+    tasks = {t.function: t.name for t in load_tasks().values() if t.chapter == int(path.stem[:2])}
+    for cell in read(path).cells:
+        if TASK in tags(cell):
+            told += cell.source
+        if cell.cell_type != "code" or REFERENCE not in tags(cell):
+            continue
+        given = {getattr(node, "name", "") for node in ast.parse(cell.source).body}
+        for function in given & set(tasks):
+            folded += 1
+            assert f"`nanopoet check {tasks[function]}`" in told, function
+            assert ANSWER in tags(cell), function
+            assert cell.metadata["jupyter"]["source_hidden"], function
+    assert folded >= 1
 
 
 def test_the_glossary_is_that_of_the_data():

@@ -61,11 +61,11 @@ CELLS: list[tuple[str, Any]] = [
         code("x = 10\n  ## nbval_skip because slow", count=10),
     ),
     (
-        "its tag 'nbval-skip' is none of nbval-ignore-output, quiz, reference, task",
+        "its tag 'nbval-skip' is none of answer, nbval-ignore-output, quiz, reference, task",
         code("print(0)", said("11\n"), count=11, tag="nbval-skip"),
     ),
     (
-        "its tag 'slow' is none of nbval-ignore-output, quiz, reference, task",
+        "its tag 'slow' is none of answer, nbval-ignore-output, quiz, reference, task",
         code("print(12)", said("12\n"), count=12, tag="slow"),
     ),
     (
