@@ -243,6 +243,8 @@ def train_bpe(text: str, n_merges: int) -> dict[bytes, int]:
     >>> max(ranks, key=ranks.get).decode()
     '春'
     """
+    # Each different chunk is kept once, with its count: merges then cost as much as there are
+    # different chunks, not as much as there is text.
     counts = Counter(re.findall(SPLIT_PATTERN, text))
     chunks = {tuple(chunk.encode()): count for chunk, count in counts.items()}
     token_of = [bytes([i]) for i in range(256)]
@@ -250,9 +252,12 @@ def train_bpe(text: str, n_merges: int) -> dict[bytes, int]:
         pairs = count_pairs(chunks)
         if not pairs:
             break
+        # The commonest; of equally common ones a fixed one, so that everybody learns the same.
         pair = min(pairs, key=lambda p: (-pairs[p], p))
+        # What occurs once is no regularity: a token for it would save nothing.
         if pairs[pair] < 2:
             break
+        # The new token takes the next free id, and its pair's place in every chunk.
         chunks = {merge(chunk, pair, len(token_of)): count for chunk, count in chunks.items()}
         token_of.append(token_of[pair[0]] + token_of[pair[1]])
     return {token: rank for rank, token in enumerate(token_of)}
@@ -269,7 +274,10 @@ def bpe_encode(text: str, ranks: dict[bytes, int]) -> list[int]:
         parts = [bytes([byte]) for byte in chunk.encode()]
         while len(parts) > 1:
             joined = [a + b for a, b in pairwise(parts)]
+            # Lowest rank first: merges are made in the order in which they were learned, for later
+            # ones were learned on their results.
             i = min(range(len(joined)), key=lambda i: ranks.get(joined[i], len(ranks)))
+            # Even the best is no token: nothing is left to merge.
             if joined[i] not in ranks:
                 break
             parts[i : i + 2] = [joined[i]]
