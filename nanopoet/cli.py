@@ -215,14 +215,19 @@ def progress(
     tasks: Annotated[
         list[str] | None, typer.Argument(help="Chapters or files; all if none is given.")
     ] = None,
+    root: Annotated[
+        Path | None, typer.Option(help="A folder like exercises/.", show_default="exercises")
+    ] = None,
 ) -> None:
     """Show tasks, and which of yours pass."""
     from rich.console import Console
 
     from nanopoet.checker.progress import show_progress
     from nanopoet.checker.tasks import find_tasks
+    from nanopoet.paths import is_own
 
-    show_progress(Console(), find_tasks(tasks) if tasks else None)
+    folder = None if root is None or is_own(root) else root
+    show_progress(Console(), find_tasks(tasks) if tasks else None, folder)
 
 
 @command("nanopoet exercises my-answers")

@@ -74,6 +74,14 @@ def exercises() -> Path:
     return Path(os.path.realpath(folder))  # `Path.resolve` raises where a link leads to itself
 
 
+def is_own(folder: Path) -> bool:
+    """Whether a folder is that of the learner's own exercises."""
+    try:
+        return Path(os.path.realpath(folder)) == exercises()
+    except ProjectError:  # there are none here
+        return False
+
+
 def memory() -> Path:
     """What is remembered of the learner's checks: NANOPOET_MEMORY, or .nanopoet/."""
     return Path(os.environ.get("NANOPOET_MEMORY") or home() / ".nanopoet")

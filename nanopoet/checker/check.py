@@ -15,7 +15,7 @@ from nanopoet.checker.show import show_verdict
 from nanopoet.checker.tasks import Task, TaskError, find_tasks, load_tasks
 from nanopoet.checker.verdict import SYNTAX, Verdict
 from nanopoet.files import check_picture_path, ensure_writable
-from nanopoet.paths import exercises
+from nanopoet.paths import exercises, is_own
 
 
 def new_seed() -> int:
@@ -41,14 +41,13 @@ def check_tasks(
     root: Path,
     seed: int,
     sandbox: Sandbox,
-    memory: Memory | None = None,
+    memory: Memory,
 ) -> Iterator[Verdict]:
     """Judge some tasks in order; their results are remembered."""
     for task in tasks:
-        version = memory.version(task) if memory else ""
+        version = memory.version(task)
         verdict = judge_task(task, root, seed, sandbox)
-        if memory:
-            memory.note(task, verdict, version)
+        memory.note(task, verdict, version)
         yield verdict
 
 
@@ -75,10 +74,10 @@ def check_command(
     seed = new_seed() if seed is None else seed
     # JSON on standard output stands alone.
     console = Console(stderr=as_json == "-")
-    memory = Memory() if folder == exercises() else None
+    memory = Memory(None if is_own(folder) else folder)
     tasks = find_tasks(names) if names else list(load_tasks().values())
     one_by_one = only_next or (not names and not everything)
-    if one_by_one and memory:
+    if one_by_one:
         tasks = list(next_tasks(memory, tasks))
     broken = set[str]()  # files that cannot be read as Python, which is said once
     verdicts: list[Verdict] = []
@@ -92,7 +91,7 @@ def check_command(
             if everything and verdict.status == "todo":
                 continue  # listed in the last line
             bar.clear()
-            failures = memory.failures.get(verdict.task, 0) if memory else 0
+            failures = memory.failures.get(verdict.task, 0)
             known = verdict.symptom.startswith(SYNTAX) and verdict.file in broken
             broken |= {verdict.file} if verdict.symptom.startswith(SYNTAX) else set()
             alone = one_by_one or len(tasks) == 1

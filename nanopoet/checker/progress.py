@@ -8,6 +8,7 @@ but marks: `nanopoet check --all` brings them back.
 import contextlib
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ from nanopoet import paths
 from nanopoet.checker.source import SourceError, answer_code, read_source
 from nanopoet.checker.tasks import WHAT_TO_DO, Task, load_tasks
 from nanopoet.checker.verdict import Verdict
-from nanopoet.files import write_atomically
+from nanopoet.files import printable, write_atomically
 
 MARKS = {"pass": "✓", "fail": "✗", "error": "✗", "timeout": "✗", "todo": "·"}
 COLOURS = {"pass": "green", "fail": "red", "error": "red", "timeout": "red", "todo": "yellow"}
@@ -30,8 +31,12 @@ class Memory:
     """Results by task and version of its answer, failures in a row, and hints read."""
 
     def __init__(self, root: Path | None = None) -> None:
-        self.root = root or paths.exercises()
-        self.path = paths.memory() / "progress.json"
+        own = paths.exercises() if root is None else root
+        self.root = Path(os.path.realpath(own))
+        # Another folder than the learner's own has a memory of its own.
+        digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
+        of_another = "" if root is None else f"-{digest}"
+        self.path = paths.memory() / f"progress{of_another}.json"
         self.complained = False
         self.read()
 
@@ -120,9 +125,11 @@ def show_hint(task: Task, everything: bool, console: Console) -> None:
     memory.note_hint(task, shown)
 
 
-def show_progress(console: Console, tasks: Sequence[Task] | None = None) -> None:
+def show_progress(
+    console: Console, tasks: Sequence[Task] | None = None, root: Path | None = None
+) -> None:
     """Chapters and their tasks, or some of them, with what is known of each."""
-    memory = Memory()
+    memory = Memory(root)
     tasks = list(load_tasks().values()) if tasks is None else tasks
     for chapter in sorted({task.chapter for task in tasks}):
         members = [task for task in tasks if task.chapter == chapter]
@@ -146,4 +153,5 @@ def show_progress(console: Console, tasks: Sequence[Task] | None = None) -> None
     console.print(f"\n{done} of {len(tasks)} tasks pass", highlight=False)
     upcoming = next(iter(next_tasks(memory, tasks)), None)
     if upcoming:
-        console.print(f"next: nanopoet check {upcoming.name}", highlight=False)
+        where = f" --root {root}" if root else ""
+        console.print(printable(f"next: nanopoet check {upcoming.name}{where}"), highlight=False)

@@ -11,7 +11,7 @@ from nanopoet.checker.source import SOLUTIONS, line_of
 from nanopoet.checker.tasks import load_tasks
 from nanopoet.checker.verdict import Verdict
 from nanopoet.files import printable
-from nanopoet.paths import exercises
+from nanopoet.paths import is_own
 
 LABEL = 13  # columns, with the space around
 STUCK = 3  # failures in a row, after which a hint is offered
@@ -83,7 +83,7 @@ def what_next(verdict: Verdict, root: Path, failures: int) -> str:
     """The commands that help now."""
     task = verdict.helper or verdict.task
     again = f"nanopoet check {task}"
-    if root != exercises():
+    if not is_own(root):
         again += printable(f" --root {root}")
     if verdict.status in ("fail", "error") and not verdict.helper:
         again += f" --seed {verdict.seed}"

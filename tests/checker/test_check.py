@@ -223,10 +223,14 @@ def test_a_folder_that_is_not_there_is_named(nanopoet, monkeypatch, tmp_path):
     assert (done.code, str(tmp_path / "nowhere") in done.err.replace("\n", "")) == (1, True)
 
 
-def test_another_folder_leaves_the_memory_alone(nanopoet, exercises, tmp_path):
+def test_another_folder_has_a_memory_of_its_own(nanopoet, exercises, tmp_path):
     done = nanopoet("check", "attention.causal_mask", "--root", SOLUTIONS)
     assert done.code == 0
-    assert not (tmp_path / "memory").exists()
+    assert not (tmp_path / "memory" / "progress.json").exists()
+    assert "✓ attention.causal_mask" in nanopoet("progress", "2", "--root", SOLUTIONS).out
+    assert "✓" not in nanopoet("progress", "2").out
+    assert "✓ attention" not in nanopoet("progress", "2", "--root", exercises).out
+    assert f"--root {SOLUTIONS}" in nanopoet("progress", "2", "--root", SOLUTIONS).out
     missing = nanopoet("check", "attention", "--root", tmp_path / "nobody")
     assert (missing.code, "is not a folder" in missing.err) == (1, True)
 
