@@ -115,8 +115,8 @@ def in_sections(notebook: NotebookNode) -> list[tuple[str, list[NotebookNode]]]:
 
 
 def answered_in(cell: NotebookNode, tasks: Sequence[Task]) -> list[Task]:
-    """Those of some tasks whose answer a cell with code of the reference holds."""
-    if REFERENCE not in tags(cell):
+    """Those of some tasks whose answer a cell holds, under the name that is asked for."""
+    if cell.cell_type != "code":
         return []
     given = {getattr(node, "name", "") for node in ast.parse(cell.source).body}
     return [task for task in tasks if task.kind == "write" and task.function in given]
