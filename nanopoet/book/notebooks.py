@@ -126,7 +126,8 @@ def place_tasks(notebook: NotebookNode, chapter: int) -> None:
     """Each task of the manifest in the section that teaches its idea: above the cell that holds its
     answer, which is folded; or, where there is none, at the end.
 
-    Raises `TaskError` for a section that is not there.
+    A cell that gives an answer away under another name is tagged "answer" by hand; what is to be
+    written in its section then stands above it. Raises `TaskError` for a section that is not there.
     """
     tasks = [task for task in load_tasks().values() if task.chapter == chapter]
     waiting = tasks
@@ -135,10 +136,11 @@ def place_tasks(notebook: NotebookNode, chapter: int) -> None:
         section = [task for task in waiting if heading and task.after == heading]
         waiting = [task for task in waiting if task not in section]
         for cell in cells:
-            if ANSWER in tags(cell):
-                cell.metadata["tags"].remove(ANSWER)
-            if answered := answered_in(cell, tasks):
+            answered = answered_in(cell, tasks)
+            if answered and ANSWER not in tags(cell):
                 cell.metadata["tags"] = [*tags(cell), ANSWER]
+            if ANSWER in tags(cell) and not answered:
+                answered = [task for task in section if task.kind == "write"]
             if found := [task for task in section if task in answered]:
                 # And with them those that come before them: what they build on.
                 end = section.index(found[-1]) + 1
