@@ -5,6 +5,7 @@ meant, this command rewrites them, and names every compared cell whose output is
 """
 
 import ast
+import math
 import re
 import sys
 import time
@@ -94,6 +95,34 @@ def fill_quiz(notebook: NotebookNode, chapter: str) -> None:
             cell.source = quiz_markdown(questions)
 
 
+TIMES = re.compile(
+    r"Reading: about (\d+) minutes\. Running: about (\d+) seconds\. Tasks: about (\d+) minutes\."
+)
+WORDS, LINES = 180, 25  # of prose and of code, that are read in a minute
+
+
+def minutes_to_read(notebook: NotebookNode) -> int:
+    """How long a chapter takes to read, to five minutes: its words and its lines of code."""
+    words = sum(len(c.source.split()) for c in notebook.cells if c.cell_type == "markdown")
+    lines = sum(len(list(filter(str.strip, c.source.split("\n")))) for c in code_cells(notebook))
+    return 5 * round((words / WORDS + lines / LINES) / 5)
+
+
+def minutes_of_tasks(chapter: int) -> int:
+    """How long the tasks of a chapter take, by the manifest."""
+    return sum(task.minutes for task in load_tasks().values() if task.chapter == chapter)
+
+
+def fill_times(notebook: NotebookNode, chapter: int, seconds: float) -> None:
+    """What a reader needs to know before they begin; `seconds` are those that a run has taken."""
+    told = (
+        f"Reading: about {minutes_to_read(notebook)} minutes. Running: about "
+        f"{5 * math.ceil(seconds / 5)} seconds. Tasks: about {minutes_of_tasks(chapter)} minutes."
+    )
+    first = notebook.cells[0]
+    first.source = TIMES.sub(told, first.source)
+
+
 HEADING = re.compile(r"\n(?=#{2,3} )")
 
 
@@ -178,6 +207,7 @@ def refresh(path: Path) -> tuple[list[str], float]:
     )
     client.execute()
     seconds = time.perf_counter() - began
+    fill_times(notebook, int(path.stem[:2]), seconds)
     tidy(notebook)
     if path.read_bytes() != read:
         raise NotebookError("It was edited while it ran: run it again.")

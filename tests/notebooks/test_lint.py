@@ -18,14 +18,18 @@ from nanopoet.book.notebooks import (
     REFERENCE,
     TAGS,
     TASK,
+    TIMES,
     UNCOMPARED,
     chapter_paths,
     code_cells,
+    minutes_of_tasks,
+    minutes_to_read,
     place_tasks,
     tags,
 )
 from nanopoet.book.quiz import load_quiz, quiz_markdown
 from nanopoet.checker.tasks import load_tasks
+from tests.notebooks.plugin import BUDGETS
 
 NAMES = ("tokenizer", "attention", "gpt", "training", "loss", "pretraining", "midtraining")
 SHARED = {
@@ -192,8 +196,8 @@ NUMBER = re.compile(r"(?<![\w.,/-])(?<![=≈+] )(\d[\d,]*\.\d+|\d{1,3}(?:,\d{3})
 def test_every_number_in_the_prose_stands_in_a_cell(path):
     """Decimals, and numbers of three digits or more: printed by a cell or written in its code.
 
-    What a sentence works out before the reader's eyes (`= 7.4`), what a task proposes, and the quiz
-    need no cell.
+    What a sentence works out before the reader's eyes (`= 7.4`), what a task proposes, the quiz, and
+    the times at the top need no cell.
     """
     notebook = read(path)
     shown = " ".join(cell.source + texts(cell) for cell in code_cells(notebook))
@@ -202,7 +206,7 @@ def test_every_number_in_the_prose_stands_in_a_cell(path):
     text = re.sub(
         r"\n## Tasks.*?(?=\n## )", "", prose(nbformat.NotebookNode(cells=chapter)), flags=re.DOTALL
     )
-    text = NOT_PROSE.sub(" ", text.partition("\n## Sources")[0])
+    text = NOT_PROSE.sub(" ", TIMES.sub("", text.partition("\n## Sources")[0]))
     missing = [n for n in NUMBER.findall(text) if n.replace(",", "") not in shown]
     assert not missing
 
@@ -240,6 +244,16 @@ def test_each_task_is_named_where_its_idea_is_taught(path):
     assert tasks
     for task in tasks:
         assert f"`nanopoet check {task.name}`" in text
+
+
+@each_chapter
+def test_the_times_at_the_top_are_those_of_the_formula_the_manifest_and_a_run(path):
+    """After a change: nanopoet dev notebooks."""
+    notebook = read(path)
+    reading, running, tasks = map(int, TIMES.search(notebook.cells[0].source).groups())
+    assert reading == minutes_to_read(notebook)
+    assert tasks == minutes_of_tasks(int(path.stem[:2]))
+    assert 0 < running <= BUDGETS[path.stem]
 
 
 @each_chapter
