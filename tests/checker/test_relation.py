@@ -22,7 +22,6 @@ TALL = np.arange(6.0).reshape(3, 2)
         ("the other sign", "wrong sign", MATRIX, -MATRIX),
         ("the other sign", "wrong sign", 2.5, -2.5),
         ("a constant more or less", "3 too large", MATRIX, MATRIX + 3),
-        ("a constant more or less", "The number is 1 too small", 7, 6),
         ("always the same", "are 0", MATRIX, 0 * MATRIX),
         ("the first alone", "the last axis", np.ones(3), np.array([0.0, 1.0, 1.0])),
         ("the last is missing", "the last axis", MATRIX, MATRIX[:, :-1]),
@@ -58,6 +57,8 @@ def test_a_simple_relation_is_said(name, said, expected, got):
     ("expected", "got"),
     [
         (MATRIX, np.cos(MATRIX)),
+        (7, 6),  # counts: one too small may come from anything
+        (7, -7),
         (np.eye(3), np.eye(3) * (1 + 5e-5)),
         (MATRIX + MATRIX.T, (MATRIX + MATRIX.T) * (1 - 5e-5)),
         (np.array([1e-300, 1e-310, -np.inf]), np.array([1e300, 1.0, -np.inf])),
