@@ -18,6 +18,7 @@ from nanopoet_ref import sampling
 from nanopoet_ref.attention import CausalSelfAttention, KVCache, causal_mask
 
 SEEDS = st.integers(0, 2**31)
+WHOLE = "a real vocabulary has about 12,000 tokens"
 
 
 def shape(style: str, **more: float) -> reference.GPTConfig:
@@ -125,6 +126,17 @@ def mlp(t: Trial) -> None:
             why="x is the residual stream's copy, and others read it, too",
             name="x, after the call,",
         )
+
+
+@check("gpt.MLP")
+def many_positions(t: Trial) -> None:
+    config = shape("gpt2", n_embd=6, n_head=1)
+    weights, x = random_weights(t, reference.MLP(config)), t.randn(1, 300, 6)
+    t.compare(
+        lambda cls: with_weights(cls(config), weights)(x.clone()),
+        why="each position by itself, however many there are",
+        name="the answer for 300 positions",
+    )
 
 
 def padding_mask(fill: Tensor, T: int) -> Tensor:
@@ -239,6 +251,17 @@ def input_and_gradients_of_a_block(t: Trial) -> None:
         return gradients(model(leaf, columns), [leaf, *model.parameters()])
 
     t.compare(backward, why="every weight must learn from the stream", name="the list of gradients")
+
+
+@check("gpt.Block")
+def a_stream_of_300_positions(t: Trial) -> None:
+    _, _, build = blocks_of(t)
+    x, positions = t.randn(1, 300, 12), torch.arange(700, 1000)
+    t.compare(
+        lambda cls: build(cls, "modern")(x.clone(), positions),
+        why="a stream may be as long as it likes, and positions begin anywhere",
+        name="the stream of 300 positions",
+    )
 
 
 class Listening(nn.Module):
@@ -416,6 +439,23 @@ def dropout_and_gradients_of_a_model(t: Trial) -> None:
     )
 
 
+@check("gpt.GPT")
+def a_block_of_300_and_a_whole_vocabulary(t: Trial) -> None:
+    for V, T in ((11, 300), (12_000, 3)):
+        config = shape("gpt2", vocab_size=V, block_size=300, n_layer=1, n_head=1, n_embd=4)
+        weights = random_weights(t, reference.GPT(config))
+        idx = t.randint(V, 1, T)
+        t.compare(
+            lambda cls, config=config, weights=weights, idx=idx: with_weights(
+                cls(config, reference.Block), weights
+            )(idx),
+            why="T and V are what the configuration says",
+            name=f"the result for {T} ids of {V:,}",
+            rtol=1e-3,
+            atol=1e-4,
+        )
+
+
 # --- Choosing a token ---------------------------------------------------------------------------
 
 
@@ -456,6 +496,12 @@ def keep_top_k(t: Trial) -> None:
     def every_shape(B: int, V: int, k: int, seed: int) -> None:
         logits = 3 * torch.randn(B, V, generator=seeded(seed), dtype=torch.float64)
         t.same(logits, k, why=order)
+
+
+@check("gpt.keep_top_k")
+def the_largest_of_a_whole_vocabulary(t: Trial) -> None:
+    t.same(t.randn(2, 12_000), 50, why=WHOLE)
+    t.same(t.randn(2, 12_000), 11_000, why=WHOLE)
 
 
 def keep_nucleus(probs: Tensor, p: float) -> Tensor:
@@ -504,6 +550,11 @@ def keep_top_p(t: Trial) -> None:
     def every_shape(B: int, V: int, p: float, sharpness: float, seed: int) -> None:
         logits = sharpness * torch.randn(B, V, generator=seeded(seed), dtype=torch.float64)
         t.same(logits.softmax(1), p, why=fewest)
+
+
+@check("gpt.keep_top_p")
+def the_likeliest_of_a_whole_vocabulary(t: Trial) -> None:
+    t.same((3 * t.randn(2, 12_000)).softmax(1), 0.9, why=WHOLE)
 
 
 PLAIN = torch.tensor([[0.5, 2.0, 1.0, -1.0]], dtype=torch.float64)
@@ -591,6 +642,25 @@ def settings_that_are_refused(t: Trial) -> None:
     t.refuses(PLAIN, 0.0, top_p=2.0, why="a wrong argument is wrong at temperature 0, too")
 
 
+@check("gpt.next_token_probs")
+def probabilities_of_a_whole_vocabulary(t: Trial) -> None:
+    logits = 3 * t.randn(2, 12_000)
+    t.same(
+        logits,
+        0.8,
+        500,
+        0.9,
+        why=WHOLE,
+        name="the probabilities",
+    )
+    t.same(
+        logits,
+        0.0,
+        why=WHOLE,
+        name="the probabilities at temperature 0",
+    )
+
+
 # Rows that need not sum to 1, with tokens that were ruled out.
 SCALED = torch.tensor([[0.1, 0.6, 0.3, 0.0], [0.0, 0.5, 1.0, 0.5], [0.05, 0.0, 0.0, 0.15]])
 
@@ -649,10 +719,53 @@ def how_often_a_token_is_drawn(t: Trial) -> None:
         rtol=0,
         atol=0.03,
     )
+    zero = "a token of probability 0 was ruled out, by top-k or by a ban"
     t.compare(
         apart(t, lambda function: int((hits(function, SCALED) & (SCALED == 0)).sum())),
-        why="a token of probability 0 was ruled out, by top-k or by a ban",
+        why=zero,
         name="how often a token of probability 0 was drawn",
+    )
+    tiny = 1e-9 * SCALED
+    t.compare(
+        apart(t, lambda function: bool((hits(function, tiny) & (tiny == 0)).any())),
+        why=zero,
+        name="whether a token of probability 0 is drawn from rows that sum to a billionth",
+    )
+
+
+# Seeds whose first 512 random numbers hold 1 − 2⁻²⁴, the last one below 1, or hold 0.
+NEARLY_ONE, EXACTLY_ZERO = 27_559, 28_587
+
+
+@check("gpt.sample")
+def points_at_the_ends_of_a_row(t: Trial) -> None:
+    # Rounded sums of this row differ, and divided by one of them it ends before 1 − 2⁻²⁴.
+    row = 3 * torch.rand(1, 40, generator=seeded(165))
+    row[:, 20:] = 0
+    for seed, probs, where in (
+        (NEARLY_ONE, row, "behind the others"),
+        (EXACTLY_ZERO, row.flip(1), "before the others"),
+    ):
+
+        def drawn(function: Answer, probs: Tensor = probs, seed: int = seed) -> bool:
+            ids = function(probs.repeat(512, 1), seeded(seed))
+            return not torch.isin(ids, probs[0].nonzero()[:, 0]).all()
+
+        t.compare(
+            apart(t, drawn),
+            why="a random number may be 0, or so near to 1 that a rounded sum lies below it",
+            name=f"whether a token of probability 0 that stands {where} is drawn",
+        )
+
+
+@check("gpt.sample")
+def rows_of_a_whole_vocabulary(t: Trial) -> None:
+    certain = torch.zeros(3, 12_000)
+    certain[torch.arange(3), torch.tensor([11_999, 0, 7000])] = 0.5
+    t.compare(
+        apart(t, lambda function: function(certain.clone(), seeded(1 + t.seed))),
+        why=WHOLE,
+        name="the draw from long rows with one possible token",
     )
 
 
@@ -751,6 +864,13 @@ def pad_left(t: Trial) -> None:
         t.same(prompts, cpu, why="ids (B, T), fillers in front", name="result", parts=parts)
 
 
+@check("gpt.pad_left")
+def long_prompts(t: Trial) -> None:
+    prompts = [t.random.choices(range(12_000), k=k) for k in (300, 1, 299, 700)]
+    why, parts = "a prompt may be as long as it likes", ("ids", "the number of fillers")
+    t.same(prompts, torch.device("cpu"), why=why, name="result", parts=parts)
+
+
 class Counting(nn.Module):
     """After i comes i + 1, and after the last id 0."""
 
@@ -765,7 +885,9 @@ class Counting(nn.Module):
             raise ValueError(f"{idx.shape[1]} tokens do not fit {self.config.block_size}")
         self.calls.append(idx.shape[1])
         V = self.config.vocab_size
-        return 5.0 * F.one_hot((idx + 1) % V, V).double()
+        # Logits grow along the row, and only the ratios within a place count.
+        sure = torch.arange(5.0, 5.0 + idx.shape[1]).unsqueeze(1)
+        return sure * F.one_hot((idx + 1) % V, V).double()
 
 
 class Remembering(Counting):
@@ -836,6 +958,7 @@ def rows_and_where_they_end(t: Trial) -> None:
     compare_rows(t, "with stop token 0", why, Counting, [[6], [3]], 5, 0)
     why = "only a stop token that is written ends a row"
     compare_rows(t, "whose prompt holds the stop token", why, Counting, [[3, 2], [3, 4]], 4, 3)
+    compare_rows(t, "whose prompt ends in the stop token", why, Counting, [[2, 3], [3]], 4, 3)
     why = "no row may hold more than block_size tokens, or the model refuses it"
     full = [[1, 2, 3, 4, 5], [7], [2, 2, 2, 2, 2, 2]]
     compare_rows(t, "in a block of 6", why, Counting, full, 9, block_size=6)
@@ -927,6 +1050,12 @@ def rows_of_a_gpt_and_of_any_prompts(t: Trial) -> None:
         compare_rows(t, "of a model that remembers", why, Remembering, rows, new, stop)
 
 
+@check("gpt.generate")
+def rows_of_hundreds_of_tokens(t: Trial) -> None:
+    why = "a row may be as long as the block"
+    compare_rows(t, "in a block of 300", why, Counting, [[1], [5, 6]], 500, block_size=300)
+
+
 def each_alone(model: nn.Module, idx: Tensor, max_new_tokens: int, stop_token: int) -> list:
     """Every row by itself, which is what rows that write together must give."""
     rows = write_greedily(model, idx.tolist(), max_new_tokens, stop_token)
@@ -1010,6 +1139,16 @@ def rows_of_any_batch(t: Trial) -> None:
         idx = torch.randint(9, (B, T), generator=seeded(seed))
         name = "the rows of a model that remembers"
         compare_together(t, name, OWN, Remembering, idx, new, stop)
+
+
+@check("gpt.write_together")
+def hundreds_of_tokens(t: Trial) -> None:
+    idx = t.randint(9, 2, 5)
+
+    def use(function: Answer) -> object:
+        return function(Counting(9, 400), idx.clone(), 290, 10)
+
+    t.compare(use, why="a row may be as long as it likes", name="the rows of 295 tokens")
 
 
 # --- Looking into it ----------------------------------------------------------------------------
@@ -1154,6 +1293,8 @@ def verdicts_on_leaks_that_hardly_show(t: Trial) -> None:
         name = f"place {goal} hears token {token} at place {source}"
         why = "a leak may show only if one certain token stands there"
         suspects.compare(name, True, one_way(goal, source, token, size), why)
+    name = "place 5 hears token 1 at place 6"
+    suspects.compare(name, True, one_way(5, 6, 1, 0.5), why)
     why = "one logit gains what another loses: each of them has moved"
     suspects.compare("place 4 hears place 6, in balance", True, suspects.balanced, why)
     why = "a logit that falls has moved, too"
@@ -1188,6 +1329,7 @@ def count_parts() -> dict[str, int]:
 
 @check("gpt.parameter_budget", reference=count_parts)
 def parameter_budget(t: Trial) -> None:
+    t.compare(lambda f: sorted(f()), why="these parts and no others", name="the list of keys")
     whys = {
         "embedding": "a table: one row of C numbers for each token",
         "positions": "a table: one row of C numbers for each place in the block",
@@ -1201,4 +1343,3 @@ def parameter_budget(t: Trial) -> None:
     for part, why in whys.items():
         name = f'your count for "{part}"'
         t.compare(lambda f, part=part: f()[part], why=why, name=name, rtol=0, atol=0)
-    t.compare(lambda f: sorted(f()), why="these parts and no others", name="the list of keys")
