@@ -1,8 +1,9 @@
 """Checks of chapter 03."""
 
 import copy
-from collections.abc import Callable
-from functools import cache
+import re
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from numbers import Integral
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,7 @@ import torch.nn.functional as F
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from nanopoet.checker.trial import Answer, Trial, check, gradients
+from nanopoet.checker.trial import Answer, Difference, Trial, check, gradients
 from nanopoet_ref import gpt as reference
 from nanopoet_ref import sampling
 from nanopoet_ref.attention import CausalSelfAttention, KVCache, causal_mask
@@ -35,6 +36,22 @@ def with_weights(model: nn.Module, weights: dict[str, Tensor]) -> nn.Module:
     model = model.double()
     model.load_state_dict(weights)
     return model.eval()
+
+
+def compare_parts(
+    t: Trial, use: Answer, why: str, name: str, part: Callable[[int], str], **near: float
+) -> None:
+    """Compare a list; a difference is said of `part(i)`, in words, and not of name[i]."""
+    try:
+        t.compare(use, why=why, name=name, **near)
+    except Difference as difference:
+        symptom = difference.symptom
+        found = re.match(re.escape(name) + r"\[(\d+)\](?:\[(\d+)\]|\['(.+?)'\])?", symptom)
+        if found:
+            number, place, key = found.groups()
+            words = (f"place {place} of " if place else "") + part(int(number))
+            difference.symptom = words + (f" as {key}" if key else "") + symptom[found.end() :]
+        raise
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -87,6 +104,10 @@ def count_parameters(t: Trial) -> None:
     )
 
 
+def gradient_of(names: list[str], style: str, i: int) -> str:
+    return f"the gradient of {names[i]} in {style} style"
+
+
 @check("gpt.MLP", reference=reference.MLP)
 def mlp(t: Trial) -> None:
     # The sizes differ, so that no two axes can be mistaken for one another.
@@ -110,10 +131,12 @@ def mlp(t: Trial) -> None:
             leaf = x.clone().requires_grad_()
             return gradients(model(leaf), [leaf, *model.parameters()])
 
-        t.compare(
+        compare_parts(
+            t,
             backward,
             why="every weight must learn from the answer",
             name=f"the list of gradients in {style} style",
+            part=partial(gradient_of, ["x", *weights], style),
         )
 
         def input_after(cls: Answer, config=config, weights=weights, x=x) -> Tensor:
@@ -182,6 +205,10 @@ def the_stream_after_a_block(t: Trial) -> None:
     )
 
 
+def step_of(name: str, i: int) -> str:
+    return ("the first part of ", "the second part of ", "cache.length after ")[i] + name
+
+
 @check("gpt.Block")
 def a_stream_read_with_a_cache(t: Trial) -> None:
     x, columns, build = blocks_of(t)
@@ -202,8 +229,12 @@ def a_stream_read_with_a_cache(t: Trial) -> None:
         return use
 
     why = "what was read before is in the cache; attention must get it, and only once"
-    t.compare(in_steps(4, 1), why=why, name="the stream, read in two steps with a cache,")
-    t.compare(in_steps(3, 2), why=why, name="the stream, read with a cache and a mask,")
+    for lengths, how in (
+        ((4, 1), "in two steps with a cache"),
+        ((3, 2), "with a cache and a mask"),
+    ):
+        name = f"the stream, read {how},"
+        compare_parts(t, in_steps(*lengths), why, name, partial(step_of, name))
 
 
 @check("gpt.Block")
@@ -250,7 +281,10 @@ def input_and_gradients_of_a_block(t: Trial) -> None:
         model, leaf = build(cls, "gpt2"), x.clone().requires_grad_()
         return gradients(model(leaf, columns), [leaf, *model.parameters()])
 
-    t.compare(backward, why="every weight must learn from the stream", name="the list of gradients")
+    names = ["x", *dict(build(reference.Block, "gpt2").named_parameters())]
+    part = partial(gradient_of, names, "gpt2")
+    why = "every weight must learn from the stream"
+    compare_parts(t, backward, why, "the list of gradients", part)
 
 
 @check("gpt.Block")
@@ -350,13 +384,10 @@ def logits_read_in_two_steps_with_caches(t: Trial) -> None:
 
     for style in reference.STYLES:
         for new in (1, 2):
-            t.compare(
-                cached(style, new),
-                why="each block finds its own keys and values in its own cache",
-                name=f"the result in {style} style, read in two steps with caches,",
-                rtol=1e-3,
-                atol=1e-4,
-            )
+            name = f"the result in {style} style, read in two steps with caches,"
+            why = "each block finds its own keys and values in its own cache"
+            part = partial(step_of, name)
+            compare_parts(t, cached(style, new), why, name, part, rtol=1e-3, atol=1e-4)
 
 
 @check("gpt.GPT")
@@ -405,9 +436,13 @@ def what_each_block_is_given(t: Trial) -> None:
         return use
 
     why = "a block is called as block(x, positions, cache, mask); no mask stays None"
-    t.compare(heard(None, cached=False), why=why, name="what the blocks get")
-    name = "what the blocks get of the caller's"
-    t.compare(heard(*places_and_mask(), cached=True), why=why, name=name)
+    part = "what block {} gets".format
+    compare_parts(t, heard(None, cached=False), why, "what the blocks get", part)
+    name, part = (
+        "what the blocks get of the caller's",
+        "what block {} gets, of the caller's,".format,
+    )
+    compare_parts(t, heard(*places_and_mask(), cached=True), why, name, part)
 
 
 @check("gpt.GPT")
@@ -430,13 +465,9 @@ def dropout_and_gradients_of_a_model(t: Trial) -> None:
         model = build(cls, "gpt2")
         return gradients(model(idx), list(model.parameters()))
 
-    t.compare(
-        backward,
-        why="every weight must learn from the logits",
-        name="the list of gradients",
-        rtol=1e-3,
-        atol=1e-4,
-    )
+    names = list(dict(build(reference.GPT, "gpt2").named_parameters()))
+    part, why = partial(gradient_of, names, "gpt2"), "every weight must learn from the logits"
+    compare_parts(t, backward, why, "the list of gradients", part, rtol=1e-3, atol=1e-4)
 
 
 @check("gpt.GPT")
@@ -934,6 +965,10 @@ def three_prompts() -> list[list[int]]:
     return [[0], [2, 3], [5, 1, 3]]
 
 
+def row_of(rows: str, i: int) -> str:
+    return f"row {i} of {rows}"
+
+
 def compare_rows(
     t: Trial, name: str, why: str, model: type, *arguments: object, block_size: int = 12
 ) -> None:
@@ -943,7 +978,7 @@ def compare_rows(
         finally:
             torch.set_grad_enabled(True)
 
-    t.compare(use, why=why, name=f"the rows {name}")
+    compare_parts(t, use, why, f"the rows {name}", partial(row_of, f"the rows {name}"))
 
 
 @check("gpt.generate", reference=write_greedily)
@@ -967,34 +1002,43 @@ def rows_and_where_they_end(t: Trial) -> None:
     compare_rows(t, "of a model that remembers", why, Remembering, prompts, 8)
 
 
+GRAD = "torch.is_grad_enabled()"
+
+
+def mode_after(words: tuple[str, ...], mode: str, i: int) -> str:
+    return f"{words[i]}, after writing in {mode} mode,"
+
+
 @check("gpt.generate")
 def modes_and_gradients_while_writing(t: Trial) -> None:
     def state(train: bool) -> Answer:
-        def use(function: Answer) -> dict[str, object]:
+        def use(function: Answer) -> tuple[object, list[bool]]:
             model = Remembering(9).train(train)
             try:
-                rows, gradients_on = (
-                    function(model, three_prompts(), 5, 99),
-                    torch.is_grad_enabled(),
-                )
+                rows = function(model, three_prompts(), 5, 99)
+                gradients_on = torch.is_grad_enabled()
             finally:
                 torch.set_grad_enabled(True)
-            mode = {"model.training": model.training, "torch.is_grad_enabled()": gradients_on}
-            return {"rows": rows} | mode
+            return rows, [model.training, gradients_on]
 
         return use
 
     why = "writing needs evaluation mode; afterwards the model is in the mode it was in"
     for mode, train in (("training", True), ("evaluation", False)):
-        t.compare(state(train), why=why, name=f"the state after writing in {mode} mode")
+        write, name = state(train), f"the rows, written in {mode} mode,"
+        compare_parts(t, lambda f, w=write: w(f)[0], why, name, partial(row_of, name))
+        name, words = f"the list of modes after {mode} mode", ("model.training", GRAD)
+        part = partial(mode_after, words, mode)
+        compare_parts(t, lambda f, w=write: w(f)[1], why, name, part)
 
-    def asked(function: Answer) -> list[dict[str, bool]]:
-        model = Remembering(9)
+    def asked(function: Answer) -> str:
+        model, on = Remembering(9), {True: "on", False: "off"}
         function(model, three_prompts(), 3)
-        return [{"training": mode, "gradients": grad} for mode, grad in sorted(model.states)]
+        states = sorted(model.states)
+        return "; ".join(f"training {on[mode]}, gradients {on[grad]}" for mode, grad in states)
 
     why = "no graph is needed to write, and eval() does not switch it off"
-    t.compare(asked, why=why, name="the list of states in which the model was asked")
+    t.compare(asked, why=why, name="the state in which the model was asked")
 
     def switch_after(function: Answer) -> bool:
         with torch.no_grad():
@@ -1031,10 +1075,12 @@ def rows_are_new_lists_of_ints(t: Trial) -> None:
 def rows_of_a_gpt_and_of_any_prompts(t: Trial) -> None:
     config = shape("gpt2", block_size=10)
     weights = random_weights(t, reference.GPT(config))
-    t.compare(
+    compare_parts(
+        t,
         lambda f: f(with_weights(reference.GPT(config), weights), three_prompts(), 9, 3),
         why="a real GPT reads at most block_size tokens",
         name="the rows of a GPT",
+        part=partial(row_of, "the rows of a GPT"),
     )
 
     row = st.lists(st.integers(0, 8), min_size=1, max_size=8)
@@ -1075,7 +1121,7 @@ def compare_together(
         with torch.no_grad():
             return function(model(9, 20).eval(), idx.clone(), new, stop)
 
-    t.compare(use, why=why, name=name)
+    compare_parts(t, use, why, name, partial(row_of, name))
 
 
 @check("gpt.write_together", reference=each_alone)
@@ -1148,7 +1194,8 @@ def hundreds_of_tokens(t: Trial) -> None:
     def use(function: Answer) -> object:
         return function(Counting(9, 400), idx.clone(), 290, 10)
 
-    t.compare(use, why="a row may be as long as it likes", name="the rows of 295 tokens")
+    name, why = "the rows of 295 tokens", "a row may be as long as it likes"
+    compare_parts(t, use, why, name, partial(row_of, name))
 
 
 # --- Looking into it ----------------------------------------------------------------------------
@@ -1327,9 +1374,13 @@ def count_parts() -> dict[str, int]:
     return parts | {"more_heads": more, "modern": modern}
 
 
+def keys_of(found: Any) -> Any:
+    return dict.fromkeys(found, "…") if isinstance(found, Mapping) else found
+
+
 @check("gpt.parameter_budget", reference=count_parts)
 def parameter_budget(t: Trial) -> None:
-    t.compare(lambda f: sorted(f()), why="these parts and no others", name="the list of keys")
+    t.compare(lambda f: keys_of(f()), why="these parts and no others", name="your dictionary")
     whys = {
         "embedding": "a table: one row of C numbers for each token",
         "positions": "a table: one row of C numbers for each place in the block",

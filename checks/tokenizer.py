@@ -585,6 +585,10 @@ def counted_costs() -> dict[str, float]:
     }
 
 
+def keys_of(found: Any) -> Any:
+    return dict.fromkeys(found, "…") if isinstance(found, Mapping) else found
+
+
 @check("tokenizer.vocabulary_costs", reference=counted_costs)
 def vocabulary_costs(t: Trial) -> None:
     reasons = {
@@ -597,6 +601,7 @@ def vocabulary_costs(t: Trial) -> None:
         "equal": "each token adds C = 80 parameters, until there are 460,800",
     }
     right = counted_costs()
+    t.compare(lambda f: keys_of(f()), why="these keys and no others", name="your dictionary")
     for key, why in reasons.items():
         close = 0.0006 if key.endswith("share") else 0  # three decimals
 
@@ -606,7 +611,7 @@ def vocabulary_costs(t: Trial) -> None:
                 return value
             return float(f"{value:.3g}")  # a wrong share has a name, however it is rounded
 
-        t.compare(number, why, name=f'"{key}"', rtol=0, atol=close)
+        t.compare(number, why, name=f'your number for "{key}"', rtol=0, atol=close)
 
 
 # --- Finding tokenizers that lose text --------------------------------------------------------
