@@ -1,5 +1,8 @@
 """Checks of chapter 02."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from hypothesis import strategies as st
 from torch import Tensor
@@ -44,6 +47,17 @@ def causal_mask(t: Trial) -> None:
         t.same(T, why=why, name=f"the mask for T = {T}")
 
 
+@check("attention.causal_mask")
+def a_mask_for_many_characters(t: Trial) -> None:
+    why = "a mask fits every T that comes"
+    t.compare(
+        lambda f: tuple(getattr(f(1100), "shape", ())) == (1100, 1100),
+        why=why,
+        name="whether the mask for T = 1,100 has 1,100 rows and columns",
+    )
+    t.same(300, why=why, name="the mask for T = 300")
+
+
 def average_before_by_loops(x: Tensor) -> Tensor:
     return torch.stack([x[:, : t + 1].mean(dim=1) for t in range(x.shape[1])], dim=1)
 
@@ -60,6 +74,11 @@ def average_before(t: Trial) -> None:
     @t.for_all(B=few, T=st.integers(1, 6), C=few, seed=seeds, examples=15)
     def any_shape(B: int, T: int, C: int, seed: int) -> None:
         t.same(numbers(seed, B, T, C), why="B poems of T characters with C numbers each, any sizes")
+
+
+@check("attention.average_before")
+def averages_of_300_characters(t: Trial) -> None:
+    t.same(t.randn(2, 300, 2), why="a row may be as long as it likes")
 
 
 def scores_by_einsum(q: Tensor, k: Tensor) -> Tensor:
@@ -88,6 +107,12 @@ def attention_scores(t: Trial) -> None:
     def any_shape(Tq: int, Tk: int, d: int, seed: int) -> None:
         q, k = numbers(seed, 2, Tq, d), numbers(seed + 1, 2, Tk, d)
         t.same(q, k, why="one score for each query and each key", name="the matrix of scores")
+
+
+@check("attention.attention_scores")
+def scores_of_300_characters(t: Trial) -> None:
+    why = "one score for each query and each key, however many there are"
+    t.same(t.randn(2, 300, 5), t.randn(2, 301, 5), why=why, name="the matrix of scores")
 
 
 def masked_softmax_by_rows(scores: Tensor, mask: Tensor) -> Tensor:
@@ -147,6 +172,12 @@ def scores_of_many_thousands(t: Trial) -> None:
     t.same(t.randn(3, 3) + steps, causal, why=why, name=name)
 
 
+@check("attention.masked_softmax")
+def weights_of_300_characters(t: Trial) -> None:
+    why = "a row may be as long as it likes"
+    t.same(t.randn(300, 300), reference.causal_mask(300), why=why, name="the matrix of weights")
+
+
 @check("attention.attention", reference=reference.attention)
 def attention(t: Trial) -> None:
     parts = ("out", "weights")
@@ -182,6 +213,15 @@ def attention(t: Trial) -> None:
     t.same(q, k, v, why=why, parts=parts)
 
 
+@check("attention.attention")
+def attention_over_300_characters(t: Trial) -> None:
+    parts = ("out", "weights")
+    q, k, v = (t.randn(2, 300, 4) for _ in range(3))
+    t.same(q, k, v, why="a poem may be as long as it likes", parts=parts)
+    why = "a query with a cache looks at many keys"
+    t.same(q[:, :1], k, v, some_mask(8, 1, 300), why=why, parts=parts)
+
+
 # --- Heads ------------------------------------------------------------------------------------
 
 
@@ -203,6 +243,11 @@ def split_heads(t: Trial) -> None:
         t.same(numbers(seed, B, T, H * d), H, why=why)
 
 
+@check("attention.split_heads")
+def heads_of_300_characters(t: Trial) -> None:
+    t.same(t.randn(2, 300, 16), 4, why="T, C and H come from the call")
+
+
 def merge_by_cat(x: Tensor) -> Tensor:
     return torch.cat(x.unbind(dim=1), dim=-1)
 
@@ -217,6 +262,11 @@ def merge_heads(t: Trial) -> None:
     @t.for_all(B=few, T=few, H=few, d=few, seed=seeds, examples=15)
     def any_shape(B: int, T: int, H: int, d: int, seed: int) -> None:
         t.same(numbers(seed, B, H, T, d), why=why)
+
+
+@check("attention.merge_heads")
+def merged_heads_of_300_characters(t: Trial) -> None:
+    t.same(t.randn(2, 4, 300, 4), why="T, d and H come from the shape")
 
 
 def whole_layer(x: Tensor, qkv_weight: Tensor, proj_weight: Tensor, n_head: int) -> Tensor:
@@ -243,6 +293,12 @@ def multi_head(t: Trial) -> None:
     t.same(x, qkv, proj, 10, why="heads may be as narrow as one number")
 
 
+@check("attention.multi_head")
+def a_layer_over_300_characters(t: Trial) -> None:
+    why = "a poem may be as long as it likes"
+    t.same(t.randn(1, 300, 8), 0.5 * t.randn(24, 8), t.randn(8, 8), 2, why=why)
+
+
 # --- Positions, cache -------------------------------------------------------------------------
 
 
@@ -260,6 +316,10 @@ def rotate(t: Trial) -> None:
     x = t.randn(2, 3, 5, 8, grad=True)
     t.same(x, torch.arange(5), why=why, **near)
     why = "the angle depends on the position that is given, not on the place in the tensor"
+    six = t.randn(2, 1, 6, 4)
+    t.same(six, torch.tensor([9, 4, 30, 8, 2, 17]), why=why, **near)
+    again = "each call has positions of its own, also if the length is that of another call"
+    t.same(six, torch.arange(6) + 3, why=again, **near)
     t.same(x, torch.tensor([7, 3, 11, 0, 20]), why=why, **near)
     t.same(t.randn(2, 3, 1, 8), torch.tensor([23]), why=why, **near)
     why = "the model turns queries and keys at once: more axes may stand in front"
@@ -283,6 +343,15 @@ def rotate(t: Trial) -> None:
         why = "d/2 pairs, each with its own speed"
         x = numbers(seed, 1, 2, T, 2 * half)
         t.same(x, torch.arange(start, start + T), why=why, **near)
+
+
+@check("attention.rotate")
+def positions_up_to_a_thousand(t: Trial) -> None:
+    # At position 1,000 an angle in float32 is off by some ten-thousandths.
+    near = {"rtol": 1e-3, "atol": 1e-3}
+    why = "positions begin anywhere: a book is longer than any table"
+    t.same(t.randn(1, 2, 300, 6), torch.arange(700, 1000), why=why, **near)
+    t.same(t.randn(1, 2, 1, 6), torch.tensor([1023]), why=why, **near)
 
 
 class BoundedCache(reference.KVCache):
@@ -310,7 +379,32 @@ def fill(cache_class: Answer, chunks: list[tuple[Tensor, Tensor]], capacity: int
         "shape of self.k": space[0],
         "shape of self.v": space[1],
         "space is taken once": len(begins) == 1,
+        "keys and values apart": all(keys != values for keys, values in begins),
     }
+
+
+PARTS = {
+    "keys": "the tensor of keys that comes back",
+    "values": "the tensor of values that comes back",
+    "length": "self.length",
+    "shape of self.k": "the shape of self.k",
+    "shape of self.v": "the shape of self.v",
+    "space is taken once": "whether space is taken once, for self.k and for self.v,",
+    "keys and values apart": "whether keys and values have space of their own",
+}
+
+
+def compare_filled(t: Trial, chunks: list[tuple[Tensor, Tensor]], capacity: int, why: str) -> None:
+    """Compare what a cache holds; a difference is said of its part, in words."""
+    try:
+        t.compare(lambda cls: fill(cls, chunks, capacity), why=why, name="the cache")
+    except Difference as difference:
+        sizes = " + ".join(str(k.shape[2]) for k, _ in chunks)
+        symptom = difference.symptom
+        for part, words in PARTS.items():
+            symptom = symptom.replace(f"the cache['{part}']", words)
+        difference.symptom = f"after {sizes} characters, {symptom}"
+        raise
 
 
 @check("attention.KVCache", reference=BoundedCache)
@@ -327,15 +421,16 @@ def kv_cache(t: Trial) -> None:
     }
     for sizes, reason in why.items():
         every = 10 + places(1, sum(sizes), 2).unsqueeze(1)  # (1, 1, T, 2): 31 is number 1 of key 2
-        given = [(part, -part) for part in every.split(sizes, dim=2)]
-        name = f"after {' + '.join(map(str, sizes))} characters: the cache"
-        t.compare(lambda cls, given=given: fill(cls, given, 7), why=reason, name=name)
-    given = chunks(2, 3, 4, [3, 1, 2])
-    t.compare(lambda cls: fill(cls, given, 9), why="each poem and head has its own keys and values")
+        values = t.randn(1, 1, sum(sizes), 2)
+        given = list(zip(every.split(sizes, dim=2), values.split(sizes, dim=2), strict=True))
+        compare_filled(t, given, 7, reason)
+    each = "each poem and head has its own keys and values"
+    compare_filled(t, chunks(2, 3, 4, [3, 1, 2]), 9, each)
     single = chunks(2, 2, 3, [2, 1], dtype=torch.float32)
-    t.compare(lambda cls: fill(cls, single, 4), why="the space has the precision of the keys")
-    whole = chunks(2, 2, 3, [4])
-    t.compare(lambda cls: fill(cls, whole, 4), why="a prompt may fill the whole space")
+    compare_filled(t, single, 4, "the space has the precision of the keys")
+    compare_filled(t, chunks(2, 2, 3, [4]), 4, "a prompt may fill the whole space")
+    many = "a cache is as large as it is asked to be"
+    compare_filled(t, chunks(1, 2, 3, [300, 1, 1]), 1000, many)
 
     for sizes in ([4, 1], [3, 2], [5], [4, 3]):
         more = chunks(1, 2, 3, sizes)
@@ -374,6 +469,7 @@ def one_head(t: Trial) -> None:
     why = "even the lowest visible score counts more than any hidden one"
     t.same(100 * x.detach(), query, -query.detach(), value, why=why, name=name)
     t.same(t.randn(3, 1, 6), *matrices, why="a single character sees itself")
+    t.same(t.randn(1, 300, 6), *matrices, why="a poem may be as long as it likes")
 
 
 def with_mask(make_mask: Answer) -> Answer:
@@ -570,8 +666,13 @@ def measured_head() -> dict[str, float]:
     }
 
 
+def keys_of(found: Any) -> Any:
+    return dict.fromkeys(found, "…") if isinstance(found, Mapping) else found
+
+
 @check("attention.predict_head", reference=measured_head)
 def predict_head(t: Trial) -> None:
+    t.compare(lambda f: keys_of(f()), why="these keys and no others", name="your dictionary")
     why = {
         "raw": "a sum of independent terms: their variances add up",
         "scaled": "dividing by a number divides the variance by its square",
@@ -583,7 +684,8 @@ def predict_head(t: Trial) -> None:
     }
     for key, reason in why.items():
         try:
-            t.compare(lambda predict, key=key: predict()[key], why=reason, name=key, rtol=9e-3)
+            name = f'your number for "{key}"'
+            t.compare(lambda predict, key=key: predict()[key], why=reason, name=name, rtol=9e-3)
         except Difference as difference:
             difference.expected = ""  # not given away: it is to be worked out
             raise

@@ -1,8 +1,9 @@
 """Checks of chapter 03."""
 
 import copy
-from collections.abc import Callable
-from functools import cache
+import re
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from numbers import Integral
 from types import SimpleNamespace
 from typing import Any
@@ -12,12 +13,13 @@ import torch.nn.functional as F
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from nanopoet.checker.trial import Answer, Trial, check, gradients
+from nanopoet.checker.trial import Answer, Difference, Trial, check, gradients
 from nanopoet_ref import gpt as reference
 from nanopoet_ref import sampling
 from nanopoet_ref.attention import CausalSelfAttention, KVCache, causal_mask
 
 SEEDS = st.integers(0, 2**31)
+WHOLE = "a real vocabulary has about 12,000 tokens"
 
 
 def shape(style: str, **more: float) -> reference.GPTConfig:
@@ -34,6 +36,22 @@ def with_weights(model: nn.Module, weights: dict[str, Tensor]) -> nn.Module:
     model = model.double()
     model.load_state_dict(weights)
     return model.eval()
+
+
+def compare_parts(
+    t: Trial, use: Answer, why: str, name: str, part: Callable[[int], str], **near: float
+) -> None:
+    """Compare a list; a difference is said of `part(i)`, in words, and not of name[i]."""
+    try:
+        t.compare(use, why=why, name=name, **near)
+    except Difference as difference:
+        symptom = difference.symptom
+        found = re.match(re.escape(name) + r"\[(\d+)\](?:\[(\d+)\]|\['(.+?)'\])?", symptom)
+        if found:
+            number, place, key = found.groups()
+            words = (f"place {place} of " if place else "") + part(int(number))
+            difference.symptom = words + (f" as {key}" if key else "") + symptom[found.end() :]
+        raise
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -86,6 +104,10 @@ def count_parameters(t: Trial) -> None:
     )
 
 
+def gradient_of(names: list[str], style: str, i: int) -> str:
+    return f"the gradient of {names[i]} in {style} style"
+
+
 @check("gpt.MLP", reference=reference.MLP)
 def mlp(t: Trial) -> None:
     # The sizes differ, so that no two axes can be mistaken for one another.
@@ -109,10 +131,12 @@ def mlp(t: Trial) -> None:
             leaf = x.clone().requires_grad_()
             return gradients(model(leaf), [leaf, *model.parameters()])
 
-        t.compare(
+        compare_parts(
+            t,
             backward,
             why="every weight must learn from the answer",
             name=f"the list of gradients in {style} style",
+            part=partial(gradient_of, ["x", *weights], style),
         )
 
         def input_after(cls: Answer, config=config, weights=weights, x=x) -> Tensor:
@@ -125,6 +149,17 @@ def mlp(t: Trial) -> None:
             why="x is the residual stream's copy, and others read it, too",
             name="x, after the call,",
         )
+
+
+@check("gpt.MLP")
+def many_positions(t: Trial) -> None:
+    config = shape("gpt2", n_embd=6, n_head=1)
+    weights, x = random_weights(t, reference.MLP(config)), t.randn(1, 300, 6)
+    t.compare(
+        lambda cls: with_weights(cls(config), weights)(x.clone()),
+        why="each position by itself, however many there are",
+        name="the answer for 300 positions",
+    )
 
 
 def padding_mask(fill: Tensor, T: int) -> Tensor:
@@ -170,6 +205,10 @@ def the_stream_after_a_block(t: Trial) -> None:
     )
 
 
+def step_of(name: str, i: int) -> str:
+    return ("the first part of ", "the second part of ", "cache.length after ")[i] + name
+
+
 @check("gpt.Block")
 def a_stream_read_with_a_cache(t: Trial) -> None:
     x, columns, build = blocks_of(t)
@@ -190,8 +229,12 @@ def a_stream_read_with_a_cache(t: Trial) -> None:
         return use
 
     why = "what was read before is in the cache; attention must get it, and only once"
-    t.compare(in_steps(4, 1), why=why, name="the stream, read in two steps with a cache,")
-    t.compare(in_steps(3, 2), why=why, name="the stream, read with a cache and a mask,")
+    for lengths, how in (
+        ((4, 1), "in two steps with a cache"),
+        ((3, 2), "with a cache and a mask"),
+    ):
+        name = f"the stream, read {how},"
+        compare_parts(t, in_steps(*lengths), why, name, partial(step_of, name))
 
 
 @check("gpt.Block")
@@ -238,7 +281,21 @@ def input_and_gradients_of_a_block(t: Trial) -> None:
         model, leaf = build(cls, "gpt2"), x.clone().requires_grad_()
         return gradients(model(leaf, columns), [leaf, *model.parameters()])
 
-    t.compare(backward, why="every weight must learn from the stream", name="the list of gradients")
+    names = ["x", *dict(build(reference.Block, "gpt2").named_parameters())]
+    part = partial(gradient_of, names, "gpt2")
+    why = "every weight must learn from the stream"
+    compare_parts(t, backward, why, "the list of gradients", part)
+
+
+@check("gpt.Block")
+def a_stream_of_300_positions(t: Trial) -> None:
+    _, _, build = blocks_of(t)
+    x, positions = t.randn(1, 300, 12), torch.arange(700, 1000)
+    t.compare(
+        lambda cls: build(cls, "modern")(x.clone(), positions),
+        why="a stream may be as long as it likes, and positions begin anywhere",
+        name="the stream of 300 positions",
+    )
 
 
 class Listening(nn.Module):
@@ -327,13 +384,10 @@ def logits_read_in_two_steps_with_caches(t: Trial) -> None:
 
     for style in reference.STYLES:
         for new in (1, 2):
-            t.compare(
-                cached(style, new),
-                why="each block finds its own keys and values in its own cache",
-                name=f"the result in {style} style, read in two steps with caches,",
-                rtol=1e-3,
-                atol=1e-4,
-            )
+            name = f"the result in {style} style, read in two steps with caches,"
+            why = "each block finds its own keys and values in its own cache"
+            part = partial(step_of, name)
+            compare_parts(t, cached(style, new), why, name, part, rtol=1e-3, atol=1e-4)
 
 
 @check("gpt.GPT")
@@ -382,9 +436,13 @@ def what_each_block_is_given(t: Trial) -> None:
         return use
 
     why = "a block is called as block(x, positions, cache, mask); no mask stays None"
-    t.compare(heard(None, cached=False), why=why, name="what the blocks get")
-    name = "what the blocks get of the caller's"
-    t.compare(heard(*places_and_mask(), cached=True), why=why, name=name)
+    part = "what block {} gets".format
+    compare_parts(t, heard(None, cached=False), why, "what the blocks get", part)
+    name, part = (
+        "what the blocks get of the caller's",
+        "what block {} gets, of the caller's,".format,
+    )
+    compare_parts(t, heard(*places_and_mask(), cached=True), why, name, part)
 
 
 @check("gpt.GPT")
@@ -407,13 +465,26 @@ def dropout_and_gradients_of_a_model(t: Trial) -> None:
         model = build(cls, "gpt2")
         return gradients(model(idx), list(model.parameters()))
 
-    t.compare(
-        backward,
-        why="every weight must learn from the logits",
-        name="the list of gradients",
-        rtol=1e-3,
-        atol=1e-4,
-    )
+    names = list(dict(build(reference.GPT, "gpt2").named_parameters()))
+    part, why = partial(gradient_of, names, "gpt2"), "every weight must learn from the logits"
+    compare_parts(t, backward, why, "the list of gradients", part, rtol=1e-3, atol=1e-4)
+
+
+@check("gpt.GPT")
+def a_block_of_300_and_a_whole_vocabulary(t: Trial) -> None:
+    for V, T in ((11, 300), (12_000, 3)):
+        config = shape("gpt2", vocab_size=V, block_size=300, n_layer=1, n_head=1, n_embd=4)
+        weights = random_weights(t, reference.GPT(config))
+        idx = t.randint(V, 1, T)
+        t.compare(
+            lambda cls, config=config, weights=weights, idx=idx: with_weights(
+                cls(config, reference.Block), weights
+            )(idx),
+            why="T and V are what the configuration says",
+            name=f"the result for {T} ids of {V:,}",
+            rtol=1e-3,
+            atol=1e-4,
+        )
 
 
 # --- Choosing a token ---------------------------------------------------------------------------
@@ -456,6 +527,12 @@ def keep_top_k(t: Trial) -> None:
     def every_shape(B: int, V: int, k: int, seed: int) -> None:
         logits = 3 * torch.randn(B, V, generator=seeded(seed), dtype=torch.float64)
         t.same(logits, k, why=order)
+
+
+@check("gpt.keep_top_k")
+def the_largest_of_a_whole_vocabulary(t: Trial) -> None:
+    t.same(t.randn(2, 12_000), 50, why=WHOLE)
+    t.same(t.randn(2, 12_000), 11_000, why=WHOLE)
 
 
 def keep_nucleus(probs: Tensor, p: float) -> Tensor:
@@ -504,6 +581,11 @@ def keep_top_p(t: Trial) -> None:
     def every_shape(B: int, V: int, p: float, sharpness: float, seed: int) -> None:
         logits = sharpness * torch.randn(B, V, generator=seeded(seed), dtype=torch.float64)
         t.same(logits.softmax(1), p, why=fewest)
+
+
+@check("gpt.keep_top_p")
+def the_likeliest_of_a_whole_vocabulary(t: Trial) -> None:
+    t.same((3 * t.randn(2, 12_000)).softmax(1), 0.9, why=WHOLE)
 
 
 PLAIN = torch.tensor([[0.5, 2.0, 1.0, -1.0]], dtype=torch.float64)
@@ -591,6 +673,25 @@ def settings_that_are_refused(t: Trial) -> None:
     t.refuses(PLAIN, 0.0, top_p=2.0, why="a wrong argument is wrong at temperature 0, too")
 
 
+@check("gpt.next_token_probs")
+def probabilities_of_a_whole_vocabulary(t: Trial) -> None:
+    logits = 3 * t.randn(2, 12_000)
+    t.same(
+        logits,
+        0.8,
+        500,
+        0.9,
+        why=WHOLE,
+        name="the probabilities",
+    )
+    t.same(
+        logits,
+        0.0,
+        why=WHOLE,
+        name="the probabilities at temperature 0",
+    )
+
+
 # Rows that need not sum to 1, with tokens that were ruled out.
 SCALED = torch.tensor([[0.1, 0.6, 0.3, 0.0], [0.0, 0.5, 1.0, 0.5], [0.05, 0.0, 0.0, 0.15]])
 
@@ -649,10 +750,53 @@ def how_often_a_token_is_drawn(t: Trial) -> None:
         rtol=0,
         atol=0.03,
     )
+    zero = "a token of probability 0 was ruled out, by top-k or by a ban"
     t.compare(
         apart(t, lambda function: int((hits(function, SCALED) & (SCALED == 0)).sum())),
-        why="a token of probability 0 was ruled out, by top-k or by a ban",
+        why=zero,
         name="how often a token of probability 0 was drawn",
+    )
+    tiny = 1e-9 * SCALED
+    t.compare(
+        apart(t, lambda function: bool((hits(function, tiny) & (tiny == 0)).any())),
+        why=zero,
+        name="whether a token of probability 0 is drawn from rows that sum to a billionth",
+    )
+
+
+# Seeds whose first 512 random numbers hold 1 − 2⁻²⁴, the last one below 1, or hold 0.
+NEARLY_ONE, EXACTLY_ZERO = 27_559, 28_587
+
+
+@check("gpt.sample")
+def points_at_the_ends_of_a_row(t: Trial) -> None:
+    # Rounded sums of this row differ, and divided by one of them it ends before 1 − 2⁻²⁴.
+    row = 3 * torch.rand(1, 40, generator=seeded(165))
+    row[:, 20:] = 0
+    for seed, probs, where in (
+        (NEARLY_ONE, row, "behind the others"),
+        (EXACTLY_ZERO, row.flip(1), "before the others"),
+    ):
+
+        def drawn(function: Answer, probs: Tensor = probs, seed: int = seed) -> bool:
+            ids = function(probs.repeat(512, 1), seeded(seed))
+            return not torch.isin(ids, probs[0].nonzero()[:, 0]).all()
+
+        t.compare(
+            apart(t, drawn),
+            why="a random number may be 0, or so near to 1 that a rounded sum lies below it",
+            name=f"whether a token of probability 0 that stands {where} is drawn",
+        )
+
+
+@check("gpt.sample")
+def rows_of_a_whole_vocabulary(t: Trial) -> None:
+    certain = torch.zeros(3, 12_000)
+    certain[torch.arange(3), torch.tensor([11_999, 0, 7000])] = 0.5
+    t.compare(
+        apart(t, lambda function: function(certain.clone(), seeded(1 + t.seed))),
+        why=WHOLE,
+        name="the draw from long rows with one possible token",
     )
 
 
@@ -751,6 +895,13 @@ def pad_left(t: Trial) -> None:
         t.same(prompts, cpu, why="ids (B, T), fillers in front", name="result", parts=parts)
 
 
+@check("gpt.pad_left")
+def long_prompts(t: Trial) -> None:
+    prompts = [t.random.choices(range(12_000), k=k) for k in (300, 1, 299, 700)]
+    why, parts = "a prompt may be as long as it likes", ("ids", "the number of fillers")
+    t.same(prompts, torch.device("cpu"), why=why, name="result", parts=parts)
+
+
 class Counting(nn.Module):
     """After i comes i + 1, and after the last id 0."""
 
@@ -765,7 +916,9 @@ class Counting(nn.Module):
             raise ValueError(f"{idx.shape[1]} tokens do not fit {self.config.block_size}")
         self.calls.append(idx.shape[1])
         V = self.config.vocab_size
-        return 5.0 * F.one_hot((idx + 1) % V, V).double()
+        # Logits grow along the row, and only the ratios within a place count.
+        sure = torch.arange(5.0, 5.0 + idx.shape[1]).unsqueeze(1)
+        return sure * F.one_hot((idx + 1) % V, V).double()
 
 
 class Remembering(Counting):
@@ -812,6 +965,10 @@ def three_prompts() -> list[list[int]]:
     return [[0], [2, 3], [5, 1, 3]]
 
 
+def row_of(rows: str, i: int) -> str:
+    return f"row {i} of {rows}"
+
+
 def compare_rows(
     t: Trial, name: str, why: str, model: type, *arguments: object, block_size: int = 12
 ) -> None:
@@ -821,7 +978,7 @@ def compare_rows(
         finally:
             torch.set_grad_enabled(True)
 
-    t.compare(use, why=why, name=f"the rows {name}")
+    compare_parts(t, use, why, f"the rows {name}", partial(row_of, f"the rows {name}"))
 
 
 @check("gpt.generate", reference=write_greedily)
@@ -836,6 +993,7 @@ def rows_and_where_they_end(t: Trial) -> None:
     compare_rows(t, "with stop token 0", why, Counting, [[6], [3]], 5, 0)
     why = "only a stop token that is written ends a row"
     compare_rows(t, "whose prompt holds the stop token", why, Counting, [[3, 2], [3, 4]], 4, 3)
+    compare_rows(t, "whose prompt ends in the stop token", why, Counting, [[2, 3], [3]], 4, 3)
     why = "no row may hold more than block_size tokens, or the model refuses it"
     full = [[1, 2, 3, 4, 5], [7], [2, 2, 2, 2, 2, 2]]
     compare_rows(t, "in a block of 6", why, Counting, full, 9, block_size=6)
@@ -844,34 +1002,43 @@ def rows_and_where_they_end(t: Trial) -> None:
     compare_rows(t, "of a model that remembers", why, Remembering, prompts, 8)
 
 
+GRAD = "torch.is_grad_enabled()"
+
+
+def mode_after(words: tuple[str, ...], mode: str, i: int) -> str:
+    return f"{words[i]}, after writing in {mode} mode,"
+
+
 @check("gpt.generate")
 def modes_and_gradients_while_writing(t: Trial) -> None:
     def state(train: bool) -> Answer:
-        def use(function: Answer) -> dict[str, object]:
+        def use(function: Answer) -> tuple[object, list[bool]]:
             model = Remembering(9).train(train)
             try:
-                rows, gradients_on = (
-                    function(model, three_prompts(), 5, 99),
-                    torch.is_grad_enabled(),
-                )
+                rows = function(model, three_prompts(), 5, 99)
+                gradients_on = torch.is_grad_enabled()
             finally:
                 torch.set_grad_enabled(True)
-            mode = {"model.training": model.training, "torch.is_grad_enabled()": gradients_on}
-            return {"rows": rows} | mode
+            return rows, [model.training, gradients_on]
 
         return use
 
     why = "writing needs evaluation mode; afterwards the model is in the mode it was in"
     for mode, train in (("training", True), ("evaluation", False)):
-        t.compare(state(train), why=why, name=f"the state after writing in {mode} mode")
+        write, name = state(train), f"the rows, written in {mode} mode,"
+        compare_parts(t, lambda f, w=write: w(f)[0], why, name, partial(row_of, name))
+        name, words = f"the list of modes after {mode} mode", ("model.training", GRAD)
+        part = partial(mode_after, words, mode)
+        compare_parts(t, lambda f, w=write: w(f)[1], why, name, part)
 
-    def asked(function: Answer) -> list[dict[str, bool]]:
-        model = Remembering(9)
+    def asked(function: Answer) -> str:
+        model, on = Remembering(9), {True: "on", False: "off"}
         function(model, three_prompts(), 3)
-        return [{"training": mode, "gradients": grad} for mode, grad in sorted(model.states)]
+        states = sorted(model.states)
+        return "; ".join(f"training {on[mode]}, gradients {on[grad]}" for mode, grad in states)
 
     why = "no graph is needed to write, and eval() does not switch it off"
-    t.compare(asked, why=why, name="the list of states in which the model was asked")
+    t.compare(asked, why=why, name="the state in which the model was asked")
 
     def switch_after(function: Answer) -> bool:
         with torch.no_grad():
@@ -908,10 +1075,12 @@ def rows_are_new_lists_of_ints(t: Trial) -> None:
 def rows_of_a_gpt_and_of_any_prompts(t: Trial) -> None:
     config = shape("gpt2", block_size=10)
     weights = random_weights(t, reference.GPT(config))
-    t.compare(
+    compare_parts(
+        t,
         lambda f: f(with_weights(reference.GPT(config), weights), three_prompts(), 9, 3),
         why="a real GPT reads at most block_size tokens",
         name="the rows of a GPT",
+        part=partial(row_of, "the rows of a GPT"),
     )
 
     row = st.lists(st.integers(0, 8), min_size=1, max_size=8)
@@ -925,6 +1094,12 @@ def rows_of_a_gpt_and_of_any_prompts(t: Trial) -> None:
     def any_prompts(rows: list[list[int]], new: int, stop: int | None) -> None:
         why = "each row by itself: its prompt and what it would write alone"
         compare_rows(t, "of a model that remembers", why, Remembering, rows, new, stop)
+
+
+@check("gpt.generate")
+def rows_of_hundreds_of_tokens(t: Trial) -> None:
+    why = "a row may be as long as the block"
+    compare_rows(t, "in a block of 300", why, Counting, [[1], [5, 6]], 500, block_size=300)
 
 
 def each_alone(model: nn.Module, idx: Tensor, max_new_tokens: int, stop_token: int) -> list:
@@ -946,7 +1121,7 @@ def compare_together(
         with torch.no_grad():
             return function(model(9, 20).eval(), idx.clone(), new, stop)
 
-    t.compare(use, why=why, name=name)
+    compare_parts(t, use, why, name, partial(row_of, name))
 
 
 @check("gpt.write_together", reference=each_alone)
@@ -1010,6 +1185,17 @@ def rows_of_any_batch(t: Trial) -> None:
         idx = torch.randint(9, (B, T), generator=seeded(seed))
         name = "the rows of a model that remembers"
         compare_together(t, name, OWN, Remembering, idx, new, stop)
+
+
+@check("gpt.write_together")
+def hundreds_of_tokens(t: Trial) -> None:
+    idx = t.randint(9, 2, 5)
+
+    def use(function: Answer) -> object:
+        return function(Counting(9, 400), idx.clone(), 290, 10)
+
+    name, why = "the rows of 295 tokens", "a row may be as long as it likes"
+    compare_parts(t, use, why, name, partial(row_of, name))
 
 
 # --- Looking into it ----------------------------------------------------------------------------
@@ -1154,6 +1340,8 @@ def verdicts_on_leaks_that_hardly_show(t: Trial) -> None:
         name = f"place {goal} hears token {token} at place {source}"
         why = "a leak may show only if one certain token stands there"
         suspects.compare(name, True, one_way(goal, source, token, size), why)
+    name = "place 5 hears token 1 at place 6"
+    suspects.compare(name, True, one_way(5, 6, 1, 0.5), why)
     why = "one logit gains what another loses: each of them has moved"
     suspects.compare("place 4 hears place 6, in balance", True, suspects.balanced, why)
     why = "a logit that falls has moved, too"
@@ -1186,8 +1374,13 @@ def count_parts() -> dict[str, int]:
     return parts | {"more_heads": more, "modern": modern}
 
 
+def keys_of(found: Any) -> Any:
+    return dict.fromkeys(found, "…") if isinstance(found, Mapping) else found
+
+
 @check("gpt.parameter_budget", reference=count_parts)
 def parameter_budget(t: Trial) -> None:
+    t.compare(lambda f: keys_of(f()), why="these parts and no others", name="your dictionary")
     whys = {
         "embedding": "a table: one row of C numbers for each token",
         "positions": "a table: one row of C numbers for each place in the block",
@@ -1201,4 +1394,3 @@ def parameter_budget(t: Trial) -> None:
     for part, why in whys.items():
         name = f'your count for "{part}"'
         t.compare(lambda f, part=part: f()[part], why=why, name=name, rtol=0, atol=0)
-    t.compare(lambda f: sorted(f()), why="these parts and no others", name="the list of keys")

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
 
+from nanopoet.checker.difference import Difference
 from nanopoet.checker.trial import Trial, check
 from nanopoet_ref import tokenizer as reference
 from nanopoet_ref.poem import Poem, fields_of
@@ -22,8 +23,23 @@ SIGNS = "山水月春风，。\n aAb𠮷"  # Han, stops, white space, letters, o
 TEXT = st.text(SIGNS, max_size=12)
 
 
+LISTS = "a list is asked for: lists are joined with +, arrays and tensors are added up"
+
+
 def shuffled(t: Trial, items: Sequence) -> list:
     return t.random.sample(list(items), len(items))
+
+
+def row_type(result: Any) -> str:
+    """What a result is; a tuple may stand for a list."""
+    if isinstance(result, np.ndarray | Tensor):
+        return "array or tensor"
+    return "list" if isinstance(result, tuple) else type(result).__name__
+
+
+def many_characters(t: Trial, n: int = 12_000) -> list[str]:
+    """As many different characters as a real vocabulary has, in any order."""
+    return shuffled(t, [chr(0x4E00 + i) for i in range(n)])
 
 
 # --- Characters -------------------------------------------------------------------------------
@@ -49,6 +65,12 @@ def count_characters(t: Trial) -> None:
     @t.for_all(text=st.text(SIGNS, max_size=20), examples=15)
     def any_text(text: str) -> None:
         t.same(text, why=every, name="the count")
+
+
+@check("tokenizer.count_characters")
+def thousands_of_different_characters(t: Trial) -> None:
+    text = "".join(many_characters(t) + t.random.choices(SIGNS, k=3000))
+    t.same(text, why="a corpus has thousands of different characters", name="the count")
 
 
 @check("tokenizer.build_vocab", reference=reference.build_vocab)
@@ -83,6 +105,14 @@ def build_vocab(t: Trial) -> None:
     @t.for_all(texts=st.lists(TEXT, max_size=5), min_count=st.integers(1, 4), examples=20)
     def any_texts(texts: list[str], min_count: int) -> None:
         equal(texts, min_count, why=tie, one_shot=True)
+
+
+@check("tokenizer.build_vocab")
+def many_thousand_characters(t: Trial) -> None:
+    poems = ["".join(t.random.sample(many_characters(t), 6000)) for _ in range(3)]
+    why = "a real vocabulary has about 12,000 characters"
+    t.same(poems, why=why, name="the vocabulary")
+    t.same(poems, 2, why=why, name="the vocabulary")
 
 
 def slow_encode(text: str, stoi: dict[str, int], unk: int) -> list[int]:
@@ -120,6 +150,7 @@ def encode(t: Trial) -> None:
     t.same("<|bos|>", spelled, 0, why=single, name="the list of ids")
     t.same("明月", spelled, 0, why=single, name="the list of ids")
     t.same("", stoi, 0, why="no characters, no ids", name="the list of ids")
+    t.compare(lambda f: row_type(f("春雨", stoi, 0)), LISTS, name="the type of the result")
 
 
 @check("tokenizer.encode")
@@ -194,6 +225,14 @@ def decode(t: Trial) -> None:
         t.same(ids, vocab, why="the tokens are joined as they are", name="the text")
 
 
+@check("tokenizer.decode")
+def a_large_vocabulary(t: Trial) -> None:
+    vocab = [*SPECIAL_TOKENS, *many_characters(t)]
+    ids = t.random.choices(range(len(vocab)), k=1000)
+    t.same([*ids, len(vocab) - 1], vocab, why="a real vocabulary is as large", name="the text")
+    t.refuses([3, len(vocab)], vocab, why="no token has the id len(vocab)")
+
+
 # --- The frame --------------------------------------------------------------------------------
 
 
@@ -222,12 +261,11 @@ def render_poem(t: Trial) -> None:
     plain = "a NumPy integer is not an int: it takes more room, and JSON refuses it"
 
     def equal(tokenizer: Any, poem: Poem, why: str) -> None:
+        def types(render: Callable) -> str:
+            return " and ".join(sorted({type(i).__name__ for i in render(tokenizer, poem)}))
+
         t.compare(lambda render: render(tokenizer, poem), why, name="the list of ids")
-        t.compare(
-            lambda render: sorted({type(i).__name__ for i in render(tokenizer, poem)}),
-            plain,
-            name="the list of types in the row",
-        )
+        t.compare(types, plain, name="the type of the ids")
 
     letters = toy(t, as_array=False)
     letters.special = {token: i for i, token in enumerate(SPECIAL_TOKENS)}
@@ -244,6 +282,15 @@ def render_poem(t: Trial) -> None:
     own = reference.CharTokenizer(reference.build_vocab([*fields_of(odd), "李白静夜思"]))
     equal(own, odd, "what a text spells is no marker")
     equal(own, li_bai, "unknown characters become <|unk|>, one each")
+
+
+@check("tokenizer.render_poem")
+def a_long_poem(t: Trial) -> None:
+    content = "".join(many_characters(t)[:2000])
+    poem = Poem("白居易", "七言古诗", "长恨歌", content)
+    why = "a poem may be as long as it likes: where it is cut is for others to say"
+    tokenizer = toy(t, as_array=False)
+    t.compare(lambda render: render(tokenizer, poem), why, name="the list of ids")
 
 
 # --- Byte-pair encoding -----------------------------------------------------------------------
@@ -270,10 +317,39 @@ def count_pairs(t: Trial) -> None:
         equal(chunks, "each place where two ids stand side by side counts, once per chunk")
 
 
+@check("tokenizer.count_pairs")
+def long_chunks_of_large_ids(t: Trial) -> None:
+    chunk = tuple(t.random.choices(range(12_000), k=300))
+    why = "a chunk can have any length, and an id can be as large as a vocabulary"
+    t.same({chunk: 3, chunk[:50]: 7}, why=why, name="the count", rtol=0, atol=0)
+
+
+class Counted:
+    """A row that says so when a loop reads it without end."""
+
+    reads = 0
+
+    def __getitem__(self, place: Any) -> Any:
+        self.reads += 1
+        if self.reads > 1000 + 50 * len(self):  # type: ignore[arg-type]
+            why = "each turn of a loop must move on, by one id or by two"
+            raise Difference("reads the same places of the row without end", why=why)
+        return super().__getitem__(place)  # type: ignore[misc]
+
+
+class CountedTuple(Counted, tuple):
+    pass
+
+
+class CountedList(Counted, list):
+    pass
+
+
 @check("tokenizer.merge", reference=reference.merge)
 def merge(t: Trial) -> None:
     def equal(ids: Sequence[int], pair: tuple[int, int], why: str) -> None:
-        t.same(ids, pair, 999, why=why, name="the merged ids", rtol=0, atol=0)
+        row = (CountedList if isinstance(ids, list) else CountedTuple)(ids)
+        t.same(row, pair, 999, why=why, name="the row of merged ids", rtol=0, atol=0)
 
     equal((1, 2, 3), (1, 2), "the pair becomes one id")
     equal((1, 2, 3, 1, 2), (1, 2), "every occurrence is merged, the last one included")
@@ -286,13 +362,15 @@ def merge(t: Trial) -> None:
     large = tuple(map(int, ("257", "300")))  # equal to the ids in the row, and other objects
     equal((300, 257, 300), large, "ids above 255 are merged like bytes")
     long = "a row can be as long as it likes"
-    t.compare(lambda f: str(f((3, 1, 2) * 700, (1, 2), 9)), long, name="the merged ids")
+    t.same(CountedTuple((3, 1, 2) * 700), (1, 2), 9, why=long, name="the row of merged ids")
     equal([5, 6, 5, 6], (5, 6), "the ids may be a list, which stays as it is")
     for short in ((), (1,), (1, 2), (1, 3)):
         equal(short, (1, 2), "a row can be as short as it likes")
     shape = "chunks are keys of a dictionary in train_bpe, and a list cannot be a key"
     t.compare(
-        lambda f: type(f([4, 1, 2], (1, 2), 9)).__name__, shape, name="the type of the result"
+        lambda f: type(f(CountedList([4, 1, 2]), (1, 2), 9)).__name__,
+        shape,
+        name="the type of the result",
     )
 
     @t.for_all(
@@ -367,6 +445,12 @@ def chunks_and_merges_of_many_texts(t: Trial) -> None:
         equal(text, n_merges, TIE)
 
 
+@check("tokenizer.train_bpe")
+def a_long_text(t: Trial) -> None:
+    text = "".join(t.random.choices(POEM, k=1000))
+    same_merges(t, text, 40, "training goes on for as many rounds as it is asked for")
+
+
 LOWEST = "of all neighbours that can be joined, those of lowest rank come first"
 REPEAT = "what has been joined can be joined again"
 
@@ -399,6 +483,8 @@ def neighbours_joined_by_rank(t: Trial) -> None:
     equal("abc", ranks_of("bc", "ab", "abcd", "bcd"), "only neighbours that stand there are joined")
     equal("aaa", ranks_of("aa"), "of equal pairs the leftmost is joined first")
     equal("aaaaa", ranks_of("aa", "aaaa"), "of equal pairs the leftmost is joined first")
+    again = "look again after each join: what has been joined may be part of a lower rank"
+    equal("abab", ranks_of("aba", "ab"), again)
     equal("abc", ranks_of("abc", "ab"), "join as long as any neighbours have a rank")
     equal("abcd", ranks_of("bcd", "bc", "ab"), "a longer token is no better than an early one")
     equal("abcd", ranks_of("abc", "abcd"), "a token is reached by joins, not by its spelling")
@@ -414,7 +500,9 @@ def cuts_bytes_and_real_text(t: Trial) -> None:
     joined = {comma[:2]: 256, comma: 257, comma + b"a": 258, b"a" + comma: 259}
     equal("a，a", ranks_of() | joined, cut)
     equal("春cat😀\t", ranks_of(), "every text is bytes, and every byte has an id")
+    equal("山", ranks_of("山"), "a character begins as its bytes, and these join first")
     equal("", ranks_of("ab"), "no text, no ids")
+    t.compare(lambda f: row_type(f("ab", ranks_of("ab"))), LISTS, name="the type of the result")
     learned = reference.train_bpe(POEM * 2 + "望月望月，光霜光霜", 60)
     mixed = dict(shuffled(t, list(learned.items())))
     place = "the rank is the number in `ranks`, not the place in it"
@@ -426,6 +514,12 @@ def cuts_bytes_and_real_text(t: Trial) -> None:
     @t.for_all(text=st.text("abc", max_size=12), tokens=pieces, examples=25)
     def any_ranks(text: str, tokens: list[str]) -> None:
         equal(text, ranks_of(*tokens), LOWEST)
+
+
+@check("tokenizer.bpe_encode")
+def a_long_text_of_verse(t: Trial) -> None:
+    text = "".join(t.random.choices(POEM, k=150))
+    same_pieces(t, text, reference.train_bpe(text, 12), "chunk after chunk, as long as the text is")
 
 
 # --- Markers ----------------------------------------------------------------------------------
@@ -442,7 +536,8 @@ def two_tables(markers: Sequence[str], text: str) -> tuple[dict[str, int], dict[
 def assign_ids(t: Trial) -> None:
     def equal(markers: Sequence[str], text: str, why: str) -> None:
         names = ("marker_id", "char_id")
-        t.same(list(markers), text, why=why, name="ids", parts=names, rtol=0, atol=0)
+        name = "the pair of dictionaries"
+        t.same(list(markers), text, why=why, name=name, parts=names, rtol=0, atol=0)
 
     two = "the marker A and the letter A are two things, so they need two ids"
     equal(["A", "a"], "月山月", "markers first, then the characters in Unicode order")
@@ -456,6 +551,14 @@ def assign_ids(t: Trial) -> None:
     @t.for_all(markers=st.lists(st.sampled_from("ABab月"), unique=True), text=TEXT, examples=20)
     def any_markers(markers: list[str], text: str) -> None:
         equal(markers, text, two)
+
+
+@check("tokenizer.assign_ids")
+def hundreds_of_characters(t: Trial) -> None:
+    text, markers = "".join(many_characters(t)[:600]), [f"<|{i}|>" for i in range(30)]
+    names = ("marker_id", "char_id")
+    why = "a corpus has many different characters"
+    t.same(markers, text, why=why, name="the pair of dictionaries", parts=names, rtol=0, atol=0)
 
 
 # --- Costs ------------------------------------------------------------------------------------
@@ -482,6 +585,10 @@ def counted_costs() -> dict[str, float]:
     }
 
 
+def keys_of(found: Any) -> Any:
+    return dict.fromkeys(found, "…") if isinstance(found, Mapping) else found
+
+
 @check("tokenizer.vocabulary_costs", reference=counted_costs)
 def vocabulary_costs(t: Trial) -> None:
     reasons = {
@@ -494,6 +601,7 @@ def vocabulary_costs(t: Trial) -> None:
         "equal": "each token adds C = 80 parameters, until there are 460,800",
     }
     right = counted_costs()
+    t.compare(lambda f: keys_of(f()), why="these keys and no others", name="your dictionary")
     for key, why in reasons.items():
         close = 0.0006 if key.endswith("share") else 0  # three decimals
 
@@ -503,7 +611,7 @@ def vocabulary_costs(t: Trial) -> None:
                 return value
             return float(f"{value:.3g}")  # a wrong share has a name, however it is rounded
 
-        t.compare(number, why, name=f'"{key}"', rtol=0, atol=close)
+        t.compare(number, why, name=f'your number for "{key}"', rtol=0, atol=close)
 
 
 # --- Finding tokenizers that lose text --------------------------------------------------------
