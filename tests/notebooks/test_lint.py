@@ -196,7 +196,7 @@ NUMBER = re.compile(r"(?<![\w.,/-])(?<![=≈+] )(\d[\d,]*\.\d+|\d{1,3}(?:,\d{3})
 def test_every_number_in_the_prose_stands_in_a_cell(path):
     """Decimals, and numbers of three digits or more: printed by a cell or written in its code.
 
-    What a sentence works out before the reader's eyes (`= 7.4`), what a task proposes, the quiz, and
+    What a sentence works out before the reader's eyes (`= 7.4`), what a task proposes, the quiz and
     the times at the top need no cell.
     """
     notebook = read(path)
