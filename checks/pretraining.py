@@ -267,6 +267,5 @@ def first_hundred_updates(t: Trial) -> None:
         "farthest_move": "100 times about the rate, whatever the size of the gradient",
         "updates_at_step_90": "steps 0 to 90 are 91 updates; the untrained model is not in the log",
     }.items():
-        t.compare(lambda f, key=key: f()[key], why=why, name=key, rtol=0.0101, atol=0.0)
-        # Once more in two digits: a wrong number has the same name however it was rounded.
+        # In two digits: a wrong number has the same name however it was rounded.
         t.compare(lambda f, key=key: two_digits(f()[key], right[key]), why=why, name=key)
