@@ -250,7 +250,11 @@ def worked_out() -> dict[str, float]:
 
 
 def two_digits(value: float, right: float) -> float:
-    return right if math.isclose(value, right, rel_tol=0.0101) else float(f"{value:.1e}")
+    """The right number if it is near enough, or else two digits, and all if they were right."""
+    if abs(value - right) <= 0.0101 * abs(right):
+        return right
+    rounded = float(f"{value:.1e}")
+    return value if abs(rounded - right) <= 0.0101 * abs(right) else rounded
 
 
 @check("pretraining.first_hundred_updates", reference=worked_out)
