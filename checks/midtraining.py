@@ -1,14 +1,18 @@
 """Checks of chapter 07."""
 
+import contextlib
 import itertools
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from functools import cache
+from numbers import Real
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from hypothesis import strategies as st
 
+from nanopoet.checker.difference import Difference
 from nanopoet.checker.trial import Trial, check
 from nanopoet_ref import midtraining as reference
 from nanopoet_ref.loss import masked_cross_entropy
@@ -31,6 +35,33 @@ assert reference.MASKS == ("all", "not_padding", "content")
 assert {SPECIAL_TOKENS[i]: field for i, field in FIELD_OF.items()} == {
     f"<|{f}|>": f for f in FIELDS
 }
+
+
+@contextlib.contextmanager
+def in_words(whole: str, part: str = "{}") -> Iterator[None]:
+    """Say of what is called @ what it is, and of @['key'] that it is `part` with this key."""
+    try:
+        yield
+    except Difference as difference:
+        said = re.sub(r"^@\['(.*?)'\]", lambda found: part.format(found[1]), difference.symptom)
+        difference.symptom = said.replace("@", whole)
+        raise
+
+
+def kind_of(*values: object) -> str:
+    """What the stubs call a float or a list, and what other things are."""
+    kinds = set()
+    for value in values:
+        if isinstance(value, np.ndarray | torch.Tensor):
+            kinds.add("an array or a tensor")
+        elif isinstance(value, list | tuple):
+            kinds.add("a list")
+        else:
+            kinds.add("a number" if isinstance(value, Real) else f"a {type(value).__name__}")
+    return " and ".join(sorted(kinds))
+
+
+PLAIN = "the stub names {}: whoever calls may write it down, compare it, or add to it"
 
 
 def framed(t: Trial, *sizes: int) -> np.ndarray:
@@ -67,6 +98,11 @@ def count_truncated(t: Trial) -> None:
         starts = np.cumsum([0, *lengths])
         t.same(starts, block_size, name=name, why="rows with more than block_size inputs are cut")
 
+    kinds = "what is returned"
+    t.compare(lambda f: kind_of(f(np.array([0, 9]), 4)), why=PLAIN.format("an int"), name=kinds)
+    many = np.cumsum([0, *(t.randint(600, 5000) + 2).tolist()])
+    t.same(many, 300, name=name, why="a corpus has many poems, and some are long")
+
 
 # --- target_mask ------------------------------------------------------------------------------
 
@@ -101,6 +137,12 @@ def target_mask(t: Trial) -> None:
         why_odd = "only PAD_ID is padding: a row may lack its end, or go on behind it"
         t.same(odd[:, :-1], odd[:, 1:], kind, why=why_odd, name=name)
         t.same(batch.idx[:1, :1], batch.targets[:1, :1], kind, why=why, name=name)
+    long = t.randint(12_000, 3, 700) + N_ATOMS
+    long[0, 300] = long[1, 600] = CONTENT_ID
+    long[:2, 650:] = PAD_ID
+    for kind, why in whys.items():
+        name = f"the mask {kind!r} of rows of 699"
+        t.same(long[:, :-1], long[:, 1:], kind, why=why, name=name)
     why = "a misspelled mask must not train on something else in silence"
     for kind in ("padding", "contents", ""):
         t.refuses(idx, targets, kind, why=why)
@@ -118,13 +160,14 @@ def same_batch(t: Trial, rows: list[np.ndarray], *args: object, why: str) -> Non
             # An end that stands in front of padding was padded before the shift: as good.
             idx = idx.masked_fill((idx == END_ID) & (batch.targets == PAD_ID), PAD_ID)
         return {
-            "targets": batch.targets,
+            "the tensor of targets": batch.targets,
             "idx": idx,
-            "mask": batch.mask,
-            "rows, after the call": given,
+            "the mask of the batch": batch.mask,
+            "the list of rows, after the call,": given,
         }
 
-    t.compare(use, why, name="batch")
+    with in_words("the batch"):
+        t.compare(use, why, name="@")
 
 
 def short(*rows: list[int]) -> list[np.ndarray]:
@@ -145,6 +188,14 @@ def padded_and_cut_rows(t: Trial) -> None:
         why = f"the mask is that of target_mask, kind {kind!r}"
         for block_size in (64, 20, 1):
             same_batch(t, rows, block_size, kind, why=why)
+
+
+@check("midtraining.pad_batch")
+def long_rows(t: Trial) -> None:
+    rows = short(*([2, *(t.randint(12_000, n) + N_ATOMS).tolist(), 7] for n in (300, 40, 700)))
+    for block_size in (1024, 512, 256):
+        why = "rows and blocks may be long; as many inputs fit as the block has"
+        same_batch(t, rows, block_size, why=why)
 
 
 @check("midtraining.pad_batch")
@@ -187,27 +238,44 @@ def spread(lengths: np.ndarray, batches: list) -> float:
 
 def counted(t: Trial, lengths: np.ndarray, batch_size: int, pool: int) -> Callable:
     def use(answer: Callable) -> dict:
-        given = lengths.copy()
-        batches = [np.atleast_1d(b) for b in answer(given, batch_size, seeded(t.seed), pool)]
+        batches = [
+            np.atleast_1d(b) for b in answer(lengths.copy(), batch_size, seeded(t.seed), pool)
+        ]
         numbers = np.concatenate([*batches, np.array([], dtype=np.int64)])
         if numbers.dtype.kind not in "iu" and numbers.size:
             raise TypeError("a batch must hold integers: the numbers of poems")
         return {
-            "poem numbers, sorted": np.sort(numbers).astype(np.int64),
-            "sizes of the batches, sorted": sorted((len(b) for b in batches), reverse=True),
-            "lengths, after the call": given,
+            "the array of all poem numbers, sorted,": np.sort(numbers).astype(np.int64),
+            "the list of sizes of the batches": sorted((len(b) for b in batches), reverse=True),
         }
 
     return use
+
+
+def same_batches(t: Trial, lengths: np.ndarray, *sizes: int, why: str) -> None:
+    with in_words("the list of batches"):
+        t.compare(counted(t, lengths, *sizes), why, name="@")
 
 
 @check("midtraining.length_buckets", reference=reference.length_buckets)
 def every_poem_in_one_batch(t: Trial) -> None:
     lengths = np.array([5, 9, 5, 9, 5, 9, 7])
     why = "in one epoch every poem is seen once; 7 poems in batches of 2 are 4 batches"
-    t.compare(counted(t, lengths, 2, 64), why, name="batches")
+    same_batches(t, lengths, 2, 64, why=why)
     why = "13 poems in batches of 5: two are full, and the last has 3"
-    t.compare(counted(t, np.arange(13), 5, 4), why, name="batches")
+    same_batches(t, np.arange(13), 5, 4, why=why)
+
+    def keeps(answer: Callable) -> bool:
+        given = [np.array([5, 9, 5, 9, 7]), np.arange(20) * 7 % 11]
+        for part in given:
+            answer(part, 2, seeded(t.seed), 2)
+        return given[0].tolist() == [5, 9, 5, 9, 7] and (given[1] == np.arange(20) * 7 % 11).all()
+
+    t.require(
+        bool(keeps(t.answer)),
+        "writes into `lengths`",
+        "poem numbers are places in `lengths`: if it changes, they mean other poems",
+    )
 
     @t.for_all(
         n=st.integers(0, 40), batch_size=st.integers(1, 7), pool=st.integers(1, 4), examples=20
@@ -215,7 +283,7 @@ def every_poem_in_one_batch(t: Trial) -> None:
     def every_poem_once(n: int, batch_size: int, pool: int) -> None:
         lengths = 2 + np.arange(n) * 7 % 11
         why = "every poem once, in batches that are full, but for one at most"
-        t.compare(counted(t, lengths, batch_size, pool), why, name="batches")
+        same_batches(t, lengths, batch_size, pool, why=why)
 
 
 def different_lengths(t: Trial) -> np.ndarray:
@@ -229,6 +297,22 @@ def batches_of(t: Trial, lengths: np.ndarray, *number: int, **pool: int) -> list
     return [np.asarray(batch) for batch in batches]
 
 
+def using(t: Trial, answer: Callable, lengths: np.ndarray) -> list[np.ndarray]:
+    return answer(lengths.copy(), 16, seeded(t.seed))
+
+
+def how_lengths_lie(lengths: np.ndarray, batches: list[np.ndarray]) -> str:
+    """In words, so that all who do the same get the same said."""
+    wide = spread(lengths, batches)
+    if wide < 0.1:
+        return "lengths that are nearly equal"
+    ordered = all((np.diff(lengths[batch]) >= 0).all() for batch in batches)
+    return (
+        f"lengths {'that differ' if wide < 0.85 else 'as different as in a random batch'}"
+        f"{', sorted inside the batch' if ordered else ''}"
+    )
+
+
 def in_lists(batches: list[np.ndarray]) -> list[list[int]]:
     return [batch.tolist() for batch in batches]
 
@@ -237,13 +321,10 @@ def in_lists(batches: list[np.ndarray]) -> list[list[int]]:
 def like_lengths_in_batches_in_any_order(t: Trial) -> None:
     lengths = different_lengths(t)
     batches = batches_of(t, lengths)
-    wide = spread(lengths, batches)
-    t.require(
-        wide < 0.1,
-        "the lengths in a batch differ too much",
+    t.compare(
+        lambda answer: how_lengths_lie(lengths, [*map(np.asarray, using(t, answer, lengths))]),
         "poems of like length together leave little padding",
-        "less than 0.1 times as far apart as in a random batch",
-        f"{wide:.2f} times",
+        name="what stands in a batch",
     )
     means = np.array([lengths[batch].mean() for batch in batches])
     order = float(np.corrcoef(means[:-1], means[1:])[0, 1])
@@ -301,11 +382,24 @@ def batches_of_a_given_pool(t: Trial) -> None:
             f"{wide:.2f} times",
         )
     few = np.full(16 * 5 + 3, 9)
-    places = {
-        tuple(len(batch) < 16 for batch in batches_of(t, few, 3, i, pool=1)) for i in range(8)
-    }
+
+    def places_of_the_short_batch(pool: int, n: int) -> set[int]:
+        many = (batches_of(t, few, 3, i, pool=pool) for i in range(n))
+        return {[len(batch) < 16 for batch in batches].index(True) for batches in many}
+
+    places = places_of_the_short_batch(pool=3, n=30)
     t.require(
         len(places) > 1,
+        "the batch that is not full always stands in the same place",
+        "it is a batch as any other: mix all batches, this one, too",
+    )
+    t.require(
+        min(places) < 3,
+        "the batch that is not full never stands in the first half",
+        "mix the batches of all pools; the last pool need not come last",
+    )
+    t.require(
+        len(places_of_the_short_batch(pool=1, n=8)) > 1,
         "the batch that is not full always stands in the same place",
         "mix the batches of all pools; the last pool need not come last",
     )
@@ -349,6 +443,12 @@ def padding_share(t: Trial) -> None:
         batches = [np.array(numbers[a:b]) for a, b in itertools.pairwise([0, *ends])]
         t.same(lengths, batches, name=name, why="padded places of all batches / places of all")
 
+    why = PLAIN.format("a float")
+    kinds = "what the share is"
+    t.compare(lambda f: kind_of(f(four, [np.array([0, 1])])), why=why, name=kinds)
+    many = t.randint(300, 3000).numpy() + 2
+    t.same(many, [*t.randint(3000, 90, 32).numpy()], name=name, why="a corpus has many batches")
+
 
 # --- check_warm_start -------------------------------------------------------------------------
 
@@ -385,6 +485,11 @@ def check_warm_start(t: Trial) -> None:
     t.refuses(["山水", "春"], ["山", "水", "春"], why=why)
     for between in " ,|，\n":
         t.refuses([f"山{between}水", "春"], ["山", f"水{between}春"], why=why)
+    many = [*SPECIAL_TOKENS, *(chr(0x4E00 + i) for i in range(11_860))]
+    for place in (3000, 11_000):
+        other = [*many[:place], many[place + 1], many[place], *many[place + 2 :]]
+        t.refuses(many, other, why="of 11,868 ids two have changed their meaning")
+    t.same(many, list(many), why="11,868 equal tokens in the same order: these weights fit")
     why = "a list and a tuple of the same tokens are the same vocabulary"
     t.same(vocab, tuple(vocab), why=why)
     t.same(tuple(vocab), list(vocab), why=why)
@@ -407,7 +512,12 @@ def true_row_fields(ids: list[int]) -> dict[str, list[int]]:
 
 @check("midtraining.row_fields", reference=true_row_fields)
 def row_fields(t: Trial) -> None:
-    name = "the fields"
+    with in_words("the fields", "the list of ids of the {}"):
+        fields_of_rows(t)
+
+
+def fields_of_rows(t: Trial) -> None:
+    name = "@"
     row = [2, 3, 90, 54, 4, 13, 12, 10, 11, 5, 30, 6, 40, 41, 42, 7]
     t.same(row, name=name, why="a field is what stands between its marker and the next")
     for sizes in ((2, 4, 3, 24), (1, 4, 0, 9)):
@@ -432,6 +542,18 @@ def row_fields(t: Trial) -> None:
     @t.for_all(ids=st.lists(st.sampled_from([*range(12), *FIELD_OF]), max_size=16), examples=20)
     def of_any_row(ids: list[int]) -> None:
         t.same(ids, name=name, why="whatever a model wrote, each character has one field or none")
+
+    long = framed(t, 300, 4, 300, 900).tolist()
+    t.same(long, name=name, why="fields may be long")
+
+
+@check("midtraining.row_fields")
+def types_of_the_fields(t: Trial) -> None:
+    t.compare(
+        lambda answer: kind_of(*answer([2, 3, 90, 54, 6, 40, 7]).values()),
+        why=PLAIN.format("lists"),
+        name="what the four fields are",
+    )
 
 
 # --- train_and_val ----------------------------------------------------------------------------
@@ -460,22 +582,24 @@ def train_and_val(t: Trial) -> None:
     def facts(rows: list, n_val: int) -> Callable:
         def use(answer: Callable) -> dict:
             sets = split(answer, rows, n_val, seeded(t.seed, n_val))
+            used = {*sets["train"], *sets["val"]}
             return {
-                "in both sets": len(set(sets["train"]) & set(sets["val"])),
-                "in neither set": len(set(rows) - set(sets["train"]) - set(sets["val"])),
-                "to validate": len(sets["val"]),
-                "to train": len(sets["train"]),
-                "different poems": len({*sets["train"], *sets["val"]}),
+                "the number of poems in both sets": len(set(sets["train"]) & set(sets["val"])),
+                "the number of poems in neither set": len(set(rows) - used),
+                "the number of poems to validate": len(sets["val"]),
+                "the number of poems to train": len(sets["train"]),
+                "the number of different poems": len(used),
             }
 
         return use
 
     rows = [(2, *([20 + i] * (1 + i % 5)), 7) for i in range(24)]
     why = "a poem that was trained on cannot tell what the model does with a poem it has not seen"
-    for n_val in (6, 1, 12, 20):
-        t.compare(facts(rows, n_val), why, name="poems")
-    for n_val in (0, len(rows)):
-        t.compare(facts(rows, n_val), "one of the two sets may be empty", name="poems")
+    with in_words("the sets"):
+        for n_val in (6, 1, 12, 20):
+            t.compare(facts(rows, n_val), why, name="@")
+        for n_val in (0, len(rows)):
+            t.compare(facts(rows, n_val), "one of the two sets may be empty", name="@")
 
     one, same, other = (split(t.answer, rows, 6, seeded(t.seed, number)) for number in (1, 1, 2))
     t.require(
@@ -488,6 +612,23 @@ def train_and_val(t: Trial) -> None:
         "another generator gives the same set to validate",
         "the file may be sorted by author or form, so draw the poems that validate at random",
     )
+
+    def sizes(answer: Callable) -> list[int]:
+        sets = split(answer, rows * 3, 20, seeded(t.seed))
+        return [len(sets["train"]), len(sets["val"])]
+
+    t.compare(
+        sizes,
+        "equal rows are poems of their own: of 72 rows, 20 validate and 52 train",
+        name="the list of sizes of the two sets, where each row comes three times,",
+    )
+
+    def of_many(answer: Callable) -> list[int]:
+        sets = split(answer, many, 50, seeded(t.seed))
+        return sorted(token for row in sets["train"] + sets["val"] for token in row)
+
+    many = [(2, *row, 7) for row in (t.randint(12_000, 600, 20) + N_ATOMS).tolist()]
+    t.compare(of_many, "all poems are in the sets", name="the list of all ids of 600 poems")
 
 
 # --- cut_and_shift ----------------------------------------------------------------------------
@@ -508,6 +649,16 @@ def cut_and_shift(t: Trial) -> None:
     t.same(row, 6, parts=parts, why="7 tokens are 6 inputs and 6 targets: with room for 6 all fit")
     t.same(row, 5, parts=parts, why=why)
     t.same(row, 1, parts=parts, why=why)
+    odd = [2, 11, 12, 13, 14, 15, 16]
+    t.same(odd, 4, parts=parts, why="the last target is the row's own last token, whichever it is")
+    t.compare(
+        lambda answer: kind_of(*answer(row, 12), *answer(row, 4)),
+        why=PLAIN.format("lists"),
+        name="what the inputs and the targets are",
+    )
+    long = (t.randint(12_000, 1200) + N_ATOMS).tolist()
+    for size in (1000, 1199, 300):
+        t.same(long, size, parts=parts, why="rows and blocks may be long")
 
     @t.for_all(length=st.integers(2, 14), block_size=st.integers(1, 14))
     def any_row(length: int, block_size: int) -> None:
@@ -531,13 +682,15 @@ def batches_with_progress(t: Trial) -> None:
         def use(answer: Callable) -> dict:
             given = [np.array(batch) for batch in batches]
             # Of a run without end, only a part.
-            pairs = list(itertools.islice(answer(given, lengths.copy(), n_epochs), 60))
+            most = 60 + 2 * len(given)
+            pairs = list(itertools.islice(answer(given, lengths.copy(), n_epochs), most))
             return {
-                "progress": [round(float(progress), 9) for _, progress in pairs],
-                "batches": [np.asarray(batch).tolist() for batch, _ in pairs],
+                "the list of all progress": [round(float(progress), 9) for _, progress in pairs],
+                "the list of all batches": [np.asarray(batch).tolist() for batch, _ in pairs],
             }
 
-        t.compare(use, why, name="run")
+        with in_words("the run"):
+            t.compare(use, why, name="@")
 
     even = np.array([6, 6, 6, 6])
     why = "progress is what was done before this batch: 0 at the first, below 1 at the last"
@@ -551,6 +704,13 @@ def batches_with_progress(t: Trial) -> None:
     lengths = t.randint(60, 12).numpy() + 2
     same([[3, 1, 0], [2, 5], [4, 6, 7], [11]], lengths, 4, why)
     same([[0, 1], [2]], even, 0, "no epochs, no batches")
+    t.compare(
+        lambda answer: kind_of(*(done for _, done in answer([np.array([0])], even, 2))),
+        why=PLAIN.format("a float"),
+        name="what each progress is",
+    )
+    numbers = t.randint(3000, 300, 4).tolist()
+    same(numbers, t.randint(300, 3000).numpy() + 2, 2, "a run may have many batches")
 
 
 # --- padding_changes_loss ---------------------------------------------------------------------
@@ -737,12 +897,12 @@ def same_steps(
                 group["initial_lr"] = earlier
         returned = answer(optimizer, frac, list(mults))
         return {
-            "rates returned": returned,
+            "list of rates returned": returned,
             "way the weights moved": [weight.detach().clone() for weight in weights],
             "initial_lr": [group.get("initial_lr") for group in optimizer.param_groups],
         }
 
-    for part in ("rates returned", "way the weights moved", "initial_lr"):
+    for part in ("list of rates returned", "way the weights moved", "initial_lr"):
         t.compare(lambda answer, part=part: use(answer)[part], why, name=f"the {part}")
 
 

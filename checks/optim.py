@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nanopoet.checker.difference import Difference
 from nanopoet.checker.trial import Answer, Trial, check
 from nanopoet_ref.gpt import GPT, GPTConfig
 from nanopoet_ref.optim import configure_optimizers
@@ -43,7 +44,8 @@ def settings_by_name(
     name_of = {id(parameter): name for name, parameter in model.named_parameters()}
     with warnings.catch_warnings(action="ignore"):  # of a weight that is twice in one group
         optimizer = torch.optim.AdamW(groups(model, lr, weight_decay))
-    found: dict[str, dict[str, float]] = {"count": {}, "lr": {}, "weight_decay": {}}
+    found: dict[str, dict[str, float]] = {"lr": {}, "weight_decay": {}}
+    found["count"] = dict.fromkeys(name_of.values(), 0)
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             name = name_of.get(id(parameter), "a tensor that is no weight of the model")
@@ -53,15 +55,27 @@ def settings_by_name(
     return found
 
 
+WORDS = {
+    "count": "the number of groups with",
+    "weight_decay": "the weight decay of",
+    "lr": "the learning rate of",
+}
+
+
 @check("optim.parameter_groups", reference=groups_of_the_course)
 def parameter_groups(t: Trial) -> None:
     def asked(key: str, why: str, *settings: Any) -> None:
         style, n_layer, lr, weight_decay = settings
-        t.compare(
-            lambda groups: settings_by_name(groups, *settings)[key],
-            why=why,
-            name=f"{key} ({style}, blocks={n_layer}, lr={lr}, weight_decay={weight_decay})",
-        )
+        model = f"({style}, blocks={n_layer}, lr={lr}, weight_decay={weight_decay})"
+        try:
+            t.compare(lambda groups: settings_by_name(groups, *settings)[key], why=why, name=model)
+        except Difference as difference:
+            said = difference.symptom.removeprefix(model).replace("'] ", " ")
+            if said.startswith("['"):  # of one weight
+                difference.symptom = f"{WORDS[key]} {said[2:]} {model}"
+            else:
+                difference.symptom = f"what the groups hold{said} {model}"
+            raise
 
     small = GPTConfig(vocab_size=7, block_size=5, n_layer=1, n_head=2, n_embd=4)
     t.compare(
@@ -84,7 +98,7 @@ def parameter_groups(t: Trial) -> None:
 
 def clip_by_hand(parameters: Iterable[nn.Parameter], max_norm: float) -> float:
     grads = [p.grad for p in parameters if p.grad is not None]
-    norm = math.sqrt(math.fsum(float(x) ** 2 for grad in grads for x in grad.flatten()))
+    norm = math.sqrt(math.fsum(x**2 for grad in grads for x in grad.flatten().tolist()))
     for grad in grads:
         grad *= min(1.0, max_norm / max(norm, 1e-300))
     return norm
@@ -120,10 +134,45 @@ def clip_gradients(t: Trial) -> None:
     clipped("with no gradient at all, the length is 0", [None, None], 1.0, once=True)
     clipped("a gradient of 0 has no direction to keep: it stays 0", [three * 0, four * 0], 1.0)
     clipped("no limit: the length is only measured", [three, four], float("inf"))
-    clipped("all gradients make one vector", [t.randn(3, 4) * 4, t.randn(5), t.randn(1)[0]], 0.5)
+    clipped("all gradients make one vector", [t.randn(3, 4) * 4, t.randn(5), t.randn(1)], 0.5)
     long, short = t.randn(6) * 20, t.randn(2, 3) / 20
     clipped("the same factor for all: the direction stays", [long, short, None], 3.0, once=True)
     clipped("nothing is lengthened", [short, short], 3.0, once=True)
+
+
+@check("optim.clip_gradients")
+def a_plain_number(t: Trial) -> None:
+    def kind(clip: Answer) -> str:
+        weights = [nn.Parameter(torch.zeros(2)) for _ in range(2)]
+        for weight in weights:
+            weight.grad = torch.ones(2)
+        norm = clip(weights, 1.0)
+        return "float" if isinstance(norm, float | int) else type(norm).__name__
+
+    t.compare(
+        kind,
+        why="the log keeps the length, and a tensor is no number to write down: `.item()` is",
+        name="the type of the returned length",
+    )
+
+
+@check("optim.clip_gradients")
+def a_model_of_real_size(t: Trial) -> None:
+    numbers = t.randn(2 * 8_000, dtype=torch.float32)
+
+    def clipped(clip: Answer) -> Any:
+        weights = [nn.Parameter(torch.zeros(8_000)) for _ in range(2)]
+        for weight, grad in zip(weights, numbers.split(8_000), strict=True):
+            weight.grad = grad.clone()
+        norm = clip((weight for weight in weights), 1.0)
+        return [norm, *(weight.grad[:100] for weight in weights)]
+
+    t.compare(
+        lambda f: clipped(f)[0], why="all numbers of all tensors count", name="the returned length"
+    )
+    t.compare(
+        lambda f: clipped(f)[1:], why="the same factor for all", name="a gradient of 16,000 numbers"
+    )
 
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -179,3 +228,15 @@ def orthogonalize(t: Trial) -> None:
         name="a matrix of float32",
         **close,
     )
+
+
+@check("optim.orthogonalize")
+def a_matrix_of_real_size(t: Trial) -> None:
+    for shape in ((300, 64), (64, 300)):
+        t.same(
+            t.randn(*shape, dtype=torch.float32),
+            why="a matrix of a model has hundreds of rows; the five rounds are the same",
+            name="a matrix of {} × {}".format(*shape),
+            rtol=1e-3,
+            atol=1e-3,
+        )

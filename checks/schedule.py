@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import partial
+from numbers import Real
 
 import numpy as np
 from hypothesis import strategies as st
@@ -268,8 +269,7 @@ class WarmupThenLevel:
 
 
 def any_is_wrong(schedule: Callable[[int], float], max_steps: int) -> bool:
-    multipliers = [float(schedule(step)) for step in range(max_steps)]
-    return min(multipliers) <= 0 or max(multipliers) > 1
+    return not all(0 < float(schedule(step)) <= 1 for step in range(max_steps))
 
 
 ZERO_FIRST = "update 0 is an update: at a multiplier of 0 it changes nothing"
@@ -329,6 +329,8 @@ def tables_with_one_odd_update(t: Trial) -> None:
     asked("a table of one update at 0", table(0), 1, ZERO_FIRST)
     asked("a table of three, one of them 1e-12", table(1, 1e-12, 1), 3, "very small is not 0")
     asked("a table of three, one of them 1.0001", table(1, 1.0001, 1), 3, "at most 1 is at most 1")
+    why = "NaN is not above 0 and not at most 1: after such an update every weight is NaN"
+    asked("a table of three, one of them NaN", table(1, math.nan, 1), 3, why)
     asked("1 / √(step + 1)", lambda step: np.float64((step + 1) ** -0.5), 50, "small is not 0")
 
     @t.for_all(
@@ -347,3 +349,62 @@ def tables_with_one_odd_update(t: Trial) -> None:
             length,
             "one wrong update is enough, wherever it stands; a multiplier is above 0, at most 1",
         )
+
+
+@check("schedule.wastes_a_step")
+def a_run_of_a_thousand_updates(t: Trial) -> None:
+    asked = partial(verdict_on, t)
+    for place in (400, 900):
+        multipliers = [0.5] * 1000
+        multipliers[place] = 0.0
+        asked(
+            f"a table of 1,000, only update {place} at 0",
+            table(*multipliers),
+            1000,
+            "one wrong update is enough, also in a long run",
+        )
+    asked("a table of 1,000 that are right", table(*[0.5] * 1000), 1000, "every one is right")
+
+
+# --- Of all that compute a multiplier or a rate ---------------------------------------------------
+
+
+def a_plain_number(*args: float) -> Callable[[Trial], None]:
+    """A check of what kind of number comes back."""
+
+    def type_of(result: object) -> str:
+        return "float" if isinstance(result, Real) else type(result).__name__
+
+    def a_plain_number(t: Trial) -> None:
+        t.compare(
+            lambda f: type_of(f(*args)),
+            why="the optimizer multiplies by a number, and the log keeps one; `math` gives numbers",
+            name="the type of what is returned",
+        )
+
+    return a_plain_number
+
+
+def a_long_run(*args: float) -> Callable[[Trial], None]:
+    """A check of a thousand updates."""
+
+    def a_long_run(t: Trial) -> None:
+        t.compare(
+            whole_run(1000, *args),
+            why="a run may have any number of updates",
+            name="a run of 1,000 updates",
+        )
+
+    return a_long_run
+
+
+check("schedule.warmup")(a_plain_number(1, 4))
+check("schedule.warmup_cosine")(a_plain_number(5, 9, 2))
+check("schedule.warmdown")(a_plain_number(0.8, 0.5))
+check("schedule.warmup_warmdown")(a_plain_number(5, 7, 2))
+check("schedule.cosine_rate")(a_plain_number(3, 7, 0.1))
+check("schedule.late_decay")(a_plain_number(6, 7, 0.5))
+check("schedule.warmup_cosine")(a_long_run(300))
+check("schedule.warmup_warmdown")(a_long_run(300))
+check("schedule.cosine_rate")(a_long_run(0.01))
+check("schedule.late_decay")(a_long_run(0.7))

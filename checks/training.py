@@ -6,7 +6,9 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from itertools import pairwise, product
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -147,6 +149,8 @@ def shift(t: Trial) -> None:
             why="the ids stay what they are",
             name=f"for tokens of {dtype}, the list of dtypes",
         )
+    long = t.randint(12_000, 3, 1001)
+    t.same(long, why="rows may be long, and ids large", parts=("idx", "targets"))
 
 
 def places(batch: Any, ids: np.ndarray) -> list[int] | None:
@@ -186,19 +190,37 @@ def many_starts(t: Trial, ids: np.ndarray) -> list[int] | None:
 def shape_and_type_of_a_batch(t: Trial) -> None:
     ids = distinct_ids(t)
 
-    def outside(function: Callable) -> dict[str, Any]:
-        found = {}
-        for T, B in ((6, 4), (1, 3), (4, 20)):
-            batch = draw(function, ids, T, B)
-            found[f"block_size {T}, batch_size {B}"] = {
-                "shapes": (tuple(batch.idx.shape), tuple(batch.targets.shape)),
-                "dtypes": (str(batch.idx.dtype), str(batch.targets.dtype)),
-                "mask": batch.mask,
-            }
-        return found
+    facts: dict[str, Callable[[Batch], Any]] = {
+        "list of the shapes": lambda batch: [tuple(part.shape) for part in batch[:2]],
+        "list of the dtypes": lambda batch: [str(part.dtype) for part in batch[:2]],
+        "mask": lambda batch: "none" if batch.mask is None else "a mask",
+    }
+    for (T, B), (fact, of) in product(((6, 4), (1, 3), (4, 20)), facts.items()):
+        t.compare(
+            lambda f, T=T, B=B, of=of: of(Batch(*as_batch(draw(f, ids, T, B)))),
+            why="idx and targets are int64 of shape (batch_size, block_size)",
+            name=f"the {fact} of a batch of {B} windows of {T}",
+        )
 
-    t.compare(
-        outside, why="idx and targets are int64 of shape (batch_size, block_size)", name="the batch"
+
+def as_batch(batch: Any) -> tuple:
+    """Its three parts, by their names."""
+    return batch.idx, batch.targets, batch.mask
+
+
+@check("training.random_windows")
+def a_long_stream(t: Trial) -> None:
+    ids = torch.randperm(60_000, generator=t.generator).numpy().astype(np.uint16)
+    starts = places(draw(t.answer, ids, 300, 200, t.seed), ids)
+    t.require(
+        starts is not None,
+        "some row of 300 is no piece of a stream of 60,000 ids",
+        "windows and streams may be long",
+    )
+    t.require(
+        starts is None or max(starts) > 40_000,
+        "no window of 200 begins in the last third of a stream of 60,000 ids",
+        "every window of the stream must be possible",
     )
 
 
@@ -240,12 +262,12 @@ def each_row_drawn_for_itself(t: Trial) -> None:
         "the generator must go on: the next update needs another batch",
     )
     pairs = {tuple(places(batch, ids) or ()) for batch in rows}
-    t.require(
-        many is None or pairs == set(product(range(3), repeat=2)),
-        "the rows of a batch depend on each other",
-        "each row is drawn for itself; the same window may come twice",
-        "all 9 pairs of windows",
-        f"{len(pairs)} of them",
+    every = sorted(product(range(3), repeat=2))
+    t.equals(
+        every if many is None else sorted(pairs),
+        every,
+        why="each row is drawn for itself; the same window may come twice",
+        name="the list of pairs of windows that came in batches of 2",
     )
 
 
@@ -280,7 +302,7 @@ def streams_of_one_window_and_of_none(t: Trial) -> None:
     def whole(function: Callable, stream: np.ndarray) -> dict[str, Any]:
         stream = stream.copy()
         batch = function(stream, len(stream) - 1, 2, torch.Generator().manual_seed(0))
-        return {"idx": batch.idx, "targets": batch.targets, "ids, after the call": stream}
+        return {"idx": batch.idx, "targets": batch.targets, "ids after the call": stream}
 
     for stream in (ids, np.array([3, 1, 2], dtype=np.int32), np.array([2, 9])):
         t.compare(
@@ -326,41 +348,72 @@ def estimate(
     model.extra.requires_grad_(False)  # frozen, as in a fine-tuning
     for p in model.parameters():
         p.grad = torch.ones_like(p)
-    state = {"asked in train mode": model.modes, "asked for a graph": model.graphs}
+    state: dict[str, Any] = {}
     with seeded(t.seed), gradients_as_before():
         torch.set_grad_enabled(recorded)
         random_state = torch.get_rng_state()
         try:
             loss = function(model, iter(batches), loss_fn)
-            state |= {"loss": as_number(loss), "is a float": isinstance(loss, float)}
+            state |= {LOSS: as_number(loss), FLOAT: isinstance(loss, float)}
         except OurError:
             pass
-        state["gradients recorded afterwards"] = torch.is_grad_enabled()
-        state["random numbers untouched"] = torch.equal(random_state, torch.get_rng_state())
-    state["train mode afterwards"] = [module.training for module in model.modules()]
+        state[RECORDS] = torch.is_grad_enabled()
+        state[RANDOM] = torch.equal(random_state, torch.get_rng_state())
+    state[MODE] = f"{in_modes(model.modes)}, {len(model.modes)} times"
+    state[GRAPH] = "a graph" if any(model.graphs) else "no graph"
+    state[MODE_AFTER] = in_modes([module.training for module in model.modules()])
     kept = [p.grad is not None and bool((p.grad == 1).all()) for p in model.parameters()]
-    state["gradients kept"] = all(kept)
-    state["weights that learn"] = [name for name, p in model.named_parameters() if p.requires_grad]
+    state[KEPT] = all(kept)
+    state[LEARN] = [name for name, p in model.named_parameters() if p.requires_grad]
     return state
+
+
+def in_modes(modes: Sequence[bool]) -> str:
+    return " and ".join(sorted({"train mode" if mode else "eval mode" for mode in modes}))
+
+
+# What is known about a measurement, in words, and why it matters.
+MODE, GRAPH = "the mode in which the model is asked", "what is kept of each batch for gradients"
+LOSS, FLOAT = "the loss", "whether the loss is a float"
+MODE_AFTER, RECORDS = "the mode afterwards", "whether PyTorch records gradients afterwards"
+RANDOM, KEPT = "whether its random numbers are untouched", "whether the gradients are kept"
+LEARN = "the list of weights that want gradients"
+WHYS = {
+    MODE: "with dropout the number is too high, and another one each time",
+    GRAPH: "eval() does not stop the bookkeeping for gradients, and it takes memory",
+    FLOAT: "a tensor is no number for a log",
+    LOSS: "a measurement must leave the run as it found it, and measure the same each time",
+    MODE_AFTER: "a measurement must leave the run as it found it",
+    RECORDS: "the next update needs gradients; who switched them off wants them off",
+    RANDOM: "dropout of the training draws from them: measuring must not change the run",
+    KEPT: "a loop may be collecting gradients while it measures",
+    LEARN: "a frozen weight stays frozen, and the others go on learning",
+}
 
 
 @check("training.estimate_loss", reference=reference.estimate_loss)
 def mean_over_all_targets(t: Trial) -> None:
     few, many, some, nothing = batches_to_measure(t)
     t.compare(
-        lambda f: estimate(t, f, [few, many])["loss"],
+        lambda f: estimate(t, f, [few, many])[LOSS],
         why="a token weighs the same in a batch of 1 and in a batch of 40",
         name="the loss",
     )
     t.compare(
-        lambda f: estimate(t, f, [some, few, nothing, many, few])["loss"],
+        lambda f: estimate(t, f, [some, few, nothing, many, few])[LOSS],
         why="only targets that count have a loss, and only they are counted",
         name="the loss with masks",
     )
     t.compare(
-        lambda f: estimate(t, f, [some, many], dropout=0.5)["loss"],
+        lambda f: estimate(t, f, [some, many], dropout=0.5)[LOSS],
         why="with dropout the number is too high, and another one each time",
         name="the loss of a model with dropout",
+    )
+    long = [make_batch(t, 2, 300, keep=[300, 7]), make_batch(t, 1, 200), few]
+    t.compare(
+        lambda f: estimate(t, f, long)[LOSS],
+        why="rows may be long; every target that counts has the same say",
+        name="the loss of long rows",
     )
 
 
@@ -368,43 +421,44 @@ def mean_over_all_targets(t: Trial) -> None:
 def what_a_measurement_leaves_behind(t: Trial) -> None:
     few, many, some, _ = batches_to_measure(t)
     for training in (True, False):
+
+        @cache  # each answer is used once
+        def state(function: Callable, training: bool = training) -> dict[str, Any]:
+            return estimate(t, function, [few, some], training, dropout=0.5)
+
+        for what, why in WHYS.items():
+            t.compare(
+                lambda f, state=state, what=what: state(f)[what],
+                why=why,
+                name=f"of a model in {in_modes([training])}, {what}",
+            )
+    t.compare(
+        lambda f: estimate(t, f, [few, many])[GRAPH],
+        why=WHYS[GRAPH],
+        name=f"without dropout, {GRAPH}",
+    )
+    for recorded in (True, False):
         t.compare(
-            lambda f, training=training: estimate(t, f, [few, some], training, dropout=0.5),
-            why="a measurement must leave the run as it found it",
-            name=f"after measuring a model in {'train' if training else 'eval'} mode, the report",
+            lambda f, recorded=recorded: estimate(t, f, [few], recorded=recorded)[RECORDS],
+            why=WHYS[RECORDS],
+            name=f"called where PyTorch {'records' if recorded else 'does not'}, {RECORDS}",
         )
-    t.compare(
-        lambda f: estimate(t, f, [few, many])["asked for a graph"],
-        why="eval() does not stop the bookkeeping for gradients, and it takes memory",
-        name="whether the logits of each batch keep a graph",
-    )
-    t.compare(
-        lambda f: {
-            f"after a call with {recorded}": estimate(t, f, [few], recorded=recorded)[
-                "gradients recorded afterwards"
-            ]
-            for recorded in (True, False)
-        },
-        why="the next update needs gradients; who switched them off wants them off",
-        name="torch.is_grad_enabled()",
-    )
 
 
 @check("training.estimate_loss")
 def an_error_and_nothing_to_measure(t: Trial) -> None:
     few, _, _, nothing = batches_to_measure(t)
 
-    def broken(function: Callable) -> dict[str, Any]:
-        def fails(logits: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
-            raise OurError
+    def fails(logits: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
+        raise OurError
 
-        return {mode: estimate(t, function, [few], mode, loss_fn=fails) for mode in (True, False)}
-
-    t.compare(
-        broken,
-        why="an error in the loss must not leave the model without dropout for ever",
-        name="after an error, the report",
-    )
+    for mode, what in product((True, False), WHYS):
+        if what not in (LOSS, FLOAT):
+            t.compare(
+                lambda f, mode=mode, what=what: estimate(t, f, [few], mode, loss_fn=fails)[what],
+                why="an error in the loss must not leave the model without dropout for ever",
+                name=f"after an error, of a model in {in_modes([mode])}, {what}",
+            )
     for name, batches in (("no batches", []), ("two masks of False", [nothing, nothing])):
         with gradients_as_before():
             t.refuses(
@@ -449,7 +503,9 @@ def one_step(
     if leftover:
         for p in (model.wte.weight, *model.head.parameters()):
             p.grad = torch.full_like(p, leftover)
-    loss, norm = function(model, batches, loss_fn, optimizers, TrainConfig(grad_clip=clip))
+    config = TrainConfig(grad_clip=clip or None)
+    object.__setattr__(config, "grad_clip", clip)  # 0.0, too, which the course's own refuses
+    loss, norm = function(model, batches, loss_fn, optimizers, config)
     return {
         "loss": as_number(loss),
         "gradient norm": as_number(norm),
@@ -460,40 +516,51 @@ def one_step(
     }
 
 
-def of_step(t: Trial, *names: str, **options: Any) -> Callable[[Callable], dict[str, Any]]:
-    """Some of what is known about a step."""
+STEP = ("weights", "gradient norm", "loss")
+SAID = {
+    "weights": "the weights after {}",
+    "gradient norm": "the gradient norm of {}",
+    "loss": "the loss of {}",
+    "gradients forgotten": "whether the gradients are forgotten after {}",
+    "floats": "whether loss and norm of {} are floats",
+    "train mode": "the list of modes in {}, True for train mode,",
+}
 
-    def use(function: Callable) -> dict[str, Any]:
-        found = one_step(t, function, **options)
-        return {name: found[name] for name in names}
 
-    return use
+def same_step(t: Trial, what: str, why: str, names: Sequence[str] = STEP, **options: Any) -> None:
+    """Compare what is known about a step, one after the other: each may be wrong for itself."""
+
+    @cache  # each answer makes the step once
+    def found(function: Callable) -> dict[str, Any]:
+        return one_step(t, function, **options)
+
+    for name in names:
+        said = SAID[name].format(what)
+        try:
+            t.compare(lambda f, name=name: found(f)[name], why=why, name=said)
+        except Difference as difference:
+            rest = difference.symptom.removeprefix(said)
+            if rest.startswith("['"):  # of one weight
+                weight, rest = rest[2:].split("']", 1)
+                difference.symptom = f"{weight} after {what}{rest}"
+            raise
 
 
 @check("training.training_step", reference=reference.training_step)
 def update_from_one_batch(t: Trial) -> None:
     *_, unmasked = micro_batches(t)
-    t.compare(
-        of_step(t, "loss", "gradient norm", "weights", batches=[unmasked]),
-        why="forward, loss, backward, then a step of every optimizer",
-        name="the step on one batch",
-    )
-    t.compare(
-        of_step(t, "gradients forgotten", batches=[unmasked]),
-        why="PyTorch adds: what is not forgotten is part of the next update",
-        name="the step on one batch",
-    )
+    why = "forward, loss, backward, then a step of every optimizer"
+    same_step(t, "the step on one batch", why, batches=[unmasked])
+    why = "PyTorch adds: what is not forgotten is part of the next update"
+    same_step(t, "the step on one batch", why, ["gradients forgotten"], batches=[unmasked])
 
 
 @check("training.training_step")
 def share_of_each_micro_batch(t: Trial) -> None:
     small, large, nothing, unmasked = micro_batches(t)
     pieces = [large, small]
-    t.compare(
-        of_step(t, "loss", "gradient norm", "weights", batches=pieces),
-        why="a piece with 20 targets must weigh 20 times as much as one with 1",
-        name="the step on two micro-batches",
-    )
+    why = "a piece with 20 targets must weigh 20 times as much as one with 1"
+    same_step(t, "the step on two micro-batches", why, batches=pieces)
     if not t.collecting:
         whole, cut = (one_step(t, t.answer, given) for given in ([one_big(pieces)], pieces))
         t.require(
@@ -503,51 +570,49 @@ def share_of_each_micro_batch(t: Trial) -> None:
             f"{whole['loss']:.4f}",
             f"{cut['loss']:.4f}",
         )
-    t.compare(
-        of_step(t, "loss", "gradient norm", "weights", batches=[small]),
-        why="the one target that counts is the whole of it",
-        name="the step on one target",
-    )
-    t.compare(
-        of_step(t, "loss", "gradient norm", "weights", batches=[small, nothing, unmasked, large]),
-        why="a piece in which nothing counts weighs nothing",
-        name="the step on four micro-batches",
-    )
+    why = "the one target that counts is the whole of it"
+    same_step(t, "the step on one target", why, batches=[small])
+    why = "a piece in which nothing counts weighs nothing"
+    same_step(t, "the step on four micro-batches", why, batches=[small, nothing, unmasked, large])
 
 
 @check("training.training_step")
 def clipping_of_the_whole_gradient(t: Trial) -> None:
     small, large, *_ = micro_batches(t)
+    why = (
+        "the gradient of the whole update is shortened as one vector, if it is too long; "
+        "the norm in the log is the one before"
+    )
     for clip in (0.05, 50.0):
-        t.compare(
-            of_step(t, "loss", "gradient norm", "weights", batches=[large, small], clip=clip),
-            why="the gradient of the whole update is shortened as one vector, if it is too long; "
-            "the norm in the log is the one before",
-            name=f"the step with grad_clip={clip}",
-        )
+        same_step(t, f"the step with grad_clip={clip}", why, batches=[large, small], clip=clip)
+    why = "0.0 is a limit, too: nothing moves. Only None means never to clip"
+    same_step(t, "the step with grad_clip=0.0", why, batches=[large, small], clip=0.0)
 
 
 @check("training.training_step")
 def what_the_caller_hands_over_and_gets_back(t: Trial) -> None:
     small, large, nothing, _ = micro_batches(t)
     pieces = [large, small]
-    t.compare(
-        of_step(t, "gradient norm", "weights", batches=pieces, leftover=0.3),
-        why="a caller may have added gradients of their own; forget after the step, not before",
-        name="the step with gradients there before",
-    )
+    why = "a caller may have added gradients of their own; forget after the step, not before"
+    there = {"batches": pieces, "leftover": 0.3}
+    same_step(t, "the step with gradients there before", why, STEP[:2], **there)
+    why = "numbers go to the log"
+    same_step(t, "the step", why, ["floats"], batches=pieces)
     for training in (True, False):
-        t.compare(
-            of_step(t, "floats", "train mode", batches=pieces, training=training),
-            why="numbers go to the log, and the mode of the model is the caller's business",
-            name="the step",
-        )
-    everything = ("loss", "gradient norm", "weights", "gradients forgotten")
-    t.compare(
-        of_step(t, *everything, batches=[nothing, nothing]),
-        why="with nothing to learn from, nothing moves",
-        name="the step without a target that counts",
+        why = "the mode of the model is the caller's business"
+        given = {"batches": pieces, "training": training}
+        same_step(t, f"the step on a model in {in_modes([training])}", why, ["train mode"], **given)
+    everything = (*STEP, "gradients forgotten")
+    why = "with nothing to learn from, nothing moves"
+    same_step(
+        t, "the step without a target that counts", why, everything, batches=[nothing, nothing]
     )
+
+
+@check("training.training_step")
+def a_step_on_long_rows(t: Trial) -> None:
+    long = [make_batch(t, 2, 300, keep=[300, 20]), make_batch(t, 1, 200)]
+    same_step(t, "the step on long rows", "rows may be long", batches=long, clip=0.5)
 
 
 @check("training.training_step")
@@ -1042,6 +1107,19 @@ def after_an_earlier_run_and_without_updates(t: Trial) -> None:
         why="without updates there is nothing to log",
         name="the rates of no update",
     )
+    t.compare(
+        lambda f: a_list(rates_of_updates(f, [1.0, 0.5], 0.5, 0.4)["were logged"]),
+        why="the stub names a list of floats: a log of tensors keeps them in memory",
+        name="what is returned",
+    )
+
+
+def a_list(found: Any) -> str:
+    """What was returned for a list of floats."""
+    if not isinstance(found, list | tuple):
+        return f"a {type(found).__name__}"
+    kinds = {"floats" if isinstance(x, Real) else f"{type(x).__name__}s" for x in found}
+    return f"a list of {' and '.join(sorted(kinds))}"
 
 
 def run_with_two_sources(
@@ -1121,6 +1199,11 @@ def what_is_measured_and_when(t: Trial) -> None:
         },
         why="train on training batches, measure on validation batches",
         name="whether a batch came from draw_val",
+    )
+    t.compare(
+        lambda f: a_list(watched_run(f, 3)["losses"]),
+        why="the stub names a list of floats",
+        name="what is returned",
     )
 
 
@@ -1367,7 +1450,11 @@ def sizes_of_a_run(t: Trial) -> None:
         "updates": "the last update may be incomplete, but without it some tokens are not seen",
         "evaluations": "measured before the first update, at each multiple, and after the last",
     }
-    t.compare(lambda f: set(f()), why="seven numbers, under these names", name="the set of keys")
+    t.compare(
+        lambda f: set(f()),
+        why="seven numbers, under these names",
+        name="the set of names in the dictionary",
+    )
     for key, why in whys.items():
         rough = key in ("first_loss", "tokens_per_parameter")
         tolerance = {"rtol": 1e-3} if rough else {"rtol": 0.0, "atol": 1e-6}

@@ -188,8 +188,9 @@ def train_and_val(
     """Split framed poems at random: `n_val` of them to validate, all others to train.
 
     Returns {"train": (ids, starts), "val": (ids, starts)}, each as `pack` makes it, the rows in
-    any order. A poem is in one of the two sets, and only in one. Which ones validate is drawn from
-    `generator`. `n_val` is at least 0 and at most the number of rows.
+    any order. A poem is in one of the two sets, and only in one; equal rows are poems of their own.
+    Which ones validate is drawn from `generator`. `n_val` is at least 0 and at most the number of
+    rows.
 
     The symptom: a model learns a few poems by heart. On poems that it has not seen, its loss should
     turn and rise. The loss logged as "val" falls to nearly 0, side by side with that of "train".

@@ -157,8 +157,8 @@ def training_step(
     micro-batches in order, and finish each, its backward pass included, before the next one begins:
     only one has to fit into memory. The mode of the model is the caller's business.
 
-    When `config.grad_clip` is not None, a gradient longer than that is shortened to that length:
-    all parameters together, as one vector. The norm that is returned is the one before clipping. A
+    When `config.grad_clip` is not None, a gradient longer than that is shortened to that length,
+    at 0.0 to nothing: all parameters together, as one vector. The norm that is returned is the one before clipping. A
     parameter that took no part has no gradient (None).
 
     Then every optimizer makes its step, and the gradients are forgotten: afterwards those of all

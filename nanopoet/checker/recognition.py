@@ -17,6 +17,7 @@ from torch import Tensor
 
 from nanopoet.checker.difference import Difference, compare_values
 from nanopoet.checker.misconceptions import Misconception
+from nanopoet.checker.tasks import load_tasks
 from nanopoet.checker.trial import (
     CHECKS,
     MISCONCEPTIONS,
@@ -65,10 +66,12 @@ class Likeness:
 
     Of all comparisons that either gets wrong, the share with the same result in both. Ends the
     checks with `UnlikeError` as soon as the other answer is right, or wrong in another way, where
-    this one is wrong first; or as soon as the share cannot be `more_than` so much.
+    this one is wrong first; or as soon as the share cannot be `more_than` so much. Where numbers
+    are predicted, each stands for itself: what the other has wrong must be wrong here, too.
     """
 
-    def __init__(self, known: list[Outcome], more_than: float) -> None:
+    def __init__(self, known: list[Outcome], more_than: float, predicts: bool = False) -> None:
+        self.predicts = predicts
         self.known = {outcome.place: outcome for outcome in known}
         wrong = [outcome.place for outcome in known if not outcome.right]
         self.first, self.to_come = wrong[0] if wrong else None, set(wrong)
@@ -84,6 +87,8 @@ class Likeness:
             self.alike += 1
             return
         self.unlike += 1
+        if self.predicts and not theirs.right:
+            raise UnlikeError
         best = self.alike + len(self.to_come)
         if theirs.place == self.first or best / (best + self.unlike) <= self.more_than:
             raise UnlikeError
@@ -124,10 +129,11 @@ def recognize(
         telling = not isinstance(first.result, Exception) and (
             len(numbers_in(first.result)) >= TELLING
         )
-        found, share = None, 0.0 if telling else ALIKE
+        predicts = load_tasks()[task].kind == "predict"
+        found, share = None, 0.0 if telling or predicts else ALIKE
         end = time.process_time() + seconds
         for known in MISCONCEPTIONS[task]:
-            likeness = Likeness(outcomes, more_than=share)
+            likeness = Likeness(outcomes, share, predicts)
             with contextlib.suppress(UnlikeError):
                 collect(task, known.answer, seed, on_outcome=likeness, expected=expected)
                 if likeness.share > share:
