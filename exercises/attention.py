@@ -14,19 +14,6 @@ from torch import Tensor
 Attend = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
-def causal_mask(T: int) -> Tensor:
-    """The causal mask (因果掩码): who may look at whom. Booleans, (T, T).
-
-    Row t is the character that looks, column s the one that is looked at. A poem is written
-    forwards: a character may look at itself and at all before it. True means: may look.
-
-    >>> causal_mask(3).int().tolist()
-    [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
-    """
-    # TODO: your code
-    raise NotImplementedError("attention.causal_mask")
-
-
 def average_before(x: Tensor) -> Tensor:
     """Attention (注意力) with equal shares: the mean of all rows so far.
 
@@ -55,6 +42,19 @@ def attention_scores(q: Tensor, k: Tensor) -> Tensor:
     """
     # TODO: your code
     raise NotImplementedError("attention.attention_scores")
+
+
+def causal_mask(T: int) -> Tensor:
+    """The causal mask (因果掩码): who may look at whom. Booleans, (T, T).
+
+    Row t is the character that looks, column s the one that is looked at. A poem is written
+    forwards: a character may look at itself and at all before it. True means: may look.
+
+    >>> causal_mask(3).int().tolist()
+    [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
+    """
+    # TODO: your code
+    raise NotImplementedError("attention.causal_mask")
 
 
 def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
@@ -97,6 +97,29 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> tu
     """
     # TODO: your code
     raise NotImplementedError("attention.attention")
+
+
+def one_head(x: Tensor, w_query: Tensor, w_key: Tensor, w_value: Tensor) -> Tensor:
+    """One causal head: (B, T, C) → (B, T, d). There is a bug in it; find it and mend it.
+
+    The three matrices are (C, d): `x @ w_query` are the queries. A character looks at itself and
+    at those before it. Its weights are a softmax of the scaled scores and sum to 1. The result
+    must be right for very large scores, too, positive or negative. Gradients must pass through.
+
+    Symptoms: no error, the shapes fit, and no later value is ever added in. Yet the first
+    character, which sees only itself, gets back a fraction of its own value. And the fraction
+    changes when the last character of the poem is another one.
+
+    >>> x, w = torch.tensor([[[1.0], [1.0]]]), torch.ones(1, 1)
+    >>> one_head(x, w, w, w).flatten().tolist()
+    [1.0, 1.0]
+    """
+    T = x.shape[1]
+    q, k, v = x @ w_query, x @ w_key, x @ w_value  # (B, T, d) each
+    scores = q @ k.mT / q.shape[2] ** 0.5  # (B, T, T)
+    allowed = torch.ones(T, T, dtype=torch.bool).tril()
+    weights = scores.softmax(dim=2)
+    return weights.masked_fill(~allowed, 0.0) @ v
 
 
 def split_heads(x: Tensor, n_head: int) -> Tensor:
@@ -204,27 +227,27 @@ class KVCache:
         raise NotImplementedError("attention.KVCache")
 
 
-def one_head(x: Tensor, w_query: Tensor, w_key: Tensor, w_value: Tensor) -> Tensor:
-    """One causal head: (B, T, C) → (B, T, d). There is a bug in it; find it and mend it.
+def predict_head() -> dict[str, float]:
+    """Predict, with pencil and paper. Return your numbers, or expressions such as 3 / 4.
 
-    The three matrices are (C, d): `x @ w_query` are the queries. A character looks at itself and
-    at those before it. Its weights are a softmax of the scaled scores and sum to 1. The result
-    must be right for very large scores, too, positive or negative. Gradients must pass through.
+    One head compares d = 36 numbers. The numbers in queries and keys are random: independent, of
+    mean 0 and variance 1. A poem has T = 20 characters. Keep the names of the dictionary:
 
-    Symptoms: no error, the shapes fit, and no later value is ever added in. Yet the first
-    character, which sees only itself, gets back a fraction of its own value. And the fraction
-    changes when the last character of the poem is another one.
+    raw       variance of a score q · k
+    scaled    its variance after division by √d
+    by_d      its variance after division by d instead
+    tripled   variance of the scaled score after training has made all queries and all keys three
+              times as large
+    nonzero   how many of the T × T weights may be other than 0, under a causal mask
+    products  multiplications of two numbers in `q @ k.mT` for the whole poem at once, mask or not
+    cached    the same for one step of writing: the query of character 20 asks the 20 keys in the
+              cache
 
-    >>> x, w = torch.tensor([[[1.0], [1.0]]]), torch.ones(1, 1)
-    >>> one_head(x, w, w, w).flatten().tolist()
-    [1.0, 1.0]
+    >>> sorted(predict_head())
+    ['by_d', 'cached', 'nonzero', 'products', 'raw', 'scaled', 'tripled']
     """
-    T = x.shape[1]
-    q, k, v = x @ w_query, x @ w_key, x @ w_value  # (B, T, d) each
-    scores = q @ k.mT / q.shape[2] ** 0.5  # (B, T, T)
-    allowed = torch.ones(T, T, dtype=torch.bool).tril()
-    weights = scores.softmax(dim=2)
-    return weights.masked_fill(~allowed, 0.0) @ v
+    # TODO: your code
+    raise NotImplementedError("attention.predict_head")
 
 
 def some_qkv() -> Tensor:
@@ -249,26 +272,3 @@ def looks_ahead(attend: Attend) -> bool:
     """
     # TODO: your code
     raise NotImplementedError("attention.looks_ahead")
-
-
-def predict_head() -> dict[str, float]:
-    """Predict, with pencil and paper. Return your numbers, or expressions such as 3 / 4.
-
-    One head compares d = 36 numbers. The numbers in queries and keys are random: independent, of
-    mean 0 and variance 1. A poem has T = 20 characters. Keep the names of the dictionary:
-
-    raw       variance of a score q · k
-    scaled    its variance after division by √d
-    by_d      its variance after division by d instead
-    tripled   variance of the scaled score after training has made all queries and all keys three
-              times as large
-    nonzero   how many of the T × T weights may be other than 0, under a causal mask
-    products  multiplications of two numbers in `q @ k.mT` for the whole poem at once, mask or not
-    cached    the same for one step of writing: the query of character 20 asks the 20 keys in the
-              cache
-
-    >>> sorted(predict_head())
-    ['by_d', 'cached', 'nonzero', 'products', 'raw', 'scaled', 'tripled']
-    """
-    # TODO: your code
-    raise NotImplementedError("attention.predict_head")

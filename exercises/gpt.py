@@ -65,22 +65,6 @@ class NextNumber(nn.Module):
         return 10.0 * F.one_hot((idx + 1) % 9, 9)
 
 
-# --- The model ---------------------------------------------------------------------------------
-
-
-def count_parameters(model: nn.Module) -> int:
-    """How many numbers `model` learns: an int.
-
-    Matrices, biases and norms count, at any depth. A tensor that two parts share counts once. A
-    buffer is stored, but not learned: it does not count.
-
-    >>> count_parameters(nn.Linear(3, 2))  # a matrix of 6 numbers and a bias of 2
-    8
-    """
-    # TODO: your code
-    raise NotImplementedError("gpt.count_parameters")
-
-
 class MLP(nn.Module):
     """Each position by itself: widen four times, bend, narrow again."""
 
@@ -189,6 +173,65 @@ class GPT(nn.Module):
         """
         # TODO: your code
         raise NotImplementedError("gpt.GPT")
+
+
+# --- The model ---------------------------------------------------------------------------------
+
+
+def count_parameters(model: nn.Module) -> int:
+    """How many numbers `model` learns: an int.
+
+    Matrices, biases and norms count, at any depth. A tensor that two parts share counts once. A
+    buffer is stored, but not learned: it does not count.
+
+    >>> count_parameters(nn.Linear(3, 2))  # a matrix of 6 numbers and a bias of 2
+    8
+    """
+    # TODO: your code
+    raise NotImplementedError("gpt.count_parameters")
+
+
+def parameter_budget() -> dict[str, int]:
+    """How many parameters each part of a model has, worked out on paper.
+
+    The model: GPTConfig(vocab_size=2_000, block_size=64, n_layer=6, n_head=4, n_embd=96), in the
+    style of GPT-2. No matrix is shared. Attention has `qkv`, without a bias, and `proj`, with one.
+    Every norm has a scale and a shift. Return a dictionary of ints with the keys
+
+    - "embedding", "positions", "attention", "mlp", "norms", "head": the part's parameters, those
+      of all layers together, biases included;
+    - "more_heads": how many more the model has with n_head=8 (negative if it has fewer);
+    - "modern": how many the whole model has with style="modern".
+
+    Write numbers or formulas, but build no model: this is a prediction.
+
+    >>> len(parameter_budget())
+    8
+    """
+    # TODO: your code
+    raise NotImplementedError("gpt.parameter_budget")
+
+
+# --- Looking into it ---------------------------------------------------------------------------
+
+
+def sees_the_future(model: Callable[[Tensor], Tensor], vocab_size: int) -> bool:
+    """Whether any logit of `model` depends on a token that comes after it.
+
+    `model(ids)` takes ids (1, T), integers from 0 to `vocab_size` − 1 (at least 2 tokens), T from 1
+    to 16, and returns logits (1, T, vocab_size); the same ids always give the same logits. The
+    logits at t may depend on tokens 0 … t only. A leak may start at a single place and reach a
+    single place, both among the first 8, and it may show only if one certain token stands there:
+    look everywhere. A logit that moves by less than 1e-6 has been rounded; a leak is larger than
+    1e-3.
+
+    >>> sees_the_future(NextNumber(), 9)  # it looks at the last token only
+    False
+    >>> sees_the_future(lambda ids: NextNumber()(ids.flip(1)), 9)  # it reads backwards
+    True
+    """
+    # TODO: your code
+    raise NotImplementedError("gpt.sees_the_future")
 
 
 # --- Choosing a token --------------------------------------------------------------------------
@@ -323,46 +366,3 @@ def write_together(
         if token[0].item() == stop_token:
             break
     return idx.tolist()
-
-
-# --- Looking into it ---------------------------------------------------------------------------
-
-
-def sees_the_future(model: Callable[[Tensor], Tensor], vocab_size: int) -> bool:
-    """Whether any logit of `model` depends on a token that comes after it.
-
-    `model(ids)` takes ids (1, T), integers from 0 to `vocab_size` − 1 (at least 2 tokens), T from 1
-    to 16, and returns logits (1, T, vocab_size); the same ids always give the same logits. The
-    logits at t may depend on tokens 0 … t only. A leak may start at a single place and reach a
-    single place, both among the first 8, and it may show only if one certain token stands there:
-    look everywhere. A logit that moves by less than 1e-6 has been rounded; a leak is larger than
-    1e-3.
-
-    >>> sees_the_future(NextNumber(), 9)  # it looks at the last token only
-    False
-    >>> sees_the_future(lambda ids: NextNumber()(ids.flip(1)), 9)  # it reads backwards
-    True
-    """
-    # TODO: your code
-    raise NotImplementedError("gpt.sees_the_future")
-
-
-def parameter_budget() -> dict[str, int]:
-    """How many parameters each part of a model has, worked out on paper.
-
-    The model: GPTConfig(vocab_size=2_000, block_size=64, n_layer=6, n_head=4, n_embd=96), in the
-    style of GPT-2. No matrix is shared. Attention has `qkv`, without a bias, and `proj`, with one.
-    Every norm has a scale and a shift. Return a dictionary of ints with the keys
-
-    - "embedding", "positions", "attention", "mlp", "norms", "head": the part's parameters, those
-      of all layers together, biases included;
-    - "more_heads": how many more the model has with n_head=8 (negative if it has fewer);
-    - "modern": how many the whole model has with style="modern".
-
-    Write numbers or formulas, but build no model: this is a prediction.
-
-    >>> len(parameter_budget())
-    8
-    """
-    # TODO: your code
-    raise NotImplementedError("gpt.parameter_budget")

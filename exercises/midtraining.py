@@ -41,21 +41,25 @@ def pack(rows: Sequence[Sequence[int]]) -> tuple[Ids, NDArray[np.int64]]:
     return ids, np.cumsum([0, *map(len, rows)])
 
 
-# --- Tasks ------------------------------------------------------------------------------------
+def row_fields(ids: Iterable[int]) -> dict[str, list[int]]:
+    """The four fields (字段) of a framed row, as lists of ids.
 
+    A field's marker is a key of `FIELD_OF`; the field is the text from there to the next marker.
+    `ids` may be a generator, which can be read only once. A model may have written the row, so do
+    not rely on its form:
 
-def count_truncated(starts: NDArray[np.int64], block_size: int) -> int:
-    """How many poems lose characters at this block size (truncation, 截断).
+    - A field that is missing, or has no text, is an empty list. All four are always in the result.
+    - Ids from `N_ATOMS` on are text. So is `UNK_ID`: it stands for a rare character. No other atom
+      (原子) is.
+    - Text in front of the first marker belongs to no field.
+    - A marker may come twice. Both texts belong to the field, in the order of the row.
+    - Nothing behind `END_ID` is read. A row that was cut may lack it.
 
-    All rows lie in one array. `starts` holds where each begins, and at last where the array ends:
-    one number more than there are poems; with no poems it is [0]. A row loses something when the
-    model has no room for all of it. The model reads `block_size` inputs at a time.
-
-    >>> count_truncated(np.array([0, 9, 20]), block_size=8)
-    1
+    >>> row_fields([2, 3, 90, 54, 5, 30, 6, 40, 0, 41, 7, 1])
+    {'author': [90, 54], 'form': [], 'title': [30], 'content': [40, 0, 41]}
     """
     # TODO: your code
-    raise NotImplementedError("midtraining.count_truncated")
+    raise NotImplementedError("midtraining.row_fields")
 
 
 def target_mask(idx: Tensor, targets: Tensor, kind: str = "not_padding") -> Tensor:
@@ -77,6 +81,67 @@ def target_mask(idx: Tensor, targets: Tensor, kind: str = "not_padding") -> Tens
     """
     # TODO: your code
     raise NotImplementedError("midtraining.target_mask")
+
+
+def targets_that_count() -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """Predict: how many targets count under the masks "all", "not_padding" and "content"?
+
+    The poem is 登鹳雀楼 *dēng guàn què lóu*, "climbing the stork tower", by 王之涣, a 五言绝句:
+    白日依山尽，黄河入海流。欲穷千里目，更上一层楼。 Framed (装框), with one token for a character:
+
+        <|bos|><|author|> … <|form|> … <|title|> … <|content|> … <|end|>
+
+    Return two triples of integers, in the order of `MASKS`:
+
+    - This row in a batch whose longest row has 45 tokens, with `block_size` 64.
+    - This row alone in a batch with `block_size` 32, cut as `pad_batch` cuts.
+
+    Count by hand first. Then you may compute it.
+
+    >>> whole, cut = targets_that_count()
+    >>> len(whole), len(cut)
+    (3, 3)
+    """
+    # TODO: your code
+    raise NotImplementedError("midtraining.targets_that_count")
+
+
+def padding_changes_loss(loss_fn: Callable[[Tensor, Tensor, Tensor], Tensor]) -> bool:
+    """A test for a loss: True if more padding in a batch changes what it says, otherwise False.
+
+    `loss_fn(logits, targets, mask)` takes logits (B, T, V), targets (B, T) and a boolean mask
+    (B, T), and returns one number as a tensor. A batch has several rows. Padding adds places at the
+    end of every row: T grows, the target there is `PAD_ID`, the mask is False, and the logits may
+    be anything, not only 0.
+
+    You are not asked whether the loss is a good one, only whether padding changes it. Some losses
+    compute in float32, and some are small numbers. A difference of less than one part in 10,000 of
+    the loss is rounding and no change.
+
+    >>> padding_changes_loss(lambda logits, targets, mask: mask.float().mean())
+    True
+    >>> padding_changes_loss(lambda logits, targets, mask: mask.float().sum())
+    False
+    """
+    # TODO: your code
+    raise NotImplementedError("midtraining.padding_changes_loss")
+
+
+# --- Tasks ------------------------------------------------------------------------------------
+
+
+def count_truncated(starts: NDArray[np.int64], block_size: int) -> int:
+    """How many poems lose characters at this block size (truncation, 截断).
+
+    All rows lie in one array. `starts` holds where each begins, and at last where the array ends:
+    one number more than there are poems; with no poems it is [0]. A row loses something when the
+    model has no room for all of it. The model reads `block_size` inputs at a time.
+
+    >>> count_truncated(np.array([0, 9, 20]), block_size=8)
+    1
+    """
+    # TODO: your code
+    raise NotImplementedError("midtraining.count_truncated")
 
 
 def pad_batch(rows: Sequence[Ids], block_size: int, mask: str = "not_padding") -> Batch:
@@ -101,6 +166,23 @@ def pad_batch(rows: Sequence[Ids], block_size: int, mask: str = "not_padding") -
     """
     # TODO: your code
     raise NotImplementedError("midtraining.pad_batch")
+
+
+def cut_and_shift(row: list[int], block_size: int) -> tuple[list[int], list[int]]:
+    """Inputs and targets of one framed poem, for a model with room for `block_size` inputs.
+
+    Target t is the token after input t. A row that fits is used whole. Of a longer one the front
+    is kept: exactly `block_size` inputs, and as many targets, the last of them the row's own last
+    token, the end. `row` has two tokens or more and stays as it is.
+
+    The symptom: at `block_size` 64 the model is never given more than 63 inputs. Rows of 65 tokens
+    should fit, but their end is among no targets. Poems of that length do not stop when written.
+
+    >>> cut_and_shift([2, 8, 9, 7], block_size=3)
+    ([2, 8, 9], [8, 9, 7])
+    """
+    kept = row[:block_size]
+    return kept[:-1], kept[1:]
 
 
 def length_buckets(
@@ -161,66 +243,29 @@ def check_warm_start(model_vocab: Sequence[str], checkpoint_vocab: Sequence[str]
     raise NotImplementedError("midtraining.check_warm_start")
 
 
-def row_fields(ids: Iterable[int]) -> dict[str, list[int]]:
-    """The four fields (字段) of a framed row, as lists of ids.
+def midtraining_rates(
+    optimizer: torch.optim.Optimizer, init_lr_frac: float, mults: Sequence[float]
+) -> list[list[float]]:
+    """Take a step for each multiplier, at a fraction of the rate; return the rates applied.
 
-    A field's marker is a key of `FIELD_OF`; the field is the text from there to the next marker.
-    `ids` may be a generator, which can be read only once. A model may have written the row, so do
-    not rely on its form:
+    A stage begins at `init_lr_frac` times the rate of the earlier one. At the call that rate is the
+    `lr` of a group (`optimizer.param_groups` is a list of dictionaries); every group has its own.
+    In step i the rate of a group is its first `lr` times `init_lr_frac` times `mults[i]`; then
+    `optimizer.step()`. The gradients are there already and stay.
 
-    - A field that is missing, or has no text, is an empty list. All four are always in the result.
-    - Ids from `N_ATOMS` on are text. So is `UNK_ID`: it stands for a rare character. No other atom
-      (原子) is.
-    - Text in front of the first marker belongs to no field.
-    - A marker may come twice. Both texts belong to the field, in the order of the row.
-    - Nothing behind `END_ID` is read. A row that was cut may lack it.
+    Returns one list per step, with the rate of each group. They must be the rates that moved the
+    weights. Keep the group's rate without the multiplier in `group["initial_lr"]`. An earlier stage
+    may have left a number there: write over it.
 
-    >>> row_fields([2, 3, 90, 54, 5, 30, 6, 40, 0, 41, 7, 1])
-    {'author': [90, 54], 'form': [], 'title': [30], 'content': [40, 0, 41]}
+    >>> weight = torch.nn.Parameter(torch.ones(1))
+    >>> weight.grad = torch.ones(1)
+    >>> midtraining_rates(torch.optim.SGD([weight], lr=1.0), 0.5, [1.0, 0.5])
+    [[0.5], [0.25]]
+    >>> weight.item()
+    0.25
     """
     # TODO: your code
-    raise NotImplementedError("midtraining.row_fields")
-
-
-def train_and_val(
-    rows: Sequence[Sequence[int]], n_val: int, generator: torch.Generator
-) -> dict[str, tuple[Ids, NDArray[np.int64]]]:
-    """Split framed poems at random: `n_val` of them to validate, all others to train.
-
-    Returns {"train": (ids, starts), "val": (ids, starts)}, each as `pack` makes it, the rows in
-    any order. A poem is in one of the two sets, and only in one; equal rows are poems of their own.
-    Which ones validate is drawn from `generator`. `n_val` is at least 0 and at most the number of
-    rows.
-
-    The symptom: a model learns a few poems by heart. On poems that it has not seen, its loss should
-    turn and rise. The loss logged as "val" falls to nearly 0, side by side with that of "train".
-
-    >>> sets = train_and_val([[2, 8, 7], [2, 7], [2, 9, 7]], 1, torch.Generator())
-    >>> [len(starts) - 1 for ids, starts in (sets["train"], sets["val"])]
-    [2, 1]
-    """
-    order = torch.randperm(len(rows), generator=generator)
-    shuffled = [rows[i] for i in order.tolist()]
-    train_rows = shuffled[n_val:]
-    val_rows = train_rows[:n_val]
-    return {"train": pack(train_rows), "val": pack(val_rows)}
-
-
-def cut_and_shift(row: list[int], block_size: int) -> tuple[list[int], list[int]]:
-    """Inputs and targets of one framed poem, for a model with room for `block_size` inputs.
-
-    Target t is the token after input t. A row that fits is used whole. Of a longer one the front
-    is kept: exactly `block_size` inputs, and as many targets, the last of them the row's own last
-    token, the end. `row` has two tokens or more and stays as it is.
-
-    The symptom: at `block_size` 64 the model is never given more than 63 inputs. Rows of 65 tokens
-    should fit, but their end is among no targets. Poems of that length do not stop when written.
-
-    >>> cut_and_shift([2, 8, 9, 7], block_size=3)
-    ([2, 8, 9], [8, 9, 7])
-    """
-    kept = row[:block_size]
-    return kept[:-1], kept[1:]
+    raise NotImplementedError("midtraining.midtraining_rates")
 
 
 def batches_with_progress(
@@ -248,70 +293,25 @@ def batches_with_progress(
             done += lengths[batch].sum()
 
 
-def padding_changes_loss(loss_fn: Callable[[Tensor, Tensor, Tensor], Tensor]) -> bool:
-    """A test for a loss: True if more padding in a batch changes what it says, otherwise False.
+def train_and_val(
+    rows: Sequence[Sequence[int]], n_val: int, generator: torch.Generator
+) -> dict[str, tuple[Ids, NDArray[np.int64]]]:
+    """Split framed poems at random: `n_val` of them to validate, all others to train.
 
-    `loss_fn(logits, targets, mask)` takes logits (B, T, V), targets (B, T) and a boolean mask
-    (B, T), and returns one number as a tensor. A batch has several rows. Padding adds places at the
-    end of every row: T grows, the target there is `PAD_ID`, the mask is False, and the logits may
-    be anything, not only 0.
+    Returns {"train": (ids, starts), "val": (ids, starts)}, each as `pack` makes it, the rows in
+    any order. A poem is in one of the two sets, and only in one; equal rows are poems of their own.
+    Which ones validate is drawn from `generator`. `n_val` is at least 0 and at most the number of
+    rows.
 
-    You are not asked whether the loss is a good one, only whether padding changes it. Some losses
-    compute in float32, and some are small numbers. A difference of less than one part in 10,000 of
-    the loss is rounding and no change.
+    The symptom: a model learns a few poems by heart. On poems that it has not seen, its loss should
+    turn and rise. The loss logged as "val" falls to nearly 0, side by side with that of "train".
 
-    >>> padding_changes_loss(lambda logits, targets, mask: mask.float().mean())
-    True
-    >>> padding_changes_loss(lambda logits, targets, mask: mask.float().sum())
-    False
+    >>> sets = train_and_val([[2, 8, 7], [2, 7], [2, 9, 7]], 1, torch.Generator())
+    >>> [len(starts) - 1 for ids, starts in (sets["train"], sets["val"])]
+    [2, 1]
     """
-    # TODO: your code
-    raise NotImplementedError("midtraining.padding_changes_loss")
-
-
-def midtraining_rates(
-    optimizer: torch.optim.Optimizer, init_lr_frac: float, mults: Sequence[float]
-) -> list[list[float]]:
-    """Take a step for each multiplier, at a fraction of the rate; return the rates applied.
-
-    A stage begins at `init_lr_frac` times the rate of the earlier one. At the call that rate is the
-    `lr` of a group (`optimizer.param_groups` is a list of dictionaries); every group has its own.
-    In step i the rate of a group is its first `lr` times `init_lr_frac` times `mults[i]`; then
-    `optimizer.step()`. The gradients are there already and stay.
-
-    Returns one list per step, with the rate of each group. They must be the rates that moved the
-    weights. Keep the group's rate without the multiplier in `group["initial_lr"]`. An earlier stage
-    may have left a number there: write over it.
-
-    >>> weight = torch.nn.Parameter(torch.ones(1))
-    >>> weight.grad = torch.ones(1)
-    >>> midtraining_rates(torch.optim.SGD([weight], lr=1.0), 0.5, [1.0, 0.5])
-    [[0.5], [0.25]]
-    >>> weight.item()
-    0.25
-    """
-    # TODO: your code
-    raise NotImplementedError("midtraining.midtraining_rates")
-
-
-def targets_that_count() -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-    """Predict: how many targets count under the masks "all", "not_padding" and "content"?
-
-    The poem is 登鹳雀楼 *dēng guàn què lóu*, "climbing the stork tower", by 王之涣, a 五言绝句:
-    白日依山尽，黄河入海流。欲穷千里目，更上一层楼。 Framed (装框), with one token for a character:
-
-        <|bos|><|author|> … <|form|> … <|title|> … <|content|> … <|end|>
-
-    Return two triples of integers, in the order of `MASKS`:
-
-    - This row in a batch whose longest row has 45 tokens, with `block_size` 64.
-    - This row alone in a batch with `block_size` 32, cut as `pad_batch` cuts.
-
-    Count by hand first. Then you may compute it.
-
-    >>> whole, cut = targets_that_count()
-    >>> len(whole), len(cut)
-    (3, 3)
-    """
-    # TODO: your code
-    raise NotImplementedError("midtraining.targets_that_count")
+    order = torch.randperm(len(rows), generator=generator)
+    shuffled = [rows[i] for i in order.tolist()]
+    train_rows = shuffled[n_val:]
+    val_rows = train_rows[:n_val]
+    return {"train": pack(train_rows), "val": pack(val_rows)}

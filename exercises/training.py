@@ -107,6 +107,69 @@ def random_windows(
     raise NotImplementedError("training.random_windows")
 
 
+def adamw_step(
+    p: Tensor,
+    grad: Tensor,
+    m: Tensor,
+    v: Tensor,
+    step: int,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    weight_decay: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """One step of AdamW by hand; returns the new `p`, `m` and `v`.
+
+    `p` are the weights, `grad` their gradient, `m` and `v` the running means of the gradients and
+    of their squares; all have one shape. `step` counts from 1: it is the number of this step. The
+    result equals that of torch.optim.AdamW, with decoupled (解耦) weight decay and bias correction.
+    What is returned as `m` and `v` is what the next step starts from. The four tensors handed in
+    are not changed.
+
+    >>> zero = torch.zeros(2)
+    >>> p, m, v = adamw_step(zero, torch.tensor([0.1, -9.0]), zero, zero, 1, 0.01, (0.9, 0.95),
+    ...                      1e-8, 0.0)
+    >>> [round(x, 4) for x in p.tolist()]  # one learning rate, whatever the size of the gradient
+    [-0.01, 0.01]
+    """
+    # TODO: your code
+    raise NotImplementedError("training.adamw_step")
+
+
+def training_step(
+    model: nn.Module,
+    batches: Sequence[Batch],
+    loss_fn: LossFn,
+    optimizers: Sequence[torch.optim.Optimizer],
+    config: TrainConfig,
+) -> tuple[float, float]:
+    """One update from one or more micro-batches (微批次); returns loss and gradient norm, floats.
+
+    The update is that of one big batch which holds all micro-batches. `loss_fn` gives the mean over
+    the counting targets of one micro-batch (0 when none does); a micro-batch weighs by its share of
+    all targets that count. If none counts anywhere, loss and gradients are 0. Go through the
+    micro-batches in order, and finish each, its backward pass included, before the next one begins:
+    only one has to fit into memory. The mode of the model is the caller's business.
+
+    When `config.grad_clip` is not None, a gradient longer than that is shortened to that length,
+    at 0.0 to nothing: all parameters together, as one vector. The norm that is returned is the one
+    before clipping. A parameter that took no part has no gradient (None).
+
+    Then every optimizer makes its step, and the gradients are forgotten: afterwards those of all
+    parameters in the optimizers are None or 0. Gradients that are there before the call belong to
+    this update; add to them.
+
+    >>> table = nn.Embedding.from_pretrained(torch.zeros(3, 3), freeze=False)
+    >>> sgd = torch.optim.SGD(table.parameters(), lr=1.0)
+    >>> batch = Batch(torch.tensor([[0]]), torch.tensor([[1]]))
+    >>> loss, norm = training_step(table, [batch], mean_loss, [sgd], TrainConfig(grad_clip=None))
+    >>> round(loss, 3), round(norm, 3), [round(w, 2) for w in table.weight[0].tolist()]
+    (1.099, 0.816, [-0.33, 0.67, -0.33])
+    """
+    # TODO: your code
+    raise NotImplementedError("training.training_step")
+
+
 def estimate_loss(model: nn.Module, batches: Iterable[Batch], loss_fn: LossFn) -> float:
     """Mean loss per token over all batches, as a float; the model is left as it was found.
 
@@ -126,40 +189,6 @@ def estimate_loss(model: nn.Module, batches: Iterable[Batch], loss_fn: LossFn) -
     """
     # TODO: your code
     raise NotImplementedError("training.estimate_loss")
-
-
-def training_step(
-    model: nn.Module,
-    batches: Sequence[Batch],
-    loss_fn: LossFn,
-    optimizers: Sequence[torch.optim.Optimizer],
-    config: TrainConfig,
-) -> tuple[float, float]:
-    """One update from one or more micro-batches (微批次); returns loss and gradient norm, floats.
-
-    The update is that of one big batch which holds all micro-batches. `loss_fn` gives the mean over
-    the counting targets of one micro-batch (0 when none does); a micro-batch weighs by its share of
-    all targets that count. If none counts anywhere, loss and gradients are 0. Go through the
-    micro-batches in order, and finish each, its backward pass included, before the next one begins:
-    only one has to fit into memory. The mode of the model is the caller's business.
-
-    When `config.grad_clip` is not None, a gradient longer than that is shortened to that length,
-    at 0.0 to nothing: all parameters together, as one vector. The norm that is returned is the one before clipping. A
-    parameter that took no part has no gradient (None).
-
-    Then every optimizer makes its step, and the gradients are forgotten: afterwards those of all
-    parameters in the optimizers are None or 0. Gradients that are there before the call belong to
-    this update; add to them.
-
-    >>> table = nn.Embedding.from_pretrained(torch.zeros(3, 3), freeze=False)
-    >>> sgd = torch.optim.SGD(table.parameters(), lr=1.0)
-    >>> batch = Batch(torch.tensor([[0]]), torch.tensor([[1]]))
-    >>> loss, norm = training_step(table, [batch], mean_loss, [sgd], TrainConfig(grad_clip=None))
-    >>> round(loss, 3), round(norm, 3), [round(w, 2) for w in table.weight[0].tolist()]
-    (1.099, 0.816, [-0.33, 0.67, -0.33])
-    """
-    # TODO: your code
-    raise NotImplementedError("training.training_step")
 
 
 def set_learning_rate(optimizers: Sequence[torch.optim.Optimizer], mult: float) -> None:
@@ -224,35 +253,6 @@ def train(
     raise NotImplementedError("training.train")
 
 
-def adamw_step(
-    p: Tensor,
-    grad: Tensor,
-    m: Tensor,
-    v: Tensor,
-    step: int,
-    lr: float,
-    betas: tuple[float, float],
-    eps: float,
-    weight_decay: float,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """One step of AdamW by hand; returns the new `p`, `m` and `v`.
-
-    `p` are the weights, `grad` their gradient, `m` and `v` the running means of the gradients and
-    of their squares; all have one shape. `step` counts from 1: it is the number of this step. The
-    result equals that of torch.optim.AdamW, with decoupled (解耦) weight decay and bias correction.
-    What is returned as `m` and `v` is what the next step starts from. The four tensors handed in
-    are not changed.
-
-    >>> zero = torch.zeros(2)
-    >>> p, m, v = adamw_step(zero, torch.tensor([0.1, -9.0]), zero, zero, 1, 0.01, (0.9, 0.95),
-    ...                      1e-8, 0.0)
-    >>> [round(x, 4) for x in p.tolist()]  # one learning rate, whatever the size of the gradient
-    [-0.01, 0.01]
-    """
-    # TODO: your code
-    raise NotImplementedError("training.adamw_step")
-
-
 # --- Three bugs to find --------------------------------------------------------------------------
 
 
@@ -291,6 +291,30 @@ def scheduled_updates(
         optimizer.step()
         logged.append(optimizer.param_groups[0]["initial_lr"] * start_frac * mult)
     return logged
+
+
+def sizes_of_a_run() -> dict[str, float]:
+    """Predict: seven numbers of training runs. Work them out by hand first, then compute them.
+
+    Return a dictionary with these keys; whole numbers exactly, the others to three digits or more.
+
+    - "windows": how many different windows (block_size 256) a stream of 1,000 ids holds;
+    - "logits_bytes": the size of the logits of 64 windows of 256 characters, for a vocabulary of
+      11,868 characters, in float32 (4 bytes each);
+    - "first_loss": what that model should log before its first update, in nats;
+    - "micro_steps": how many micro-batches of 16 windows of 2,048 tokens make one update of
+      524,288 tokens;
+    - "tokens_per_parameter": how many tokens 50,000 such updates see for each parameter of a model
+      of 200 million;
+    - "updates": how many such updates it takes to see 95,000,000 tokens once, all of them;
+    - "evaluations": how often a run with max_steps=100 and eval_interval=30 measures its loss.
+
+    >>> sizes = sizes_of_a_run()
+    >>> sorted(sizes)[:3], len(sizes)
+    (['evaluations', 'first_loss', 'logits_bytes'], 7)
+    """
+    # TODO: your code
+    raise NotImplementedError("training.sizes_of_a_run")
 
 
 def measured_run(
@@ -338,29 +362,6 @@ def measured_run(
     return losses
 
 
-def accumulate(model: nn.Module, batches: Sequence[Batch], loss_fn: LossFn) -> float:
-    """Mend this: add up the gradients of micro-batches; return the loss to be logged, a float.
-
-    The gradients shall be those of one big batch which holds all micro-batches (there is at least
-    one target that counts); they are added to those that the parameters hold. The loss that is
-    returned shall be the mean over all targets of the big batch that count.
-
-    Symptom: 8 windows as one batch log a loss of 7.5. The same 8 windows in 4 pieces log 1.9. Yet
-    the gradients are equal.
-
-    >>> table = nn.Embedding.from_pretrained(torch.zeros(3, 3), freeze=False)
-    >>> batch = Batch(torch.tensor([[0]]), torch.tensor([[1]]))
-    >>> [round(accumulate(table, [batch] * n, mean_loss), 3) for n in (1, 4)]  # both ln 3
-    [1.099, 1.099]
-    """
-    n_tokens = sum(batch.n_tokens for batch in batches)
-    for batch in batches:
-        loss = loss_fn(model(batch.idx), batch.targets, batch.mask)
-        loss = loss * (batch.n_tokens / n_tokens)
-        loss.backward()
-    return loss.item()
-
-
 # --- A test to write, and numbers to predict -----------------------------------------------------
 
 
@@ -390,25 +391,24 @@ def leaks_gradients(step_fn: Callable[..., tuple[float, float]]) -> bool:
     raise NotImplementedError("training.leaks_gradients")
 
 
-def sizes_of_a_run() -> dict[str, float]:
-    """Predict: seven numbers of training runs. Work them out by hand first, then compute them.
+def accumulate(model: nn.Module, batches: Sequence[Batch], loss_fn: LossFn) -> float:
+    """Mend this: add up the gradients of micro-batches; return the loss to be logged, a float.
 
-    Return a dictionary with these keys; whole numbers exactly, the others to three digits or more.
+    The gradients shall be those of one big batch which holds all micro-batches (there is at least
+    one target that counts); they are added to those that the parameters hold. The loss that is
+    returned shall be the mean over all targets of the big batch that count.
 
-    - "windows": how many different windows (block_size 256) a stream of 1,000 ids holds;
-    - "logits_bytes": the size of the logits of 64 windows of 256 characters, for a vocabulary of
-      11,868 characters, in float32 (4 bytes each);
-    - "first_loss": what that model should log before its first update, in nats;
-    - "micro_steps": how many micro-batches of 16 windows of 2,048 tokens make one update of
-      524,288 tokens;
-    - "tokens_per_parameter": how many tokens 50,000 such updates see for each parameter of a model
-      of 200 million;
-    - "updates": how many such updates it takes to see 95,000,000 tokens once, all of them;
-    - "evaluations": how often a run with max_steps=100 and eval_interval=30 measures its loss.
+    Symptom: 8 windows as one batch log a loss of 7.5. The same 8 windows in 4 pieces log 1.9. Yet
+    the gradients are equal.
 
-    >>> sizes = sizes_of_a_run()
-    >>> sorted(sizes)[:3], len(sizes)
-    (['evaluations', 'first_loss', 'logits_bytes'], 7)
+    >>> table = nn.Embedding.from_pretrained(torch.zeros(3, 3), freeze=False)
+    >>> batch = Batch(torch.tensor([[0]]), torch.tensor([[1]]))
+    >>> [round(accumulate(table, [batch] * n, mean_loss), 3) for n in (1, 4)]  # both ln 3
+    [1.099, 1.099]
     """
-    # TODO: your code
-    raise NotImplementedError("training.sizes_of_a_run")
+    n_tokens = sum(batch.n_tokens for batch in batches)
+    for batch in batches:
+        loss = loss_fn(model(batch.idx), batch.targets, batch.mask)
+        loss = loss * (batch.n_tokens / n_tokens)
+        loss.backward()
+    return loss.item()

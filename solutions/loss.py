@@ -22,16 +22,40 @@ def uniform_loss(vocab_size: int) -> float:
     return math.log(vocab_size)
 
 
-def perplexity(loss: float) -> float:
-    """How many equally likely tokens would surprise as much as this loss (困惑度).
+def unigram_log_probs(ids: ArrayLike, vocab_size: int) -> NDArray[np.float64]:
+    """How often each token occurs, as natural logarithms of probabilities: floats (vocab_size,).
 
-    `loss` is a number in nats per token. The answer need not be whole.
+    `ids` is a list or an int64 array of token ids below `vocab_size`, with at least one of them.
+    One is added to every count, so that no token is impossible, also one that `ids` lack. The
+    probabilities sum to 1.
 
-    >>> round(perplexity(uniform_loss(100)), 6)
-    100.0
+    >>> np.exp(unigram_log_probs([0, 0], vocab_size=2)).round(2).tolist()
+    [0.75, 0.25]
     """
-    # It undoes uniform_loss.
-    return math.exp(loss)
+    counts = np.bincount(np.asarray(ids), minlength=vocab_size) + 1
+    return np.log(counts / counts.sum())
+
+
+def unigram_loss(ids: ArrayLike, vocab_size: int, val_ids: ArrayLike | None = None) -> float:
+    """The loss of knowing how often each token occurs and nothing else, in nats per token.
+
+    `ids` and `val_ids` are lists or int64 arrays of token ids below `vocab_size`, not empty.
+
+    With `val_ids`: the mean surprise at them of somebody who believes
+    `unigram_log_probs(ids, vocab_size)`. Without: the counts are measured on `ids` themselves,
+    and nothing is added to them. The answer is then the entropy (熵) of the text.
+
+    >>> round(unigram_loss([0, 1, 0, 1], vocab_size=5), 4)  # ln 2
+    0.6931
+    >>> round(unigram_loss([0, 0], 2, val_ids=[1]), 4)  # ln 4
+    1.3863
+    """
+    if val_ids is not None:
+        log_probs = unigram_log_probs(ids, vocab_size)
+        return float(-log_probs[np.asarray(val_ids)].mean())
+    counts = np.bincount(np.asarray(ids))
+    probs = counts[counts > 0] / counts.sum()  # a token that never occurs adds nothing
+    return float(-(probs * np.log(probs)).sum())
 
 
 def log_softmax(logits: Tensor) -> Tensor:
@@ -98,6 +122,32 @@ def cross_entropy_grad(logits: Tensor, targets: Tensor) -> Tensor:
     return (believed - happened) / targets.numel()
 
 
+def perplexity(loss: float) -> float:
+    """How many equally likely tokens would surprise as much as this loss (困惑度).
+
+    `loss` is a number in nats per token. The answer need not be whole.
+
+    >>> round(perplexity(uniform_loss(100)), 6)
+    100.0
+    """
+    # It undoes uniform_loss.
+    return math.exp(loss)
+
+
+def bits_per_byte(total_nats: float, n_bytes: int) -> float:
+    """The surprise at a whole text, shared out over its bytes and counted in bits.
+
+    `total_nats` is the sum of the surprises at all its tokens, `n_bytes` the length of the text in
+    UTF-8. Raises ValueError if `n_bytes` is below 1.
+
+    >>> round(bits_per_byte(16.6355, n_bytes=12), 3)  # 24 bits
+    2.0
+    """
+    if n_bytes < 1:
+        raise ValueError(f"n_bytes={n_bytes} is not positive")
+    return total_nats / math.log(2) / n_bytes  # one bit is ln 2 nats
+
+
 def masked_cross_entropy(logits: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
     """The mean surprise over the targets that count, a tensor without axes.
 
@@ -124,80 +174,6 @@ def masked_cross_entropy(logits: Tensor, targets: Tensor, mask: Tensor | None = 
     weights = mask.to(losses.dtype)
     # With nothing to count this is 0/1. The 0 still hangs on the logits, so backward works.
     return (losses * weights).sum() / weights.sum().clamp(min=1)
-
-
-def unigram_log_probs(ids: ArrayLike, vocab_size: int) -> NDArray[np.float64]:
-    """How often each token occurs, as natural logarithms of probabilities: floats (vocab_size,).
-
-    `ids` is a list or an int64 array of token ids below `vocab_size`, with at least one of them.
-    One is added to every count, so that no token is impossible, also one that `ids` lack. The
-    probabilities sum to 1.
-
-    >>> np.exp(unigram_log_probs([0, 0], vocab_size=2)).round(2).tolist()
-    [0.75, 0.25]
-    """
-    counts = np.bincount(np.asarray(ids), minlength=vocab_size) + 1
-    return np.log(counts / counts.sum())
-
-
-def unigram_loss(ids: ArrayLike, vocab_size: int, val_ids: ArrayLike | None = None) -> float:
-    """The loss of knowing how often each token occurs and nothing else, in nats per token.
-
-    `ids` and `val_ids` are lists or int64 arrays of token ids below `vocab_size`, not empty.
-
-    With `val_ids`: the mean surprise at them of somebody who believes
-    `unigram_log_probs(ids, vocab_size)`. Without: the counts are measured on `ids` themselves,
-    and nothing is added to them. The answer is then the entropy (熵) of the text.
-
-    >>> round(unigram_loss([0, 1, 0, 1], vocab_size=5), 4)  # ln 2
-    0.6931
-    >>> round(unigram_loss([0, 0], 2, val_ids=[1]), 4)  # ln 4
-    1.3863
-    """
-    if val_ids is not None:
-        log_probs = unigram_log_probs(ids, vocab_size)
-        return float(-log_probs[np.asarray(val_ids)].mean())
-    counts = np.bincount(np.asarray(ids))
-    probs = counts[counts > 0] / counts.sum()  # a token that never occurs adds nothing
-    return float(-(probs * np.log(probs)).sum())
-
-
-def bits_per_byte(total_nats: float, n_bytes: int) -> float:
-    """The surprise at a whole text, shared out over its bytes and counted in bits.
-
-    `total_nats` is the sum of the surprises at all its tokens, `n_bytes` the length of the text in
-    UTF-8. Raises ValueError if `n_bytes` is below 1.
-
-    >>> round(bits_per_byte(16.6355, n_bytes=12), 3)  # 24 bits
-    2.0
-    """
-    if n_bytes < 1:
-        raise ValueError(f"n_bytes={n_bytes} is not positive")
-    return total_nats / math.log(2) / n_bytes  # one bit is ln 2 nats
-
-
-def loss_of_step(batches: list[tuple[Tensor, Tensor]]) -> Tensor:
-    """Find the bug. The loss of one step that is made of several micro-batches.
-
-    Each micro-batch is a pair (losses, mask): surprises (B, T), floats, and booleans (B, T), True
-    at the targets that count. B and T may differ from batch to batch. A micro-batch may hold no
-    target that counts, but the step holds one at least. The answer is a tensor without axes,
-    through which gradients flow. It must not depend on how the targets were dealt out: one large
-    batch and many small ones with the same targets have the same loss and the same gradient.
-
-    The symptom: a batch of five targets is split in two. The first part has one target with a
-    surprise of 2, the second has four with 4 each. In one batch the loss is 3.6, in two it is 3.0.
-    Split into parts with equally many targets, other batches keep their loss.
-
-    >>> def targets(*surprises):
-    ...     return torch.tensor([surprises]), torch.ones(1, len(surprises), dtype=torch.bool)
-    >>> round(loss_of_step([targets(2.0), targets(4.0, 4.0, 4.0, 4.0)]).item(), 4)
-    3.6
-    """
-    # Sums may be added; means only if they are of equally many.
-    total = sum((losses * mask).sum() for losses, mask in batches)
-    count = sum(mask.sum() for _, mask in batches)
-    return total / count
 
 
 IGNORE = -1  # F.cross_entropy(..., ignore_index=IGNORE) leaves this target out
@@ -256,6 +232,30 @@ def counts_padding(loss_fn: LossFn) -> bool:
     # The last column is filler in both rows. Without it there is less filler.
     amount = loss_fn(logits[:, :-1], targets[:, :-1], mask[:, :-1])
     return not torch.allclose(torch.stack([content, amount]), before)
+
+
+def loss_of_step(batches: list[tuple[Tensor, Tensor]]) -> Tensor:
+    """Find the bug. The loss of one step that is made of several micro-batches.
+
+    Each micro-batch is a pair (losses, mask): surprises (B, T), floats, and booleans (B, T), True
+    at the targets that count. B and T may differ from batch to batch. A micro-batch may hold no
+    target that counts, but the step holds one at least. The answer is a tensor without axes,
+    through which gradients flow. It must not depend on how the targets were dealt out: one large
+    batch and many small ones with the same targets have the same loss and the same gradient.
+
+    The symptom: a batch of five targets is split in two. The first part has one target with a
+    surprise of 2, the second has four with 4 each. In one batch the loss is 3.6, in two it is 3.0.
+    Split into parts with equally many targets, other batches keep their loss.
+
+    >>> def targets(*surprises):
+    ...     return torch.tensor([surprises]), torch.ones(1, len(surprises), dtype=torch.bool)
+    >>> round(loss_of_step([targets(2.0), targets(4.0, 4.0, 4.0, 4.0)]).item(), 4)
+    3.6
+    """
+    # Sums may be added; means only if they are of equally many.
+    total = sum((losses * mask).sum() for losses, mask in batches)
+    count = sum(mask.sum() for _, mask in batches)
+    return total / count
 
 
 def losses_by_hand() -> tuple[float, ...]:

@@ -37,21 +37,33 @@ def pack(rows: Sequence[Sequence[int]]) -> tuple[Ids, NDArray[np.int64]]:
     return ids, np.cumsum([0, *map(len, rows)])
 
 
-# --- Tasks ------------------------------------------------------------------------------------
+def row_fields(ids: Iterable[int]) -> dict[str, list[int]]:
+    """The four fields (字段) of a framed row, as lists of ids.
 
+    A field's marker is a key of `FIELD_OF`; the field is the text from there to the next marker.
+    `ids` may be a generator, which can be read only once. A model may have written the row, so do
+    not rely on its form:
 
-def count_truncated(starts: NDArray[np.int64], block_size: int) -> int:
-    """How many poems lose characters at this block size (truncation, 截断).
+    - A field that is missing, or has no text, is an empty list. All four are always in the result.
+    - Ids from `N_ATOMS` on are text. So is `UNK_ID`: it stands for a rare character. No other atom
+      (原子) is.
+    - Text in front of the first marker belongs to no field.
+    - A marker may come twice. Both texts belong to the field, in the order of the row.
+    - Nothing behind `END_ID` is read. A row that was cut may lack it.
 
-    All rows lie in one array. `starts` holds where each begins, and at last where the array ends:
-    one number more than there are poems; with no poems it is [0]. A row loses something when the
-    model has no room for all of it. The model reads `block_size` inputs at a time.
-
-    >>> count_truncated(np.array([0, 9, 20]), block_size=8)
-    1
+    >>> row_fields([2, 3, 90, 54, 5, 30, 6, 40, 0, 41, 7, 1])
+    {'author': [90, 54], 'form': [], 'title': [30], 'content': [40, 0, 41]}
     """
-    # A row of n tokens gives n - 1 inputs, so block_size + 1 tokens fit.
-    return int((np.diff(starts) > block_size + 1).sum())
+    found: dict[str, list[int]] = {field: [] for field in FIELD_OF.values()}
+    field = None  # the field whose marker was passed last
+    for token in ids:
+        if token == END_ID:
+            break
+        if token in FIELD_OF:
+            field = FIELD_OF[token]
+        elif field and (token >= N_ATOMS or token == UNK_ID):
+            found[field].append(token)
+    return found
 
 
 def target_mask(idx: Tensor, targets: Tensor, kind: str = "not_padding") -> Tensor:
@@ -80,6 +92,78 @@ def target_mask(idx: Tensor, targets: Tensor, kind: str = "not_padding") -> Tens
         # cumsum counts the markers that have gone by: 0 before the content, 1 in it.
         mask &= (idx == CONTENT_ID).cumsum(dim=1) > 0
     return mask
+
+
+def targets_that_count() -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """Predict: how many targets count under the masks "all", "not_padding" and "content"?
+
+    The poem is 登鹳雀楼 *dēng guàn què lóu*, "climbing the stork tower", by 王之涣, a 五言绝句:
+    白日依山尽，黄河入海流。欲穷千里目，更上一层楼。 Framed (装框), with one token for a character:
+
+        <|bos|><|author|> … <|form|> … <|title|> … <|content|> … <|end|>
+
+    Return two triples of integers, in the order of `MASKS`:
+
+    - This row in a batch whose longest row has 45 tokens, with `block_size` 64.
+    - This row alone in a batch with `block_size` 32, cut as `pad_batch` cuts.
+
+    Count by hand first. Then you may compute it.
+
+    >>> whole, cut = targets_that_count()
+    >>> len(whole), len(cut)
+    (3, 3)
+    """
+    author, form, title, content = 3, 4, 4, 4 * (5 + 1)  # four lines of five and a stop
+    content_at = 1 + 1 + author + 1 + form + 1 + title  # the place of <|content|>, counted from 0
+    tokens = content_at + 1 + content + 1  # 41, <|end|> included
+    # A row of n tokens has n - 1 targets. Those of the content are its characters and <|end|>.
+    whole = 45 - 1, tokens - 1, content + 1
+    # 32 inputs: <|bos|> at 0 … 31. Those from <|content|> on count.
+    return whole, (32, 32, 32 - content_at)
+
+
+def padding_changes_loss(loss_fn: Callable[[Tensor, Tensor, Tensor], Tensor]) -> bool:
+    """A test for a loss: True if more padding in a batch changes what it says, otherwise False.
+
+    `loss_fn(logits, targets, mask)` takes logits (B, T, V), targets (B, T) and a boolean mask
+    (B, T), and returns one number as a tensor. A batch has several rows. Padding adds places at the
+    end of every row: T grows, the target there is `PAD_ID`, the mask is False, and the logits may
+    be anything, not only 0.
+
+    You are not asked whether the loss is a good one, only whether padding changes it. Some losses
+    compute in float32, and some are small numbers. A difference of less than one part in 10,000 of
+    the loss is rounding and no change.
+
+    >>> padding_changes_loss(lambda logits, targets, mask: mask.float().mean())
+    True
+    >>> padding_changes_loss(lambda logits, targets, mask: mask.float().sum())
+    False
+    """
+    # Random logits: were they all equal, each place would cost ln V, and a wrong mean the same.
+    logits = torch.randn(2, 8, 9, generator=torch.Generator().manual_seed(0))  # (B, T, V)
+    mask = torch.arange(8) < torch.tensor([[5], [3]])  # five places count, and three
+    targets = torch.where(mask, 4, PAD_ID)
+    padded = loss_fn(logits, targets, mask)
+    # No row needs more than five places: without the last three it is the same batch.
+    alone = loss_fn(logits[:, :5], targets[:, :5], mask[:, :5])
+    return not torch.allclose(padded, alone, rtol=1e-4)
+
+
+# --- Tasks ------------------------------------------------------------------------------------
+
+
+def count_truncated(starts: NDArray[np.int64], block_size: int) -> int:
+    """How many poems lose characters at this block size (truncation, 截断).
+
+    All rows lie in one array. `starts` holds where each begins, and at last where the array ends:
+    one number more than there are poems; with no poems it is [0]. A row loses something when the
+    model has no room for all of it. The model reads `block_size` inputs at a time.
+
+    >>> count_truncated(np.array([0, 9, 20]), block_size=8)
+    1
+    """
+    # A row of n tokens gives n - 1 inputs, so block_size + 1 tokens fit.
+    return int((np.diff(starts) > block_size + 1).sum())
 
 
 def pad_batch(rows: Sequence[Ids], block_size: int, mask: str = "not_padding") -> Batch:
@@ -113,6 +197,25 @@ def pad_batch(rows: Sequence[Ids], block_size: int, mask: str = "not_padding") -
     tokens = torch.from_numpy(block)
     idx, targets = tokens[:, :-1], tokens[:, 1:]
     return Batch(idx, targets, target_mask(idx, targets, mask))
+
+
+def cut_and_shift(row: list[int], block_size: int) -> tuple[list[int], list[int]]:
+    """Inputs and targets of one framed poem, for a model with room for `block_size` inputs.
+
+    Target t is the token after input t. A row that fits is used whole. Of a longer one the front
+    is kept: exactly `block_size` inputs, and as many targets, the last of them the row's own last
+    token, the end. `row` has two tokens or more and stays as it is.
+
+    The symptom: at `block_size` 64 the model is never given more than 63 inputs. Rows of 65 tokens
+    should fit, but their end is among no targets. Poems of that length do not stop when written.
+
+    >>> cut_and_shift([2, 8, 9, 7], block_size=3)
+    ([2, 8, 9], [8, 9, 7])
+    """
+    # The shift takes one token away, so one more than block_size may stay.
+    if len(row) > block_size + 1:
+        row = [*row[:block_size], row[-1]]
+    return row[:-1], row[1:]
 
 
 def length_buckets(
@@ -183,129 +286,6 @@ def check_warm_start(model_vocab: Sequence[str], checkpoint_vocab: Sequence[str]
         raise ValueError("the checkpoint has another vocabulary: its ids mean other characters")
 
 
-def row_fields(ids: Iterable[int]) -> dict[str, list[int]]:
-    """The four fields (字段) of a framed row, as lists of ids.
-
-    A field's marker is a key of `FIELD_OF`; the field is the text from there to the next marker.
-    `ids` may be a generator, which can be read only once. A model may have written the row, so do
-    not rely on its form:
-
-    - A field that is missing, or has no text, is an empty list. All four are always in the result.
-    - Ids from `N_ATOMS` on are text. So is `UNK_ID`: it stands for a rare character. No other atom
-      (原子) is.
-    - Text in front of the first marker belongs to no field.
-    - A marker may come twice. Both texts belong to the field, in the order of the row.
-    - Nothing behind `END_ID` is read. A row that was cut may lack it.
-
-    >>> row_fields([2, 3, 90, 54, 5, 30, 6, 40, 0, 41, 7, 1])
-    {'author': [90, 54], 'form': [], 'title': [30], 'content': [40, 0, 41]}
-    """
-    found: dict[str, list[int]] = {field: [] for field in FIELD_OF.values()}
-    field = None  # the field whose marker was passed last
-    for token in ids:
-        if token == END_ID:
-            break
-        if token in FIELD_OF:
-            field = FIELD_OF[token]
-        elif field and (token >= N_ATOMS or token == UNK_ID):
-            found[field].append(token)
-    return found
-
-
-def train_and_val(
-    rows: Sequence[Sequence[int]], n_val: int, generator: torch.Generator
-) -> dict[str, tuple[Ids, NDArray[np.int64]]]:
-    """Split framed poems at random: `n_val` of them to validate, all others to train.
-
-    Returns {"train": (ids, starts), "val": (ids, starts)}, each as `pack` makes it, the rows in
-    any order. A poem is in one of the two sets, and only in one; equal rows are poems of their own.
-    Which ones validate is drawn from `generator`. `n_val` is at least 0 and at most the number of
-    rows.
-
-    The symptom: a model learns a few poems by heart. On poems that it has not seen, its loss should
-    turn and rise. The loss logged as "val" falls to nearly 0, side by side with that of "train".
-
-    >>> sets = train_and_val([[2, 8, 7], [2, 7], [2, 9, 7]], 1, torch.Generator())
-    >>> [len(starts) - 1 for ids, starts in (sets["train"], sets["val"])]
-    [2, 1]
-    """
-    order = torch.randperm(len(rows), generator=generator)
-    shuffled = [rows[i] for i in order.tolist()]
-    # The two slices meet at n_val and share nothing.
-    return {"train": pack(shuffled[n_val:]), "val": pack(shuffled[:n_val])}
-
-
-def cut_and_shift(row: list[int], block_size: int) -> tuple[list[int], list[int]]:
-    """Inputs and targets of one framed poem, for a model with room for `block_size` inputs.
-
-    Target t is the token after input t. A row that fits is used whole. Of a longer one the front
-    is kept: exactly `block_size` inputs, and as many targets, the last of them the row's own last
-    token, the end. `row` has two tokens or more and stays as it is.
-
-    The symptom: at `block_size` 64 the model is never given more than 63 inputs. Rows of 65 tokens
-    should fit, but their end is among no targets. Poems of that length do not stop when written.
-
-    >>> cut_and_shift([2, 8, 9, 7], block_size=3)
-    ([2, 8, 9], [8, 9, 7])
-    """
-    # The shift takes one token away, so one more than block_size may stay.
-    if len(row) > block_size + 1:
-        row = [*row[:block_size], row[-1]]
-    return row[:-1], row[1:]
-
-
-def batches_with_progress(
-    batches: Sequence[NDArray[np.int64]], lengths: NDArray[np.int64], n_epochs: int
-) -> Iterator[tuple[NDArray[np.int64], float]]:
-    """Batches of poem numbers, epoch after epoch, each with how much of the run is done.
-
-    Yields (batch, progress): the batches in the order given, all of them `n_epochs` times. Progress
-    is measured in tokens. It is the share of all tokens of the run, of all its epochs, that stand
-    in batches *before* this one: 0.0 at the first batch, never falling, below 1 at the last. Poem i
-    has `lengths[i]` tokens; the batches may leave poems out.
-
-    The symptom: in a run of one epoch the learning rate comes down to nearly nothing. In a run of
-    three it comes down, jumps up to the full rate, comes down, jumps up, and comes down.
-
-    >>> two = [np.array([0, 2]), np.array([1])]
-    >>> [progress for _, progress in batches_with_progress(two, np.array([1, 2, 1]), 2)]
-    [0.0, 0.25, 0.5, 0.75]
-    """
-    total = n_epochs * sum(lengths[batch].sum() for batch in batches)
-    done = 0  # begins once, not in each epoch
-    for _ in range(n_epochs):
-        for batch in batches:
-            yield batch, float(done / total)
-            done += lengths[batch].sum()
-
-
-def padding_changes_loss(loss_fn: Callable[[Tensor, Tensor, Tensor], Tensor]) -> bool:
-    """A test for a loss: True if more padding in a batch changes what it says, otherwise False.
-
-    `loss_fn(logits, targets, mask)` takes logits (B, T, V), targets (B, T) and a boolean mask
-    (B, T), and returns one number as a tensor. A batch has several rows. Padding adds places at the
-    end of every row: T grows, the target there is `PAD_ID`, the mask is False, and the logits may
-    be anything, not only 0.
-
-    You are not asked whether the loss is a good one, only whether padding changes it. Some losses
-    compute in float32, and some are small numbers. A difference of less than one part in 10,000 of
-    the loss is rounding and no change.
-
-    >>> padding_changes_loss(lambda logits, targets, mask: mask.float().mean())
-    True
-    >>> padding_changes_loss(lambda logits, targets, mask: mask.float().sum())
-    False
-    """
-    # Random logits: were they all equal, each place would cost ln V, and a wrong mean the same.
-    logits = torch.randn(2, 8, 9, generator=torch.Generator().manual_seed(0))  # (B, T, V)
-    mask = torch.arange(8) < torch.tensor([[5], [3]])  # five places count, and three
-    targets = torch.where(mask, 4, PAD_ID)
-    padded = loss_fn(logits, targets, mask)
-    # No row needs more than five places: without the last three it is the same batch.
-    alone = loss_fn(logits[:, :5], targets[:, :5], mask[:, :5])
-    return not torch.allclose(padded, alone, rtol=1e-4)
-
-
 def midtraining_rates(
     optimizer: torch.optim.Optimizer, init_lr_frac: float, mults: Sequence[float]
 ) -> list[list[float]]:
@@ -338,29 +318,49 @@ def midtraining_rates(
     return rates
 
 
-def targets_that_count() -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-    """Predict: how many targets count under the masks "all", "not_padding" and "content"?
+def batches_with_progress(
+    batches: Sequence[NDArray[np.int64]], lengths: NDArray[np.int64], n_epochs: int
+) -> Iterator[tuple[NDArray[np.int64], float]]:
+    """Batches of poem numbers, epoch after epoch, each with how much of the run is done.
 
-    The poem is 登鹳雀楼 *dēng guàn què lóu*, "climbing the stork tower", by 王之涣, a 五言绝句:
-    白日依山尽，黄河入海流。欲穷千里目，更上一层楼。 Framed (装框), with one token for a character:
+    Yields (batch, progress): the batches in the order given, all of them `n_epochs` times. Progress
+    is measured in tokens. It is the share of all tokens of the run, of all its epochs, that stand
+    in batches *before* this one: 0.0 at the first batch, never falling, below 1 at the last. Poem i
+    has `lengths[i]` tokens; the batches may leave poems out.
 
-        <|bos|><|author|> … <|form|> … <|title|> … <|content|> … <|end|>
+    The symptom: in a run of one epoch the learning rate comes down to nearly nothing. In a run of
+    three it comes down, jumps up to the full rate, comes down, jumps up, and comes down.
 
-    Return two triples of integers, in the order of `MASKS`:
-
-    - This row in a batch whose longest row has 45 tokens, with `block_size` 64.
-    - This row alone in a batch with `block_size` 32, cut as `pad_batch` cuts.
-
-    Count by hand first. Then you may compute it.
-
-    >>> whole, cut = targets_that_count()
-    >>> len(whole), len(cut)
-    (3, 3)
+    >>> two = [np.array([0, 2]), np.array([1])]
+    >>> [progress for _, progress in batches_with_progress(two, np.array([1, 2, 1]), 2)]
+    [0.0, 0.25, 0.5, 0.75]
     """
-    author, form, title, content = 3, 4, 4, 4 * (5 + 1)  # four lines of five and a stop
-    content_at = 1 + 1 + author + 1 + form + 1 + title  # the place of <|content|>, counted from 0
-    tokens = content_at + 1 + content + 1  # 41, <|end|> included
-    # A row of n tokens has n - 1 targets. Those of the content are its characters and <|end|>.
-    whole = 45 - 1, tokens - 1, content + 1
-    # 32 inputs: <|bos|> at 0 … 31. Those from <|content|> on count.
-    return whole, (32, 32, 32 - content_at)
+    total = n_epochs * sum(lengths[batch].sum() for batch in batches)
+    done = 0  # begins once, not in each epoch
+    for _ in range(n_epochs):
+        for batch in batches:
+            yield batch, float(done / total)
+            done += lengths[batch].sum()
+
+
+def train_and_val(
+    rows: Sequence[Sequence[int]], n_val: int, generator: torch.Generator
+) -> dict[str, tuple[Ids, NDArray[np.int64]]]:
+    """Split framed poems at random: `n_val` of them to validate, all others to train.
+
+    Returns {"train": (ids, starts), "val": (ids, starts)}, each as `pack` makes it, the rows in
+    any order. A poem is in one of the two sets, and only in one; equal rows are poems of their own.
+    Which ones validate is drawn from `generator`. `n_val` is at least 0 and at most the number of
+    rows.
+
+    The symptom: a model learns a few poems by heart. On poems that it has not seen, its loss should
+    turn and rise. The loss logged as "val" falls to nearly 0, side by side with that of "train".
+
+    >>> sets = train_and_val([[2, 8, 7], [2, 7], [2, 9, 7]], 1, torch.Generator())
+    >>> [len(starts) - 1 for ids, starts in (sets["train"], sets["val"])]
+    [2, 1]
+    """
+    order = torch.randperm(len(rows), generator=generator)
+    shuffled = [rows[i] for i in order.tolist()]
+    # The two slices meet at n_val and share nothing.
+    return {"train": pack(shuffled[n_val:]), "val": pack(shuffled[:n_val])}

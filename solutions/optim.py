@@ -37,36 +37,6 @@ def parameter_groups(model: nn.Module, lr: float, weight_decay: float) -> list[d
     ]
 
 
-def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> float:
-    """Shorten the gradient if it is longer than `max_norm`; return its length before that.
-
-    The gradient (梯度) is one long vector: the `.grad` of all parameters, end to end. If its length
-    is above `max_norm`, every `.grad` is multiplied by the same number, so that the length becomes
-    `max_norm` and the direction stays. A gradient that is not too long stays as it is. The weights
-    themselves do not change.
-
-    `parameters` can be any iterable, also one that can be gone through only once, such as
-    `model.parameters()`. A parameter whose `.grad` is None is left out; if none is left, the length
-    is 0. `max_norm` is above 0 and may be infinite: then the length is only measured. Gradients
-    that are all 0 stay 0.
-
-    >>> w = nn.Parameter(torch.zeros(2))
-    >>> w.grad = torch.tensor([3.0, 4.0])
-    >>> clip_gradients([w], max_norm=1.0)
-    5.0
-    >>> [round(x, 2) for x in w.grad.tolist()]
-    [0.6, 0.8]
-    """
-    # A list can be gone through twice: once to measure, once to shorten.
-    grads = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    # The square of a length is a sum of squares, whichever tensor they stand in.
-    norm = sum(grad.square().sum().item() for grad in grads) ** 0.5
-    if norm > max_norm:
-        for grad in grads:
-            grad.mul_(max_norm / norm)
-    return norm
-
-
 # What Muon does in each round: a strength s becomes a·s + b·s³ + c·s⁵.
 NS_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
@@ -98,3 +68,33 @@ def orthogonalize(G: torch.Tensor, steps: int = 5) -> torch.Tensor:
         S = X @ X.T  # (n, n)
         X = a * X + (b * S + c * S @ S) @ X  # (n, m)
     return X
+
+
+def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> float:
+    """Shorten the gradient if it is longer than `max_norm`; return its length before that.
+
+    The gradient (梯度) is one long vector: the `.grad` of all parameters, end to end. If its length
+    is above `max_norm`, every `.grad` is multiplied by the same number, so that the length becomes
+    `max_norm` and the direction stays. A gradient that is not too long stays as it is. The weights
+    themselves do not change.
+
+    `parameters` can be any iterable, also one that can be gone through only once, such as
+    `model.parameters()`. A parameter whose `.grad` is None is left out; if none is left, the length
+    is 0. `max_norm` is above 0 and may be infinite: then the length is only measured. Gradients
+    that are all 0 stay 0.
+
+    >>> w = nn.Parameter(torch.zeros(2))
+    >>> w.grad = torch.tensor([3.0, 4.0])
+    >>> clip_gradients([w], max_norm=1.0)
+    5.0
+    >>> [round(x, 2) for x in w.grad.tolist()]
+    [0.6, 0.8]
+    """
+    # A list can be gone through twice: once to measure, once to shorten.
+    grads = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    # The square of a length is a sum of squares, whichever tensor they stand in.
+    norm = sum(grad.square().sum().item() for grad in grads) ** 0.5
+    if norm > max_norm:
+        for grad in grads:
+            grad.mul_(max_norm / norm)
+    return norm

@@ -83,6 +83,63 @@ def decode(ids: Iterable[int], vocab: Sequence[str]) -> str:
     return "".join(tokens)
 
 
+def vocabulary_costs() -> dict[str, float]:
+    """What a vocabulary costs in parameters. Work it out on paper before you compute anything.
+
+    A model has an embedding (嵌入), V × C numbers, and a head: V × C numbers and one offset for
+    each of the V tokens. The rest of its parameters are in its layers. Return a dictionary:
+
+    - "tables": parameters of embedding and head together for V = 11,868 and C = 256;
+    - "layers": what is left for the layers, if the model has 12,466,268 parameters;
+    - "share": the share of embedding and head in this model;
+    - "large_tables": parameters of embedding and head together for V = 100,000 and C = 256;
+    - "large_share": the share of these in a model with the same layers as before;
+    - "tied_share": in another model C = 80, V = 100,000, and six layers have 460,800 parameters.
+      Embedding and head share one matrix, V × C, without offsets. The share of this matrix;
+    - "equal": for how many tokens that shared matrix is exactly as large as those six layers.
+
+    Shares lie between 0 and 1, three decimals are enough. The other numbers must be exact.
+
+    >>> len(vocabulary_costs())
+    7
+    """
+    per_token = 256 + 256 + 1  # a row of the embedding, a row of the head, an offset
+    tables = 11_868 * per_token  # 6,088,284
+    layers = 12_466_268 - tables  # 6,377,984
+    V = 100_000
+    large = V * per_token  # 51,300,000
+    six_layers = 460_800
+    return {
+        "tables": tables,
+        "layers": layers,
+        "share": tables / (tables + layers),  # 0.488: half of the model is its list of characters
+        "large_tables": large,
+        "large_share": large / (large + layers),  # 0.889
+        "tied_share": V * 80 / (V * 80 + six_layers),  # 0.946: hardly any model is left
+        "equal": six_layers / 80,  # 5,760
+    }
+
+
+def assign_ids(markers: Sequence[str], text: str) -> tuple[dict[str, int], dict[str, int]]:
+    """Ids for the markers of a frame and for the characters of a text: `(marker_id, char_id)`.
+
+    `marker_id` gives the markers 0, 1, 2, … in their order; they are strings, all different.
+    `char_id` has each character of `text` once, and no other key: in Unicode order, they get the
+    ids from len(markers) on. All these ids must be different. Any text must be accepted.
+
+    The symptom. A tutorial marks the author with the letters A and a. All went well for 250,000
+    Chinese poems. Then came a poem by Alan. The log says: 2 markers, 4 different characters, but
+    only 4 ids in use. The row begins with the A of Alan, and nothing trains id 0 any more.
+
+    >>> assign_ids(["A", "a"], "月山")
+    ({'A': 0, 'a': 1}, {'山': 2, '月': 3})
+    """
+    # Two dictionaries: the marker "A" and the letter "A" of a text are two things.
+    marker_id = {marker: i for i, marker in enumerate(markers)}
+    char_id = {c: i for i, c in enumerate(sorted(set(text)), start=len(markers))}
+    return marker_id, char_id
+
+
 def render_poem(tokenizer: "CharTokenizer", poem: "Poem") -> list[int]:
     """Frame a poem: `<|bos|> <|author|> … <|form|> … <|title|> … <|content|> … <|end|>`.
 
@@ -106,6 +163,47 @@ def render_poem(tokenizer: "CharTokenizer", poem: "Poem") -> list[int]:
         ids.extend(map(int, tokenizer.encode(getattr(poem, field))))
     ids.append(tokenizer.special[END])
     return ids
+
+
+def loses_text(
+    encode: Callable[[str], Sequence[int]],
+    decode: Callable[[Sequence[int]], str],
+    vocab: Sequence[str],
+) -> bool:
+    """Write a test: True if this tokenizer has a bug, False if it is right.
+
+    `vocab` has the SPECIAL_TOKENS first (ids 0 … 7), then single characters; all characters that
+    the names of special tokens are spelled with are among them. `encode(text)` gives ids, as a list
+    or as a NumPy array; `decode` takes what `encode` gives. The tokenizer is right if for *every*
+    text of characters of `vocab`
+
+    - `decode(encode(text))` is the same text again, and
+    - no id in `encode(text)` is that of a special token.
+
+    You cannot try every text. But a bug may touch a single character, or doubled characters only,
+    or one end of a text, or one special token, alone or inside a text; or a text that is empty, or
+    has two thousand characters. None of the tokenizers raises an error for such texts.
+
+    >>> vocab = [*SPECIAL_TOKENS, *sorted(set("".join(SPECIAL_TOKENS)))]
+    >>> right = lambda text: [vocab.index(c) for c in text]
+    >>> back = lambda ids: "".join(vocab[i] for i in ids)
+    >>> loses_text(right, back, vocab), loses_text(lambda text: right(text)[:5], back, vocab)
+    (False, True)
+    """
+    n = len(SPECIAL_TOKENS)
+    every = "".join(vocab[n:])
+    long = every
+    while len(long) < 2000:
+        long += every
+    doubled = "".join(c + c for c in every)
+    # `*every` is each character alone. Order shows in the names, none of which is sorted.
+    texts = ["", *every, long, doubled, *SPECIAL_TOKENS, "".join(SPECIAL_TOKENS)]
+    for text in texts:
+        ids = encode(text)
+        # A forged <|bos|> comes back as the text "<|bos|>". Only the ids betray it.
+        if decode(ids) != text or any(i < n for i in ids):
+            return True
+    return False
 
 
 def count_pairs(chunks: dict[tuple[int, ...], int]) -> dict[tuple[int, int], int]:
@@ -208,101 +306,3 @@ def bpe_encode(text: str, ranks: dict[bytes, int]) -> list[int]:
             parts[i : i + 2] = [token]
         ids += [ranks[part] for part in parts]
     return ids
-
-
-def assign_ids(markers: Sequence[str], text: str) -> tuple[dict[str, int], dict[str, int]]:
-    """Ids for the markers of a frame and for the characters of a text: `(marker_id, char_id)`.
-
-    `marker_id` gives the markers 0, 1, 2, … in their order; they are strings, all different.
-    `char_id` has each character of `text` once, and no other key: in Unicode order, they get the
-    ids from len(markers) on. All these ids must be different. Any text must be accepted.
-
-    The symptom. A tutorial marks the author with the letters A and a. All went well for 250,000
-    Chinese poems. Then came a poem by Alan. The log says: 2 markers, 4 different characters, but
-    only 4 ids in use. The row begins with the A of Alan, and nothing trains id 0 any more.
-
-    >>> assign_ids(["A", "a"], "月山")
-    ({'A': 0, 'a': 1}, {'山': 2, '月': 3})
-    """
-    # Two dictionaries: the marker "A" and the letter "A" of a text are two things.
-    marker_id = {marker: i for i, marker in enumerate(markers)}
-    char_id = {c: i for i, c in enumerate(sorted(set(text)), start=len(markers))}
-    return marker_id, char_id
-
-
-def vocabulary_costs() -> dict[str, float]:
-    """What a vocabulary costs in parameters. Work it out on paper before you compute anything.
-
-    A model has an embedding (嵌入), V × C numbers, and a head: V × C numbers and one offset for
-    each of the V tokens. The rest of its parameters are in its layers. Return a dictionary:
-
-    - "tables": parameters of embedding and head together for V = 11,868 and C = 256;
-    - "layers": what is left for the layers, if the model has 12,466,268 parameters;
-    - "share": the share of embedding and head in this model;
-    - "large_tables": parameters of embedding and head together for V = 100,000 and C = 256;
-    - "large_share": the share of these in a model with the same layers as before;
-    - "tied_share": in another model C = 80, V = 100,000, and six layers have 460,800 parameters.
-      Embedding and head share one matrix, V × C, without offsets. The share of this matrix;
-    - "equal": for how many tokens that shared matrix is exactly as large as those six layers.
-
-    Shares lie between 0 and 1, three decimals are enough. The other numbers must be exact.
-
-    >>> len(vocabulary_costs())
-    7
-    """
-    per_token = 256 + 256 + 1  # a row of the embedding, a row of the head, an offset
-    tables = 11_868 * per_token  # 6,088,284
-    layers = 12_466_268 - tables  # 6,377,984
-    V = 100_000
-    large = V * per_token  # 51,300,000
-    six_layers = 460_800
-    return {
-        "tables": tables,
-        "layers": layers,
-        "share": tables / (tables + layers),  # 0.488: half of the model is its list of characters
-        "large_tables": large,
-        "large_share": large / (large + layers),  # 0.889
-        "tied_share": V * 80 / (V * 80 + six_layers),  # 0.946: hardly any model is left
-        "equal": six_layers / 80,  # 5,760
-    }
-
-
-def loses_text(
-    encode: Callable[[str], Sequence[int]],
-    decode: Callable[[Sequence[int]], str],
-    vocab: Sequence[str],
-) -> bool:
-    """Write a test: True if this tokenizer has a bug, False if it is right.
-
-    `vocab` has the SPECIAL_TOKENS first (ids 0 … 7), then single characters; all characters that
-    the names of special tokens are spelled with are among them. `encode(text)` gives ids, as a list
-    or as a NumPy array; `decode` takes what `encode` gives. The tokenizer is right if for *every*
-    text of characters of `vocab`
-
-    - `decode(encode(text))` is the same text again, and
-    - no id in `encode(text)` is that of a special token.
-
-    You cannot try every text. But a bug may touch a single character, or doubled characters only,
-    or one end of a text, or one special token, alone or inside a text; or a text that is empty, or
-    has two thousand characters. None of the tokenizers raises an error for such texts.
-
-    >>> vocab = [*SPECIAL_TOKENS, *sorted(set("".join(SPECIAL_TOKENS)))]
-    >>> right = lambda text: [vocab.index(c) for c in text]
-    >>> back = lambda ids: "".join(vocab[i] for i in ids)
-    >>> loses_text(right, back, vocab), loses_text(lambda text: right(text)[:5], back, vocab)
-    (False, True)
-    """
-    n = len(SPECIAL_TOKENS)
-    every = "".join(vocab[n:])
-    long = every
-    while len(long) < 2000:
-        long += every
-    doubled = "".join(c + c for c in every)
-    # `*every` is each character alone. Order shows in the names, none of which is sorted.
-    texts = ["", *every, long, doubled, *SPECIAL_TOKENS, "".join(SPECIAL_TOKENS)]
-    for text in texts:
-        ids = encode(text)
-        # A forged <|bos|> comes back as the text "<|bos|>". Only the ids betray it.
-        if decode(ids) != text or any(i < n for i in ids):
-            return True
-    return False

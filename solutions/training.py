@@ -109,6 +109,86 @@ def random_windows(
     return Batch(rows[:, :-1], rows[:, 1:])
 
 
+def adamw_step(
+    p: Tensor,
+    grad: Tensor,
+    m: Tensor,
+    v: Tensor,
+    step: int,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    weight_decay: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """One step of AdamW by hand; returns the new `p`, `m` and `v`.
+
+    `p` are the weights, `grad` their gradient, `m` and `v` the running means of the gradients and
+    of their squares; all have one shape. `step` counts from 1: it is the number of this step. The
+    result equals that of torch.optim.AdamW, with decoupled (解耦) weight decay and bias correction.
+    What is returned as `m` and `v` is what the next step starts from. The four tensors handed in
+    are not changed.
+
+    >>> zero = torch.zeros(2)
+    >>> p, m, v = adamw_step(zero, torch.tensor([0.1, -9.0]), zero, zero, 1, 0.01, (0.9, 0.95),
+    ...                      1e-8, 0.0)
+    >>> [round(x, 4) for x in p.tolist()]  # one learning rate, whatever the size of the gradient
+    [-0.01, 0.01]
+    """
+    m = betas[0] * m + (1 - betas[0]) * grad
+    v = betas[1] * v + (1 - betas[1]) * grad**2
+    # Both began at 0, so they are too small by these factors.
+    m_hat = m / (1 - betas[0] ** step)
+    v_hat = v / (1 - betas[1] ** step)
+    p = p * (1 - lr * weight_decay)  # apart from the gradient: that is the W
+    return p - lr * m_hat / (v_hat.sqrt() + eps), m, v
+
+
+def training_step(
+    model: nn.Module,
+    batches: Sequence[Batch],
+    loss_fn: LossFn,
+    optimizers: Sequence[torch.optim.Optimizer],
+    config: TrainConfig,
+) -> tuple[float, float]:
+    """One update from one or more micro-batches (微批次); returns loss and gradient norm, floats.
+
+    The update is that of one big batch which holds all micro-batches. `loss_fn` gives the mean over
+    the counting targets of one micro-batch (0 when none does); a micro-batch weighs by its share of
+    all targets that count. If none counts anywhere, loss and gradients are 0. Go through the
+    micro-batches in order, and finish each, its backward pass included, before the next one begins:
+    only one has to fit into memory. The mode of the model is the caller's business.
+
+    When `config.grad_clip` is not None, a gradient longer than that is shortened to that length,
+    at 0.0 to nothing: all parameters together, as one vector. The norm that is returned is the one
+    before clipping. A parameter that took no part has no gradient (None).
+
+    Then every optimizer makes its step, and the gradients are forgotten: afterwards those of all
+    parameters in the optimizers are None or 0. Gradients that are there before the call belong to
+    this update; add to them.
+
+    >>> table = nn.Embedding.from_pretrained(torch.zeros(3, 3), freeze=False)
+    >>> sgd = torch.optim.SGD(table.parameters(), lr=1.0)
+    >>> batch = Batch(torch.tensor([[0]]), torch.tensor([[1]]))
+    >>> loss, norm = training_step(table, [batch], mean_loss, [sgd], TrainConfig(grad_clip=None))
+    >>> round(loss, 3), round(norm, 3), [round(w, 2) for w in table.weight[0].tolist()]
+    (1.099, 0.816, [-0.33, 0.67, -0.33])
+    """
+    n_tokens = sum(batch.n_tokens for batch in batches)
+    total = 0.0
+    for batch in batches:
+        loss = loss_fn(model(batch.idx), batch.targets, batch.mask)
+        loss = loss * (batch.n_tokens / max(n_tokens, 1))  # its share of the big batch's mean
+        loss.backward()  # adds to the gradients that are there
+        total += loss.item()
+    # A limit of infinity never shortens anything, and the norm is measured all the same.
+    limit = math.inf if config.grad_clip is None else config.grad_clip
+    grad_norm = nn.utils.clip_grad_norm_(model.parameters(), limit)
+    for optimizer in optimizers:
+        optimizer.step()
+        optimizer.zero_grad()
+    return total, float(grad_norm)
+
+
 def estimate_loss(model: nn.Module, batches: Iterable[Batch], loss_fn: LossFn) -> float:
     """Mean loss per token over all batches, as a float; the model is left as it was found.
 
@@ -140,52 +220,6 @@ def estimate_loss(model: nn.Module, batches: Iterable[Batch], loss_fn: LossFn) -
     if n_tokens == 0:
         raise ValueError("nothing to evaluate: no target counts")
     return nats / n_tokens
-
-
-def training_step(
-    model: nn.Module,
-    batches: Sequence[Batch],
-    loss_fn: LossFn,
-    optimizers: Sequence[torch.optim.Optimizer],
-    config: TrainConfig,
-) -> tuple[float, float]:
-    """One update from one or more micro-batches (微批次); returns loss and gradient norm, floats.
-
-    The update is that of one big batch which holds all micro-batches. `loss_fn` gives the mean over
-    the counting targets of one micro-batch (0 when none does); a micro-batch weighs by its share of
-    all targets that count. If none counts anywhere, loss and gradients are 0. Go through the
-    micro-batches in order, and finish each, its backward pass included, before the next one begins:
-    only one has to fit into memory. The mode of the model is the caller's business.
-
-    When `config.grad_clip` is not None, a gradient longer than that is shortened to that length,
-    at 0.0 to nothing: all parameters together, as one vector. The norm that is returned is the one before clipping. A
-    parameter that took no part has no gradient (None).
-
-    Then every optimizer makes its step, and the gradients are forgotten: afterwards those of all
-    parameters in the optimizers are None or 0. Gradients that are there before the call belong to
-    this update; add to them.
-
-    >>> table = nn.Embedding.from_pretrained(torch.zeros(3, 3), freeze=False)
-    >>> sgd = torch.optim.SGD(table.parameters(), lr=1.0)
-    >>> batch = Batch(torch.tensor([[0]]), torch.tensor([[1]]))
-    >>> loss, norm = training_step(table, [batch], mean_loss, [sgd], TrainConfig(grad_clip=None))
-    >>> round(loss, 3), round(norm, 3), [round(w, 2) for w in table.weight[0].tolist()]
-    (1.099, 0.816, [-0.33, 0.67, -0.33])
-    """
-    n_tokens = sum(batch.n_tokens for batch in batches)
-    total = 0.0
-    for batch in batches:
-        loss = loss_fn(model(batch.idx), batch.targets, batch.mask)
-        loss = loss * (batch.n_tokens / max(n_tokens, 1))  # its share of the big batch's mean
-        loss.backward()  # adds to the gradients that are there
-        total += loss.item()
-    # A limit of infinity never shortens anything, and the norm is measured all the same.
-    limit = math.inf if config.grad_clip is None else config.grad_clip
-    grad_norm = nn.utils.clip_grad_norm_(model.parameters(), limit)
-    for optimizer in optimizers:
-        optimizer.step()
-        optimizer.zero_grad()
-    return total, float(grad_norm)
 
 
 def set_learning_rate(optimizers: Sequence[torch.optim.Optimizer], mult: float) -> None:
@@ -273,40 +307,6 @@ def train(
     return logs
 
 
-def adamw_step(
-    p: Tensor,
-    grad: Tensor,
-    m: Tensor,
-    v: Tensor,
-    step: int,
-    lr: float,
-    betas: tuple[float, float],
-    eps: float,
-    weight_decay: float,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """One step of AdamW by hand; returns the new `p`, `m` and `v`.
-
-    `p` are the weights, `grad` their gradient, `m` and `v` the running means of the gradients and
-    of their squares; all have one shape. `step` counts from 1: it is the number of this step. The
-    result equals that of torch.optim.AdamW, with decoupled (解耦) weight decay and bias correction.
-    What is returned as `m` and `v` is what the next step starts from. The four tensors handed in
-    are not changed.
-
-    >>> zero = torch.zeros(2)
-    >>> p, m, v = adamw_step(zero, torch.tensor([0.1, -9.0]), zero, zero, 1, 0.01, (0.9, 0.95),
-    ...                      1e-8, 0.0)
-    >>> [round(x, 4) for x in p.tolist()]  # one learning rate, whatever the size of the gradient
-    [-0.01, 0.01]
-    """
-    m = betas[0] * m + (1 - betas[0]) * grad
-    v = betas[1] * v + (1 - betas[1]) * grad**2
-    # Both began at 0, so they are too small by these factors.
-    m_hat = m / (1 - betas[0] ** step)
-    v_hat = v / (1 - betas[1] ** step)
-    p = p * (1 - lr * weight_decay)  # apart from the gradient: that is the W
-    return p - lr * m_hat / (v_hat.sqrt() + eps), m, v
-
-
 # --- Three bugs to find --------------------------------------------------------------------------
 
 
@@ -343,6 +343,37 @@ def scheduled_updates(
         optimizer.step()
         logged.append(optimizer.param_groups[0]["lr"])  # what acted, not what was meant
     return logged
+
+
+def sizes_of_a_run() -> dict[str, float]:
+    """Predict: seven numbers of training runs. Work them out by hand first, then compute them.
+
+    Return a dictionary with these keys; whole numbers exactly, the others to three digits or more.
+
+    - "windows": how many different windows (block_size 256) a stream of 1,000 ids holds;
+    - "logits_bytes": the size of the logits of 64 windows of 256 characters, for a vocabulary of
+      11,868 characters, in float32 (4 bytes each);
+    - "first_loss": what that model should log before its first update, in nats;
+    - "micro_steps": how many micro-batches of 16 windows of 2,048 tokens make one update of
+      524,288 tokens;
+    - "tokens_per_parameter": how many tokens 50,000 such updates see for each parameter of a model
+      of 200 million;
+    - "updates": how many such updates it takes to see 95,000,000 tokens once, all of them;
+    - "evaluations": how often a run with max_steps=100 and eval_interval=30 measures its loss.
+
+    >>> sizes = sizes_of_a_run()
+    >>> sorted(sizes)[:3], len(sizes)
+    (['evaluations', 'first_loss', 'logits_bytes'], 7)
+    """
+    return {
+        "windows": 744,  # 1,000 − 256
+        "logits_bytes": 777_781_248,  # 64 · 256 · 11,868 · 4: more than the model itself
+        "first_loss": 9.3816,  # ln 11,868
+        "micro_steps": 16,  # 524,288 ÷ (16 · 2,048)
+        "tokens_per_parameter": 131.072,  # 50,000 · 524,288 ÷ 200,000,000
+        "updates": 182,  # 181.2, and one that is begun is one
+        "evaluations": 5,  # steps 0, 30, 60, 90 and 100
+    }
 
 
 def measured_run(
@@ -392,31 +423,6 @@ def measured_run(
     return losses
 
 
-def accumulate(model: nn.Module, batches: Sequence[Batch], loss_fn: LossFn) -> float:
-    """Mend this: add up the gradients of micro-batches; return the loss to be logged, a float.
-
-    The gradients shall be those of one big batch which holds all micro-batches (there is at least
-    one target that counts); they are added to those that the parameters hold. The loss that is
-    returned shall be the mean over all targets of the big batch that count.
-
-    Symptom: 8 windows as one batch log a loss of 7.5. The same 8 windows in 4 pieces log 1.9. Yet
-    the gradients are equal.
-
-    >>> table = nn.Embedding.from_pretrained(torch.zeros(3, 3), freeze=False)
-    >>> batch = Batch(torch.tensor([[0]]), torch.tensor([[1]]))
-    >>> [round(accumulate(table, [batch] * n, mean_loss), 3) for n in (1, 4)]  # both ln 3
-    [1.099, 1.099]
-    """
-    n_tokens = sum(batch.n_tokens for batch in batches)
-    total = 0.0
-    for batch in batches:
-        loss = loss_fn(model(batch.idx), batch.targets, batch.mask)
-        loss = loss * (batch.n_tokens / n_tokens)
-        loss.backward()
-        total += loss.item()  # each piece holds only its share
-    return total
-
-
 # --- A test to write, and numbers to predict -----------------------------------------------------
 
 
@@ -454,32 +460,26 @@ def leaks_gradients(step_fn: Callable[..., tuple[float, float]]) -> bool:
     return bool((after != before).any())
 
 
-def sizes_of_a_run() -> dict[str, float]:
-    """Predict: seven numbers of training runs. Work them out by hand first, then compute them.
+def accumulate(model: nn.Module, batches: Sequence[Batch], loss_fn: LossFn) -> float:
+    """Mend this: add up the gradients of micro-batches; return the loss to be logged, a float.
 
-    Return a dictionary with these keys; whole numbers exactly, the others to three digits or more.
+    The gradients shall be those of one big batch which holds all micro-batches (there is at least
+    one target that counts); they are added to those that the parameters hold. The loss that is
+    returned shall be the mean over all targets of the big batch that count.
 
-    - "windows": how many different windows (block_size 256) a stream of 1,000 ids holds;
-    - "logits_bytes": the size of the logits of 64 windows of 256 characters, for a vocabulary of
-      11,868 characters, in float32 (4 bytes each);
-    - "first_loss": what that model should log before its first update, in nats;
-    - "micro_steps": how many micro-batches of 16 windows of 2,048 tokens make one update of
-      524,288 tokens;
-    - "tokens_per_parameter": how many tokens 50,000 such updates see for each parameter of a model
-      of 200 million;
-    - "updates": how many such updates it takes to see 95,000,000 tokens once, all of them;
-    - "evaluations": how often a run with max_steps=100 and eval_interval=30 measures its loss.
+    Symptom: 8 windows as one batch log a loss of 7.5. The same 8 windows in 4 pieces log 1.9. Yet
+    the gradients are equal.
 
-    >>> sizes = sizes_of_a_run()
-    >>> sorted(sizes)[:3], len(sizes)
-    (['evaluations', 'first_loss', 'logits_bytes'], 7)
+    >>> table = nn.Embedding.from_pretrained(torch.zeros(3, 3), freeze=False)
+    >>> batch = Batch(torch.tensor([[0]]), torch.tensor([[1]]))
+    >>> [round(accumulate(table, [batch] * n, mean_loss), 3) for n in (1, 4)]  # both ln 3
+    [1.099, 1.099]
     """
-    return {
-        "windows": 744,  # 1,000 − 256
-        "logits_bytes": 777_781_248,  # 64 · 256 · 11,868 · 4: more than the model itself
-        "first_loss": 9.3816,  # ln 11,868
-        "micro_steps": 16,  # 524,288 ÷ (16 · 2,048)
-        "tokens_per_parameter": 131.072,  # 50,000 · 524,288 ÷ 200,000,000
-        "updates": 182,  # 181.2, and one that is begun is one
-        "evaluations": 5,  # steps 0, 30, 60, 90 and 100
-    }
+    n_tokens = sum(batch.n_tokens for batch in batches)
+    total = 0.0
+    for batch in batches:
+        loss = loss_fn(model(batch.idx), batch.targets, batch.mask)
+        loss = loss * (batch.n_tokens / n_tokens)
+        loss.backward()
+        total += loss.item()  # each piece holds only its share
+    return total

@@ -33,7 +33,7 @@ from nanopoet.checker.trial import load_checks
 from nanopoet.checker.verdict import LOADING, SYNTAX, Verdict, output_of, running_of
 
 OUTPUT = 2**16  # bytes that may be printed
-NAMING = 1.5  # seconds of computing to find the name of a wrong answer: nobody waits longer
+NAMING = 2.5  # seconds of computing to find the name of a wrong answer: nobody waits longer
 
 OWN_ROOTS = ("nanopoet", "nanopoet_ref", "solutions", "checks", "tests")
 

@@ -232,6 +232,14 @@ def test_a_check_is_of_a_size_to_be_read():
     assert not too_long
 
 
+@pytest.mark.parametrize("module", modules())
+def test_stubs_stand_in_the_order_of_the_manifest(module):
+    """Which is that of the chapters (test_lint.py), of `progress` and of `check`."""
+    names = [node.name for node in ast.parse(stub_file(module)).body if hasattr(node, "name")]
+    tasks = [task.function for task in TASKS if task.module == module]
+    assert [name for name in names if name in tasks] == tasks
+
+
 @every_task
 def test_a_task_builds_on_tasks_before_it(task):
     order = [known.name for known in TASKS]
