@@ -569,23 +569,30 @@ def true_train_and_val(rows: list, n_val: int, generator: torch.Generator) -> di
     return packed
 
 
+POEMS = [(2, *([20 + i] * (1 + i % 5)), 7) for i in range(24)]  # each other than all others
+
+
+def split_poems(answer: Callable, rows: list, n_val: int, generator: torch.Generator) -> dict:
+    """Both sets as lists of poems."""
+    sets = answer([list(row) for row in rows], n_val, generator)
+    return {
+        name: [
+            tuple(np.asarray(sets[name][0])[a:b].tolist())
+            for a, b in itertools.pairwise(list(sets[name][1]))
+        ]
+        for name in ("train", "val")
+    }
+
+
 @check("midtraining.train_and_val", reference=true_train_and_val)
-def train_and_val(t: Trial) -> None:
-    def unpacked(packed: tuple) -> list[tuple[int, ...]]:
-        ids, starts = packed
-        return [tuple(np.asarray(ids)[a:b].tolist()) for a, b in itertools.pairwise(list(starts))]
-
-    def split(answer: Callable, rows: list, n_val: int, generator: torch.Generator) -> dict:
-        sets = answer([list(row) for row in rows], n_val, generator)
-        return {name: unpacked(sets[name]) for name in ("train", "val")}
-
-    def facts(rows: list, n_val: int) -> Callable:
+def poems_of_both_sets(t: Trial) -> None:
+    def facts(n_val: int) -> Callable:
         def use(answer: Callable) -> dict:
-            sets = split(answer, rows, n_val, seeded(t.seed, n_val))
+            sets = split_poems(answer, POEMS, n_val, seeded(t.seed, n_val))
             used = {*sets["train"], *sets["val"]}
             return {
                 "the number of poems in both sets": len(set(sets["train"]) & set(sets["val"])),
-                "the number of poems in neither set": len(set(rows) - used),
+                "the number of poems in neither set": len(set(POEMS) - used),
                 "the number of poems to validate": len(sets["val"]),
                 "the number of poems to train": len(sets["train"]),
                 "the number of different poems": len(used),
@@ -593,15 +600,17 @@ def train_and_val(t: Trial) -> None:
 
         return use
 
-    rows = [(2, *([20 + i] * (1 + i % 5)), 7) for i in range(24)]
     why = "a poem that was trained on cannot tell what the model does with a poem it has not seen"
     with in_words("the sets"):
         for n_val in (6, 1, 12, 20):
-            t.compare(facts(rows, n_val), why, name="@")
-        for n_val in (0, len(rows)):
-            t.compare(facts(rows, n_val), "one of the two sets may be empty", name="@")
+            t.compare(facts(n_val), why, name="@")
+        for n_val in (0, len(POEMS)):
+            t.compare(facts(n_val), "one of the two sets may be empty", name="@")
 
-    one, same, other = (split(t.answer, rows, 6, seeded(t.seed, number)) for number in (1, 1, 2))
+
+@check("midtraining.train_and_val")
+def which_poems_validate(t: Trial) -> None:
+    one, same, other = (split_poems(t.answer, POEMS, 6, seeded(t.seed, n)) for n in (1, 1, 2))
     t.require(
         sorted(one["val"]) == sorted(same["val"]),
         "equal generators give different sets",
@@ -613,8 +622,11 @@ def train_and_val(t: Trial) -> None:
         "the file may be sorted by author or form, so draw the poems that validate at random",
     )
 
+
+@check("midtraining.train_and_val")
+def equal_poems_and_many(t: Trial) -> None:
     def sizes(answer: Callable) -> list[int]:
-        sets = split(answer, rows * 3, 20, seeded(t.seed))
+        sets = split_poems(answer, POEMS * 3, 20, seeded(t.seed))
         return [len(sets["train"]), len(sets["val"])]
 
     t.compare(
@@ -624,7 +636,7 @@ def train_and_val(t: Trial) -> None:
     )
 
     def of_many(answer: Callable) -> list[int]:
-        sets = split(answer, many, 50, seeded(t.seed))
+        sets = split_poems(answer, many, 50, seeded(t.seed))
         return sorted(token for row in sets["train"] + sets["val"] for token in row)
 
     many = [(2, *row, 7) for row in (t.randint(12_000, 600, 20) + N_ATOMS).tolist()]
