@@ -66,7 +66,7 @@ types: $(INSTALLED)
 	$(BIN)/mypy
 
 unit: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2 --ignore tests/notebooks/test_breaks.py
+	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore tests/notebooks/test_breaks.py
 
 NBVAL := $(BIN)/python -m pytest -c tests/notebooks/nbval.ini --rootdir . chapters
 # Two processes, each chapter in one of them.

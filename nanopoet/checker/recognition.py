@@ -9,6 +9,7 @@ import contextlib
 import math
 import os
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -114,8 +115,20 @@ def collect(task: str, answer: Answer, seed: int, **options: Any) -> list[Outcom
     return outcomes
 
 
+@dataclass
+class Remembered:
+    """What has been found out about one task with one seed, for whoever asks about many answers."""
+
+    expected: dict = field(default_factory=dict)  # of the reference, the same for all
+    outcomes: dict[str, list[Outcome]] = field(default_factory=dict)  # of misconceptions, by name
+
+
 def recognize(
-    task: str, answer: Answer, seed: int, seconds: float = math.inf
+    task: str,
+    answer: Answer,
+    seed: int,
+    seconds: float = math.inf,
+    remembered: Remembered | None = None,
 ) -> Misconception | None:
     """The misconception that goes wrong in the same place alike, and elsewhere most alike.
 
@@ -123,7 +136,7 @@ def recognize(
     shown.
     """
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
-        expected: dict = {}  # the reference's results are the same for all: compute them once
+        expected = remembered.expected if remembered else {}
         outcomes = collect(task, answer, seed, expected=expected)
         first = next((outcome for outcome in outcomes if not outcome.right), Outcome(True, None))
         telling = not isinstance(first.result, Exception) and (
@@ -135,7 +148,14 @@ def recognize(
         for known in MISCONCEPTIONS[task]:
             likeness = Likeness(outcomes, share, predicts)
             with contextlib.suppress(UnlikeError):
-                collect(task, known.answer, seed, on_outcome=likeness, expected=expected)
+                if remembered is None:  # it ends early, where they are not alike
+                    collect(task, known.answer, seed, on_outcome=likeness, expected=expected)
+                else:
+                    if known.name not in remembered.outcomes:
+                        theirs = collect(task, known.answer, seed, expected=expected)
+                        remembered.outcomes[known.name] = theirs
+                    for outcome in remembered.outcomes[known.name]:
+                        likeness(outcome)
                 if likeness.share > share:
                     found, share = known, likeness.share
             if share == 1 or time.process_time() > end:
@@ -143,10 +163,15 @@ def recognize(
     return found
 
 
-def name_misconception(verdict: Verdict, answer: Answer, seconds: float = math.inf) -> None:
+def name_misconception(
+    verdict: Verdict,
+    answer: Answer,
+    seconds: float = math.inf,
+    remembered: Remembered | None = None,
+) -> None:
     """Say in the verdict on a wrong answer what people think who give it, if that is known."""
     if verdict.status not in ("fail", "error"):
         return
-    if found := recognize(verdict.task, answer, verdict.seed, seconds):
+    if found := recognize(verdict.task, answer, verdict.seed, seconds, remembered):
         verdict.status = "fail"
         verdict.misconception, verdict.explanation = found.name, found.why
