@@ -76,7 +76,7 @@ test-notebooks: corpora ## run every chapter, compare every output
 	$(NBVAL) $(TWO)
 
 test-breaks: corpora ## break the reference on purpose, see each chapter turn red
-	$(BIN)/python -m pytest tests/notebooks/test_breaks.py
+	$(BIN)/python -m pytest -n 2 tests/notebooks/test_breaks.py
 
 test-notebooks-matrix: corpora ## the chapters on three instruction sets, one and two threads
 	@set -e; for cpu in default avx2 avx512; do for threads in 1 2; do \

@@ -62,11 +62,12 @@ def mutate(
     ] = None,
     every: Annotated[int, typer.Option(min=1, help="Only every n-th change.")] = 1,
     as_json: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="How many tasks are tried at once.")] = 2,
 ) -> None:
     """Change every solution a little: do the checks notice? Exit code 0 if 95 in 100 are."""
     from nanopoet.checker.mutation import try_changes
 
-    raise typer.Exit(try_changes(names or [], every, as_json))
+    raise typer.Exit(try_changes(names or [], every, as_json, workers))
 
 
 @command(

@@ -13,6 +13,9 @@ import sys
 import tomllib
 import types
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -199,19 +202,34 @@ def survivors(task: Task, every: int = 1) -> tuple[int, list[str]]:
     return tried, alive
 
 
-def try_changes(names: list[str], every: int = 1, as_json: Path | None = None) -> int:
-    """Print how many changes are noticed, and each that is not; the exit code, 0 from 95% up."""
+def alone(task: Task, every: int) -> tuple[int, list[str]]:
+    """`survivors` in a process of its own, which one thread keeps busy."""
+    torch.set_num_threads(1)
+    return survivors(task, every)
+
+
+def try_changes(
+    names: list[str], every: int = 1, as_json: Path | None = None, workers: int = 1
+) -> int:
+    """Print how many changes are noticed, and each that is not; the exit code, 0 from 95% up.
+
+    With several `workers`, as many tasks are tried at once.
+    """
     if as_json:
         ensure_writable(as_json)  # now, not after the last change
     torch.set_num_threads(1)
     tasks = find_tasks(names) if names else list(load_tasks().values())
     rows, total, missed = [], 0, 0
-    for task in tqdm(tasks, disable=None, unit="task"):
-        tried, alive = survivors(task, every)
+    with ProcessPoolExecutor(workers) if workers > 1 else nullcontext() as pool:
+        results = (
+            pool.map(alone, tasks, repeat(every)) if pool else map(alone, tasks, repeat(every))
+        )
+        found = list(tqdm(results, total=len(tasks), disable=None, unit="task"))
+    for task, (tried, alive) in zip(tasks, found, strict=True):
         rows.append({"task": task.name, "changes": tried, "alive": alive})
         total, missed = total + tried, missed + len(alive)
         for what in alive:
-            tqdm.write(f"{task.name}: {what}")
+            print(f"{task.name}: {what}")
     share = (total - missed) / total if total else 0.0
     listed = sum(len(equivalents(task)) for task in tasks)
     print(f"{total - missed} of {total} changes killed: {share:.1%}; {listed} more change nothing")

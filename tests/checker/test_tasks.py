@@ -345,6 +345,12 @@ def test_a_change_that_is_not_noticed_is_listed_and_fails_the_run(monkeypatch, c
     assert "attention.merge_heads: " in said
 
 
+def test_several_workers_find_what_one_finds(capsys):
+    names = ["attention.causal_mask", "attention.merge_heads"]
+    assert try_changes(names, workers=2) == 0
+    assert "4 of 4 changes killed: 100.0%" in capsys.readouterr().out
+
+
 def test_small_changes_are_small_changes():
     tree = ast.parse("def f(a, b=2):\n    return a + b if a < 1 else g(a, b, c=3)").body[0]
     changes = [what for what, _ in mutants(tree)]
