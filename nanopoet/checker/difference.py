@@ -5,6 +5,7 @@ right result in another form is right: a tuple for a list, a tensor of one numbe
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
@@ -27,6 +28,27 @@ class Difference(Exception):  # noqa: N818 (not an error of the program)
     why: str = ""
     images: tuple[list, list] | None = None  # expected and got, when they are matrices
     values: tuple[Any, Any] | None = None  # both as they are
+
+
+KEY = re.compile(r"\[((?:'[^']*'|\"[^\"]*\"|[^\[\]'\"])*)\]")
+PLACE = re.compile(
+    rf"([^\[\]'\"]+?)((?:{KEY.pattern})+)(?= (?:differs|has|is|holds|contains|lacks)\b)"
+)
+
+
+def spoken(symptom: str) -> str:
+    """A symptom whose place in a nested result is said in words.
+
+    >>> spoken("the list of ids[0] differs"), spoken("the run['loss'][2] is NaN")
+    ('item 0 of the list of ids differs', "item 2 of 'loss' of the run is NaN")
+    """
+    found = PLACE.match(symptom)
+    if not found:
+        return symptom
+    label = found[1]
+    for key in KEY.findall(found[2]):
+        label = f"item {key} of {label}" if key.lstrip("-").isdigit() else f"{key} of {label}"
+    return label + symptom[found.end() :]
 
 
 def shorten(value: object, limit: int = 70, digits: int = 6) -> str:

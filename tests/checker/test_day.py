@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 
 from nanopoet.checker import serving
-from nanopoet.checker.difference import Difference, compare_values, show_call
+from nanopoet.checker.difference import Difference, compare_values, show_call, spoken
 from nanopoet.checker.progress import Memory, show_hint, show_progress
 from nanopoet.checker.show import show_verdict
 from nanopoet.checker.source import SOLUTIONS, answer_code
@@ -199,6 +199,16 @@ def test_the_rounding_of_float32_is_no_difference_and_a_wrong_digit_is():
         compare_values("the losses", right, other + 1e-4, rtol=1e-5, atol=1e-7)
     with pytest.raises(Difference):  # float64 knows better
         compare_values("the losses", right.double(), other.double(), rtol=1e-5, atol=1e-7)
+
+
+def test_a_place_is_said_in_words(nanopoet, exercises):
+    add(exercises, "tokenizer", "def encode(text, stoi, unk):\n    return [99] * len(text)\n")
+    out = nanopoet("check", "tokenizer.encode").out
+    assert "tokenizer.encode  item 0 of the list of ids differs" in out
+    assert spoken("an error: got [3]") == "an error: got [3]"
+    assert spoken("the sets['a b'][1][0] has length 2, not 3") == (
+        "item 0 of item 1 of 'a b' of the sets has length 2, not 3"
+    )
 
 
 # --- What is kept
