@@ -233,8 +233,8 @@ class Trial:
     def equals(self, got: Any, expected: Any, why: str, name: str) -> None:
         """What was made of the answer's results must be `expected`."""
         self.calls = []
-        found = {id(self.reference): {name: expected}}
-        self._compare(lambda function: found.get(id(function), {name: got}), why, 1e-5, 1e-7)
+        self.expected[self.place] = {name: expected}
+        self._compare(lambda _: {name: got}, why, 1e-5, 1e-7)
 
     def _compare(
         self, use: Callable[[Answer], dict[str, Any]], why: str, rtol: float, atol: float
