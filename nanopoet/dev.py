@@ -71,17 +71,17 @@ def mutate(
 
 
 @command(
-    "nanopoet dev experiment seed\n"
-    "nanopoet dev experiment chapters/experiments/pretraining.toml --seed 1"
+    "nanopoet dev experiment seed --seeds 1\n"
+    "nanopoet dev experiment chapters/experiments/pretraining.toml --seeds 5"
 )
 def experiment(
     name: Annotated[str, typer.Argument(help="A .toml file of presets, or a preset's name.")],
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Same seed, same runs.")] = 0,
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds: 0, 1, 2 …")] = 3,
 ) -> None:
-    """Train every preset of a file, and write what they logged to a JSON file."""
+    """Train every preset of a file with several seeds, and log what came of it as JSON."""
     from nanopoet.bench.experiments import run_experiment
 
-    run_experiment(name, seed)
+    run_experiment(name, seeds)
 
 
 @command("nanopoet dev budget")

@@ -9,11 +9,14 @@ Sources: 中华新韵 (Chinese Poetry Society, 2005), fourteen rhyme classes of 
 
 from collections.abc import Collection, Iterable, Sequence
 
+import torch
+
 from nanopoet_ref.gpt import GPT
-from nanopoet_ref.loss import masked_cross_entropy
-from nanopoet_ref.midtraining import pad_batch
+from nanopoet_ref.loss import masked_cross_entropy, token_losses
+from nanopoet_ref.midtraining import field_losses, pad_batch
 from nanopoet_ref.poem import Poem
 from nanopoet_ref.prosody import lines_of, share
+from nanopoet_ref.runtime import evaluating
 from nanopoet_ref.tokenizer import SPECIAL_TOKENS, CharTokenizer, render_poem
 from nanopoet_ref.training import Batch, estimate_loss
 
@@ -48,3 +51,15 @@ def poem_loss(
         for batch in batches
     )
     return per_token, per_token * n_tokens / n_characters
+
+
+def poem_loss_by_field(
+    model: GPT, tokenizer: CharTokenizer, poems: Sequence[Poem], batch_size: int = 32
+) -> dict[str, float]:
+    """Validation loss of framed poems in nats per token, for author, form, title and content."""
+    rows = [render_poem(tokenizer, poem) for poem in poems]
+    idx, targets, _ = pad_batch(rows, model.config.block_size)
+    parts = zip(idx.split(batch_size), targets.split(batch_size), strict=True)
+    with evaluating(model):
+        losses = torch.cat([token_losses(model(part), following) for part, following in parts])
+    return field_losses(losses, idx, targets)

@@ -11,13 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nanopoet_ref.poem import FIELDS
 from nanopoet_ref.runtime import make_generator
-from nanopoet_ref.tokenizer import (
-    END,
-    PAD,
-    SPECIAL_TOKENS,
-    Ids,
-)
+from nanopoet_ref.tokenizer import END, PAD, SPECIAL_TOKENS, Ids
 from nanopoet_ref.training import SPLITS, Batch, StageBatches
 
 # Special tokens come first in every vocabulary, so their ids are known without one.
@@ -47,6 +43,28 @@ def target_mask(idx: Tensor, targets: Tensor, kind: str = "not_padding") -> Tens
         # predict is the poem's first character, which counts.
         mask &= (idx == CONTENT_ID).cumsum(dim=1) > 0
     return mask
+
+
+def field_losses(losses: Tensor, idx: Tensor, targets: Tensor) -> dict[str, float]:
+    """Mean surprise of the targets of each field; all three are (B, T). Padding is left out.
+
+    A target belongs to the field whose marker was read last. What ends a field counts with it: to
+    know where a title is over is part of knowing titles.
+
+    >>> idx = torch.tensor([[2, 3, 9, 4, 9]])  # begin, <|author|>, 9, <|form|>, 9
+    >>> found = field_losses(torch.tensor([[0.0, 1.0, 3.0, 5.0, 7.0]]), idx, idx.roll(-1))
+    >>> found["author"], found["form"]
+    (2.0, 6.0)
+    """
+    ids = [SPECIAL_TOKENS.index(f"<|{field}|>") for field in FIELDS]
+    markers = torch.tensor(ids, device=idx.device)
+    # The fields come in one order, so the number of markers read so far names the field.
+    field = torch.isin(idx, markers).cumsum(dim=1)  # (B, T): 0 none yet, 1 author … 4 content
+    real = targets != PAD_ID
+    return {
+        name: losses[(field == number) & real].mean().item()
+        for number, name in enumerate(FIELDS, 1)
+    }
 
 
 def pad_batch(rows: Sequence[Ids], block_size: int, mask: str = "not_padding") -> Batch:
@@ -157,6 +175,7 @@ def poem_batches(
     batch_size: int,
     *,
     mask: str = "not_padding",
+    pool: int = 64,
     eval_iters: int = 8,
     seed: int = 0,
     pad: Callable[..., Batch] = pad_batch,
@@ -164,8 +183,8 @@ def poem_batches(
 ) -> StageBatches:
     """The stage of mid-training, of framed poems as `render_poems` gives them.
 
-    `mask` says which targets count; `pad` and `buckets` make the batches to train on. Measured are
-    all targets but padding, whatever the mask, so runs can be compared.
+    `mask` says which targets count; `pool`, `pad` and `buckets` make the batches to train on.
+    Measured are all targets but padding, whatever the mask, so runs can be compared.
     """
     # Other batches than those trained on (seed + 1), all lengths mixed (pool=1), and always the
     # mask not_padding: two runs can then be compared, whatever each was trained with.
@@ -174,6 +193,8 @@ def poem_batches(
         for split, poems in zip(SPLITS, (train_poems, val_poems), strict=True)
     }
     return (
-        poems_by_number(*train_poems, block_size, batch_size, seed, mask, pad=pad, buckets=buckets),
+        poems_by_number(
+            *train_poems, block_size, batch_size, seed, mask, pool, pad=pad, buckets=buckets
+        ),
         {split: [at(i) for i in range(eval_iters)] for split, at in fixed.items()},
     )

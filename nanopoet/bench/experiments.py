@@ -1,9 +1,10 @@
 """`nanopoet dev experiment`: train what stands behind a table, keep what was logged.
 
 Some tables in the chapters rest on runs that are too long for a notebook. They are presets in
-chapters/experiments/NAME.toml, or one of the program's own by name; this command trains them one
-after another and writes chapters/experiments/NAME.json: settings, seed, commit, versions, and every
-evaluation. The notebook reads that file. Stopped half-way, the command goes on where it was.
+chapters/experiments/NAME.toml, or one of the program's own by name; this command trains each of
+them with several seeds and writes chapters/experiments/NAME.json: settings, commit, versions, and
+for every seed every evaluation. The notebook reads that file. Stopped half-way, the command goes on
+where it was.
 """
 
 import json
@@ -16,51 +17,93 @@ import torch
 from nanopoet.backup import rewrite_and_tell
 from nanopoet.files import ensure_writable
 from nanopoet.paths import CHAPTERS, ROOT
-from nanopoet.poet.evaluate import evaluate_run
+from nanopoet.poet.components import REFERENCE
+from nanopoet.poet.evaluate import VAL_POEMS, evaluate_run, spread
 from nanopoet.poet.folder import held
-from nanopoet.poet.presets import Preset, find_preset, load_presets, validate
+from nanopoet.poet.presets import Preset, Stage, find_preset, load_presets, validate
 from nanopoet.poet.run import Run
+from nanopoet.poet.stages import BATCHES
 from nanopoet.poet.train import start_run, train_run
+from nanopoet_ref.evaluation import poem_loss_by_field
+from nanopoet_ref.loss import bigram_loss, uniform_loss, unigram_log_probs
 
 EXPERIMENTS = CHAPTERS / "experiments"
+CODE = ("nanopoet", "nanopoet_ref")  # what a figure depends on, beside its settings
 
 
 def commit() -> str:
-    """The commit that the code stands at, with a + if something has been changed since."""
-    command = ["git", "describe", "--always", "--dirty=+"]
-    found = subprocess.run(command, capture_output=True, encoding="utf-8", cwd=ROOT)
-    return found.stdout.strip() or "unknown"
+    """The commit that the code stands at, with a + if any of it has been changed since."""
+
+    def ask(*arguments: str) -> str:
+        command = ["git", *arguments]
+        return subprocess.run(command, capture_output=True, encoding="utf-8", cwd=ROOT).stdout
+
+    changed = "+" if ask("status", "--porcelain", "--", *CODE).strip() else ""
+    return (ask("rev-parse", "--short", "HEAD").strip() or "unknown") + changed
 
 
-def run_row(run: Run, preset: Preset, seed: int) -> dict[str, Any]:
-    """Train a preset, or go on with it, and say what came of it."""
+def baselines(run: Run, stage: Stage) -> dict[str, float]:
+    """What counting alone would lose on the very targets that the run is measured on, in nats."""
+    config, tokenizer = run.config, run.tokenizer()
+    made = BATCHES[stage.name](
+        run.data(), tokenizer, config.preset.block_size, stage, config.seed, REFERENCE
+    )
+    # (2, N): what stands before, and the target, of each target that counts
+    pairs = [
+        torch.stack([batch.idx, batch.targets])[:, batch.mask]
+        if batch.mask is not None
+        else torch.stack([batch.idx, batch.targets]).flatten(1)
+        for batch in made.fixed["val"]
+    ]
+    before, after = torch.cat(pairs, dim=1).numpy()
+    size = len(tokenizer)
+    return {
+        "uniform": uniform_loss(size),
+        "unigram": float(-unigram_log_probs(made.ids, size)[after].mean()),
+        "bigram": bigram_loss(made.ids, size, before, after),
+    }
+
+
+def train_row(run: Run, preset: Preset, seed: int) -> None:
+    """Train a preset, or go on with it, to its end."""
     with held(run.path, run.name):
         if not run.exists or run.config.preset != preset:
             run.refuse_to_begin(overwrite=run.exists)
             start_run(run, preset, seed, "cpu")
         train_run(run)
+
+
+def rounded(numbers: dict[str, float]) -> dict[str, float]:
+    return {key: round(value, 4) for key, value in numbers.items()}
+
+
+def what_came_of(run: Run) -> dict[str, Any]:
+    """All that a chapter may want to show of a run that is trained to its end."""
     stages = {}
-    for stage in preset.stages:
+    for stage in run.config.preset.stages:
         logs = run.logs(stage.name)
-        evals = [log for log in logs if log.val_loss is not None]
         stages[stage.name] = {
-            "val_loss": {log.step: round(log.val_loss, 4) for log in evals if log.val_loss},
+            "val_loss": {log.step: round(log.val_loss, 4) for log in logs if log.val_loss},
             "lr": [log.lr for log in logs],
             "grad_norm": [round(log.grad_norm, 4) if log.grad_norm else None for log in logs],
             "seconds": round(sum(log.seconds for log in logs)),
             "tokens": sum(log.tokens for log in logs),
+            "baselines": rounded(baselines(run, stage)),
         }
-    row = {"preset": preset.as_dict(), "stages": stages, "samples": run.read_samples()}
+    found = {"precision": run.config.precision, "stages": stages, "samples": run.read_samples()}
     if run.writes_poems:
-        row["evaluation"] = evaluate_run(run, seed=seed)
-    return row
+        seed, poet = run.config.seed, run.poet()
+        poems = spread(run.data().poems("val"), VAL_POEMS, seed)
+        found["evaluation"] = evaluate_run(run, seed=seed)
+        found["fields"] = rounded(poem_loss_by_field(poet.model, poet.tokenizer, poems))
+    return found
 
 
-def run_experiment(name: str, seed: int = 0) -> Path:
-    """Run all presets of a file, then write the JSON anew; of an older one, a copy is kept.
+def run_experiment(name: str, seeds: int = 3) -> Path:
+    """Train all presets of a file with seeds 0, 1, …, then write the JSON anew.
 
-    Until then the older one stays whole. `name` is the path of the file, or the name of a preset of
-    the program.
+    Until then the older one stays whole, and a copy of it is kept. `name` is the path of the file,
+    or the name of a preset of the program.
     """
     if name.endswith(".toml"):
         path, presets = Path(name), load_presets(Path(name))
@@ -70,15 +113,18 @@ def run_experiment(name: str, seed: int = 0) -> Path:
         validate(preset)
     target = path.with_suffix(".json")
     ensure_writable(target)
-    result = {
-        "command": f"nanopoet dev experiment {name}",
+    result: dict[str, Any] = {
+        "command": f"nanopoet dev experiment {name} --seeds {seeds}",
         "commit": commit(),
-        "seed": seed,
         "threads": torch.get_num_threads(),
         "versions": {"torch": torch.__version__},
-        "rows": {
-            row: run_row(Run(f"{path.stem}-{row}"), preset, seed) for row, preset in presets.items()
-        },
+        "rows": {row: {"preset": preset.as_dict(), "runs": {}} for row, preset in presets.items()},
     }
+    # Seed after seed, so that what is stopped early has every row.
+    for seed in range(seeds):
+        for row, preset in presets.items():
+            run = Run(f"{path.stem}-{row}-{seed}")
+            train_row(run, preset, seed)
+            result["rows"][row]["runs"][seed] = what_came_of(run)
     rewrite_and_tell(target, json.dumps(result, ensure_ascii=False, indent=1) + "\n")
     return target

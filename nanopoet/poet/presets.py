@@ -73,15 +73,23 @@ class Stage:
     precision: str = "float32"  # or bfloat16, or auto: the faster one here
     loss: str = "masked"
     mask: str = "not_padding"
+    pool: int = 64  # of how many batches the poems are sorted by length; 1: not at all
     optimizer: dict[str, Any] = field(default_factory=dict)
     schedule: dict[str, Any] = field(default_factory=lambda: {"name": "constant"})
     text_losses: dict[str, float] = field(default_factory=dict)  # to print beside ours
 
     def __post_init__(self) -> None:
-        steps = ("batch_size", "micro_steps", "eval_interval", "eval_iters", "save_interval")
+        counts = (
+            "batch_size",
+            "micro_steps",
+            "eval_interval",
+            "eval_iters",
+            "save_interval",
+            "pool",
+        )
         problems = find_problems(
             vars(self),
-            at_least={"max_steps": 0} | dict.fromkeys(steps, 1),
+            at_least={"max_steps": 0} | dict.fromkeys(counts, 1),
             one_of={
                 "name": STAGES,
                 "loss": LOSSES,

@@ -66,6 +66,7 @@ def framed_poems(
         block_size,
         stage.batch_size,
         mask=stage.mask,
+        pool=stage.pool,
         eval_iters=stage.eval_iters,
         seed=seed,
         pad=components.pad_batch,

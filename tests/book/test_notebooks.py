@@ -135,32 +135,43 @@ def test_an_unknown_key_in_the_quiz_is_an_error(tmp_path):
 
 
 def test_an_experiment_keeps_what_its_runs_logged(nanopoet, tmp_path):
-    target = run_experiment("tiny.toml")
-    result = json.loads(target.read_text("utf-8"))
-    assert result["seed"] == 0
+    result = json.loads(run_experiment("tiny.toml", 2).read_text("utf-8"))
     row = result["rows"]["tiny"]
-    assert list(row["stages"]) == ["pretrain", "midtrain"]
-    assert list(row["stages"]["pretrain"]["val_loss"]) == ["0", "2", "3"]
-    assert row["evaluation"]["samples"] > 0
     assert row["preset"]["stages"][0]["max_steps"] == 3
-    weights = Run("tiny-tiny").weights_path("midtrain").stat().st_mtime_ns
-    assert json.loads(run_experiment("tiny.toml").read_text("utf-8"))["rows"] == result["rows"]
-    assert Run("tiny-tiny").weights_path("midtrain").stat().st_mtime_ns == weights
+    assert list(row["runs"]) == ["0", "1"]
+    assert row["runs"]["0"]["stages"]["pretrain"] != row["runs"]["1"]["stages"]["pretrain"]
+    run = row["runs"]["1"]
+    assert list(run["stages"]) == ["pretrain", "midtrain"]
+    assert list(run["stages"]["pretrain"]["val_loss"]) == ["0", "2", "3"]
+    assert run["evaluation"]["samples"] > 0
+    assert run["precision"] == "float32"
+    assert list(run["fields"]) == ["author", "form", "title", "content"]
+    weights = Run("tiny-tiny-1").weights_path("midtrain").stat().st_mtime_ns
+    assert json.loads(run_experiment("tiny.toml", 2).read_text("utf-8"))["rows"] == result["rows"]
+    assert Run("tiny-tiny-1").weights_path("midtrain").stat().st_mtime_ns == weights
+
+
+def test_the_baselines_of_an_experiment_are_counted_where_its_runs_are_measured(nanopoet):
+    stages = json.loads(run_experiment("tiny.toml", 1).read_text("utf-8"))["rows"]["tiny"]["runs"]
+    for stage in stages["0"]["stages"].values():
+        found = stage["baselines"]
+        assert found["uniform"] > found["unigram"] > found["bigram"] > 0
+        assert abs(stage["val_loss"]["0"] - found["uniform"]) < 0.2, "an untrained model"
 
 
 def test_an_experiment_with_other_settings_trains_again(nanopoet, tmp_path, monkeypatch, capsys):
     path = Path("tiny.toml")
-    old = run_experiment("tiny.toml").read_bytes()
+    old = run_experiment("tiny.toml", 1).read_bytes()
     path.write_text(path.read_text("utf-8").replace("max_steps = 3", "max_steps = 2"), "utf-8")
-    row = json.loads(run_experiment("tiny.toml").read_text("utf-8"))["rows"]["tiny"]
+    row = json.loads(run_experiment("tiny.toml", 1).read_text("utf-8"))["rows"]["tiny"]["runs"]["0"]
     assert list(row["stages"]["pretrain"]["val_loss"]) == ["0", "2"]
     (kept,) = (tmp_path / "memory" / "backup").iterdir()
     assert (kept.suffix, kept.read_bytes()) == (".json", old)
     assert f"tiny.json (what was there: {kept})" in capsys.readouterr().out
     new = path.with_suffix(".json").read_bytes()
-    monkeypatch.setattr("nanopoet.bench.experiments.run_row", lambda *_: 1 / 0)
+    monkeypatch.setattr("nanopoet.bench.experiments.train_row", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        run_experiment("tiny.toml")
+        run_experiment("tiny.toml", 1)
     assert path.with_suffix(".json").read_bytes() == new, "an older log is whole until the end"
 
 
