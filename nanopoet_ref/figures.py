@@ -1,4 +1,4 @@
-"""Figures: a font for Chinese, curves of a training, matrices as shades."""
+"""Figures: a font for Chinese, boxes and arrows, curves of a training, matrices as shades."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,6 +7,8 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib import font_manager
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch, Rectangle
 from torch import Tensor
 
 FONT = Path(__file__).with_name("fonts") / "NotoSansCJKsc-poems.otf"
@@ -16,6 +18,60 @@ def use_chinese_font() -> None:
     """Let matplotlib take Chinese characters from the packaged font, all others from its own."""
     font_manager.fontManager.addfont(FONT)
     plt.rcParams["font.family"] = ["DejaVu Sans", "Noto Sans CJK SC"]
+
+
+def canvas(width: float, height: float) -> tuple[Figure, Axes]:
+    """An empty sheet to draw on, in inches; (0, 0) is its lower left corner."""
+    figure, axes = plt.subplots(figsize=(width, height))
+    axes.set(xlim=(0, width), ylim=(0, height), aspect="equal")
+    axes.axis("off")
+    return figure, axes
+
+
+def draw_box(
+    axes: Axes,
+    x: float,
+    y: float,
+    text: str,
+    width: float = 1.5,
+    height: float = 0.5,
+    color: str = "C0",
+) -> None:
+    """What does something: a box with a text in it, centred at (x, y)."""
+    corner = (x - width / 2, y - height / 2)
+    shape = FancyBboxPatch(corner, width, height, "round,pad=0,rounding_size=0.08")
+    shape.set(facecolor=(color, 0.15), edgecolor=color, linewidth=1.5)
+    axes.add_patch(shape)
+    axes.text(x, y, text, ha="center", va="center", fontsize=10)
+
+
+def draw_cells(
+    axes: Axes,
+    x: float,
+    y: float,
+    texts: Sequence[object],
+    size: float = 0.4,
+    color: str = "C7",
+    column: bool = False,
+) -> None:
+    """Data: numbers or characters in a row or a column of squares, centred at (x, y)."""
+    for i, text in enumerate(texts):
+        offset = (i - (len(texts) - 1) / 2) * size
+        at_x, at_y = (x, y - offset) if column else (x + offset, y)
+        square = Rectangle((at_x - size / 2, at_y - size / 2), size, size)
+        square.set(facecolor=(color, 0.15), edgecolor=color)
+        axes.add_patch(square)
+        axes.text(at_x, at_y, str(text), ha="center", va="center", fontsize=9)
+
+
+def draw_arrow(
+    axes: Axes, start: tuple[float, float], end: tuple[float, float], text: str = ""
+) -> None:
+    """An arrow, and what is said of it beside its middle."""
+    style = {"arrowstyle": "-|>", "color": "0.3", "linewidth": 1.2, "shrinkA": 0, "shrinkB": 0}
+    axes.annotate("", end, start, arrowprops=style)
+    middle = [(a + b) / 2 for a, b in zip(start, end, strict=True)]
+    axes.text(middle[0] + 0.08, middle[1] + 0.05, text, fontsize=9, color="0.3", va="bottom")
 
 
 def draw_matrix(
