@@ -213,13 +213,30 @@ def test_outputs_stand_below_their_cell_as_text_without_colours():
     assert "```text,output\nE: v\n```" in text
 
 
-def test_a_folded_cell_is_folded_on_the_page_and_its_output_is_not():
-    cell = new_code_cell("def f():\n    pass", metadata={"jupyter": {"source_hidden": True}})
-    cell.outputs = [printed("seen")]
+@pytest.mark.parametrize(
+    ("tags", "summary"), [(["answer"], "One way to write it"), (["reference"], "The code")]
+)
+def test_a_folded_cell_is_folded_on_the_page_and_its_picture_is_not(tags: list[str], summary: str):
+    metadata = {"jupyter": {"source_hidden": True}, "tags": tags}
+    cell = new_code_cell("def f():\n    pass", metadata=metadata, outputs=[figure("a cat")])
     text, _ = page(writes(new_notebook(cells=[cell])), "a.ipynb")
     folded = text[text.index("<details") : text.index("</details>")]
-    assert "<summary>One way to write it</summary>\n\n```python\ndef f():" in folded
-    assert "seen" in text.partition("</details>")[2]
+    assert f"<summary>{summary}</summary>\n\n```python\ndef f():" in folded
+    assert 'alt="a cat"' in text.partition("</details>")[2]
+    assert text.count("<details") == 1
+
+
+def test_outputs_that_are_folded_are_folded_on_the_page_and_their_source_is_not():
+    outputs = [printed("seven"), shown("text/markdown", "| a |\n|---|\n| 1 |")]
+    cell = new_code_cell("f()", metadata={"jupyter": {"outputs_hidden": True}}, outputs=outputs)
+    text, _ = page(writes(new_notebook(cells=[cell])), "a.ipynb")
+    before, _, rest = text.partition("<details")
+    folded, _, after = rest.partition("</details>")
+    assert "```python\nf()\n```" in before
+    assert "<summary>What it shows</summary>\n" in folded
+    assert "```text,output\nseven\n```" in folded
+    assert "\n\n| a |\n|---|\n| 1 |\n\n" in folded
+    assert "seven" not in after
 
 
 def test_tables_stay_markdown_and_of_html_its_text_is_shown():

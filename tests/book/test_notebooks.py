@@ -101,6 +101,16 @@ def test_a_task_stands_above_its_answer_which_is_folded():
         assert "folded" not in cells[place + 2].source  # the rest of the section's tasks
 
 
+def test_what_is_folded_stays_folded_and_other_metadata_goes():
+    folds = {"source_hidden": True, "outputs_hidden": True}
+    cells = [
+        new_code_cell("1", metadata={"jupyter": dict(folds), "collapsed": True}),
+        new_code_cell("2", metadata={"jupyter": {"outputs_hidden": False}}),
+    ]
+    tidy(notebook := new_notebook(cells=cells))
+    assert [cell.metadata for cell in notebook.cells] == [{"jupyter": folds}, {}]
+
+
 def test_a_notebook_that_is_not_there_is_named(tmp_path):
     done = refresh(tmp_path / "none.ipynb")
     assert done.returncode == 1
