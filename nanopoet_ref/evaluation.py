@@ -53,6 +53,7 @@ def poem_loss(
     return per_token, per_token * n_tokens / n_characters
 
 
+@torch.no_grad()
 def poem_loss_by_field(
     model: GPT, tokenizer: CharTokenizer, poems: Sequence[Poem], batch_size: int = 32
 ) -> dict[str, float]:
@@ -60,6 +61,6 @@ def poem_loss_by_field(
     rows = [render_poem(tokenizer, poem) for poem in poems]
     idx, targets, _ = pad_batch(rows, model.config.block_size)
     parts = zip(idx.split(batch_size), targets.split(batch_size), strict=True)
-    with evaluating(model):
+    with evaluating(model):  # without no_grad, every part would keep its logits for a backward
         losses = torch.cat([token_losses(model(part), following) for part, following in parts])
     return field_losses(losses, idx, targets)

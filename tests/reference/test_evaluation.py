@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from nanopoet_ref.evaluation import novel_lines, poem_loss
+from nanopoet_ref.evaluation import novel_lines, poem_loss, poem_loss_by_field
+from nanopoet_ref.loss import token_losses
 from nanopoet_ref.poem import Poem
 from nanopoet_ref.prosody import (
     chance_of_rhyme,
@@ -162,3 +163,32 @@ def test_an_untrained_poet_is_as_surprised_as_one_who_guesses(make_gpt, tokenize
     model = make_gpt("modern", vocab_size=len(tokenizer), block_size=60)
     per_token, _ = poem_loss(model, tokenizer, poems)
     assert per_token == pytest.approx(torch.tensor(float(len(tokenizer))).log().item(), abs=1e-5)
+
+
+def test_the_losses_of_the_fields_add_up_to_the_loss_of_the_poem(make_gpt, tokenizer, poems):
+    """Each field has its characters and the marker that ends it; <|bos|> is nobody's target."""
+    model = make_gpt(vocab_size=len(tokenizer), block_size=64, awake=True)
+    by_field = poem_loss_by_field(model, tokenizer, poems, batch_size=3)
+    counts = {name: sum(len(getattr(p, name)) + 1 for p in poems) for name in by_field}
+    per_token, _ = poem_loss(model, tokenizer, poems)
+    total = sum(by_field[name] * counts[name] for name in by_field) + len(poems) * float(
+        first_marker_loss(model, tokenizer)
+    )
+    assert total / (sum(counts.values()) + len(poems)) == pytest.approx(per_token, rel=1e-5)
+
+
+def first_marker_loss(model, tokenizer):
+    """What <|author|> after <|bos|> costs: the same in every row."""
+    bos, author = (torch.tensor([[tokenizer.special[f"<|{name}|>"]]]) for name in ("bos", "author"))
+    model.eval()
+    with torch.no_grad():
+        return token_losses(model(bos), author)
+
+
+def test_the_losses_of_the_fields_keep_nothing_for_a_backward_pass(make_gpt, tokenizer, poems):
+    """Logits of 2,000 poems would fill the memory."""
+    model = make_gpt(vocab_size=len(tokenizer), block_size=64)
+    kept = []
+    model.register_forward_hook(lambda *call: kept.append(call[-1].requires_grad))
+    poem_loss_by_field(model, tokenizer, poems, batch_size=1)
+    assert kept == [False] * len(poems)
