@@ -51,6 +51,16 @@ def test_every_character_of_a_couplet_is_drawn(published):
     assert [label.get_text() for label in axes.get_xticklabels()] == list("清泉石上流")
 
 
+def test_blocks_hold_every_number_their_names_and_the_signs_between():
+    figure, axes = plt.subplots()
+    A, B = torch.tensor([[1.0, 2.5]]), torch.tensor([[10.0], [0.0]])
+    figures.draw_blocks(axes, [(A, "A"), (B, "B"), (A @ B, "A @ B")], "@=")
+    texts = [text.get_text() for text in axes.texts]
+    assert texts == ["1", "2.5", "A", "@", "10", "0", "B", "=", "10", "A @ B", " "]
+    assert len(axes.patches) == 5
+    plt.close(figure)
+
+
 def test_a_table_keeps_bars_inside_its_cells(published):
     lesson.table(["a", "b"], [["1|2", 3]])
     assert published == ["| a | b |\n| --- | --- |\n| 1\\|2 | 3 |"]
