@@ -127,9 +127,7 @@ def test_few_cells_are_uncompared_and_each_is_followed_by_a_verdict(path):
 @each_chapter
 def test_only_its_own_and_earlier_modules_are_imported(path):
     number = int(path.stem[:2])
-    allowed = set(NAMES[: number + 1]).union(
-        *(found for n, found in SHARED.items() if n <= number)
-    )
+    allowed = set(NAMES[: number + 1]).union(*(found for n, found in SHARED.items() if n <= number))
     for cell in code_cells(read(path)):
         for node in ast.walk(ast.parse(cell.source)):
             if isinstance(node, ast.ImportFrom) and node.module == "nanopoet_ref":
