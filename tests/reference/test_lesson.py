@@ -93,6 +93,13 @@ def test_a_poem_is_shown_with_readings_and_words(shown):
     assert '<td align="center">光，<br>guāng<br>light</td>' in page
 
 
+def test_a_mark_at_a_reading_is_explained_once(shown):
+    lesson.show_poem("月还明在水，人重落成山。")
+    assert "huán?" in shown["text/plain"]
+    assert shown["text/plain"].count(lesson.UNDECIDED) == 1
+    assert shown["text/markdown"].endswith(f"<p>{lesson.UNDECIDED}</p>")
+
+
 def test_a_text_needs_no_heading_and_may_hold_any_sign(shown):
     lesson.show_poem("<b>|$x$[*_]\n\n\U000233c1！")
     page = shown["text/markdown"]
