@@ -1,6 +1,7 @@
 """Figures: a font for Chinese, boxes and arrows, curves of a training, matrices as shades."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,23 @@ def draw_matrix(
     axes.set_xticks(range(len(columns)), columns)
     axes.set_yticks(range(len(rows)), rows)
     axes.set_title(title)
+
+
+def draw_blocks(axes: Axes, blocks: Sequence[tuple[Tensor, str]], signs: str) -> None:
+    """Matrices side by side, each with its name above it and a sign after it: A @ B = C."""
+    x = 0
+    for (matrix, name), sign in zip(blocks, signs.ljust(len(blocks)), strict=True):
+        places = product(*map(range, matrix.shape))
+        for (i, j), number in zip(places, matrix.flatten(), strict=True):
+            box = plt.Rectangle((x + j, -i - 1), 1, 1, facecolor="#cfe2f3", edgecolor="gray")
+            axes.add_patch(box)
+            axes.text(x + j + 0.5, -i - 0.5, f"{number:g}", ha="center", va="center")
+        axes.text(x + matrix.shape[1] / 2, 0.25, name, ha="center")
+        x += matrix.shape[1] + 1
+        axes.text(x - 0.5, -1, sign, ha="center", va="center", fontsize=14)
+    lowest = max(len(matrix) for matrix, _ in blocks)
+    axes.set(xlim=(-0.1, x - 0.9), ylim=(-lowest - 0.1, 1), aspect="equal")
+    axes.axis("off")
 
 
 def plot_curves(logs: Sequence[Any], path: Path, lines: Mapping[str, float] | None = None) -> None:

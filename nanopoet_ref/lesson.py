@@ -24,6 +24,7 @@ from nanopoet_ref.poem import Poem
 from nanopoet_ref.runtime import seed_everything
 
 MARKS = "，。！？；：、"
+UNDECIDED = "? has another reading as well, and no word here decides"
 
 
 def begin(seed: int = 0) -> None:
@@ -64,8 +65,12 @@ def show_poem(poem: Poem | str) -> None:
     cells = ("".join(f'<td align="center">{as_html(cell)}</td>' for cell in line) for line in lines)
     table = "<table>\n" + "\n".join(f"<tr>{row}</tr>" for row in cells) + "\n</table>"
     page = [f"<p>{as_html(heading)}</p>", table] if heading else [table]
-    rows = ("  ".join(row).rstrip() for line in lines for row in zip(*line, strict=True))
-    data = {"text/markdown": "\n\n".join(page), "text/plain": "\n".join([*heading, *rows])}
+    rows = ["  ".join(row).rstrip() for line in lines for row in zip(*line, strict=True)]
+    plain = [*heading, *rows]
+    if any(reading.endswith("?") for line in lines for _, reading, _ in line):
+        page.append(f"<p>{UNDECIDED}</p>")
+        plain.append(UNDECIDED)
+    data = {"text/markdown": "\n\n".join(page), "text/plain": "\n".join(plain)}
     publish_display_data(data)
 
 

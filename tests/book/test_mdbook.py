@@ -31,6 +31,7 @@ from nanopoet.book.mdbook import BookError, fenced, formula, page, preprocess, p
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 CHAPTERS = [
+    "00_start",
     "01_tokenizer",
     "02_attention",
     "03_gpt",

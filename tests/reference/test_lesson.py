@@ -51,6 +51,16 @@ def test_every_character_of_a_couplet_is_drawn(published):
     assert [label.get_text() for label in axes.get_xticklabels()] == list("清泉石上流")
 
 
+def test_blocks_hold_every_number_their_names_and_the_signs_between():
+    figure, axes = plt.subplots()
+    A, B = torch.tensor([[1.0, 2.5]]), torch.tensor([[10.0], [0.0]])
+    figures.draw_blocks(axes, [(A, "A"), (B, "B"), (A @ B, "A @ B")], "@=")
+    texts = [text.get_text() for text in axes.texts]
+    assert texts == ["1", "2.5", "A", "@", "10", "0", "B", "=", "10", "A @ B", " "]
+    assert len(axes.patches) == 5
+    plt.close(figure)
+
+
 def test_a_table_keeps_bars_inside_its_cells(published):
     lesson.table(["a", "b"], [["1|2", 3]])
     assert published == ["| a | b |\n| --- | --- |\n| 1\\|2 | 3 |"]
@@ -81,6 +91,13 @@ def test_a_poem_is_shown_with_readings_and_words(shown):
     assert page.count("<tr>") == 2
     assert page.count("<td") == 10
     assert '<td align="center">光，<br>guāng<br>light</td>' in page
+
+
+def test_a_mark_at_a_reading_is_explained_once(shown):
+    lesson.show_poem("月还明在水，人重落成山。")
+    assert "huán?" in shown["text/plain"]
+    assert shown["text/plain"].count(lesson.UNDECIDED) == 1
+    assert shown["text/markdown"].endswith(f"<p>{lesson.UNDECIDED}</p>")
 
 
 def test_a_text_needs_no_heading_and_may_hold_any_sign(shown):
