@@ -29,6 +29,7 @@ QUIZ = "quiz"
 TASK = "task"
 REFERENCE = "reference"  # holds the code of the module
 ANSWER = "answer"  # of a task: folded, so that a reader may write first
+FOLDS = ("source_hidden", "outputs_hidden")  # Jupyter's, kept as they were set
 TAGS = {UNCOMPARED, QUIZ, TASK, REFERENCE, ANSWER}
 # What nbval does not compare, and what changes though nothing has changed.
 PIXELS = ("image/png", "image/jpeg")
@@ -81,9 +82,11 @@ def tidy(notebook: NotebookNode) -> None:
     )
     for number, cell in enumerate(notebook.cells, start=1):
         cell.id = f"cell-{number}"
-        cell.metadata = NotebookNode({"tags": tags(cell)} if tags(cell) else {})
+        folded = {key: True for key in FOLDS if cell.metadata.get("jupyter", {}).get(key)}
         if ANSWER in tags(cell):
-            cell.metadata["jupyter"] = {"source_hidden": True}
+            folded["source_hidden"] = True
+        kept = {"tags": tags(cell), "jupyter": folded}
+        cell.metadata = NotebookNode({key: value for key, value in kept.items() if value})
     nbformat.validate(notebook)
 
 
