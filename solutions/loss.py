@@ -15,8 +15,8 @@ def uniform_loss(vocab_size: int) -> float:
 
     `vocab_size` is at least 1.
 
-    >>> round(uniform_loss(11_868), 2)
-    9.38
+    >>> round(uniform_loss(100), 2)
+    4.61
     """
     # The surprise at a probability of 1/V is -ln(1/V) = ln V, whichever token comes.
     return math.log(vocab_size)
