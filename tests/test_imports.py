@@ -22,6 +22,8 @@ ORDER = [
     "spelling",
     "corpus",
     "prosody",
+    "pinyin",
+    "gloss",
     "runtime",
     "figures",
     "lesson",

@@ -9,9 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pypinyin import Style, lazy_pinyin
-
 from nanopoet_ref.corpus import to_simplified
+from nanopoet_ref.pinyin import name_syllables
 
 FILE = Path(__file__).with_name("names.toml")
 CLEARLY = 4  # times as many poems as the next of the same pinyin: no need to ask who is meant
@@ -57,20 +56,6 @@ def tones_of(text: str) -> str:
     decomposed = unicodedata.normalize("NFD", text.lower())
     found = re.findall(r"[\u0300\u0301\u0304\u0306\u030c]|(?<=[a-z\u0308])[1-4]", decomposed)
     return "".join(TONES.get(tone, tone) for tone in found)
-
-
-def name_syllables(name: str) -> list[str]:
-    """How a poet's name is read: a surname has often another reading than its character.
-
-    >>> " ".join(name_syllables("曾巩")), " ".join(name_syllables("万俟绍之"))
-    ('zēng gǒng', 'mò qí shào zhī')
-    """
-    if whole := tables()["readings"].get(name):
-        return whole.split()
-    surnames = tables()["surnames"]
-    surname = next((name[:n] for n in (2, 1) if name[:n] in surnames), "")
-    given = name[len(surname) :]
-    return surnames.get(surname, "").split() + lazy_pinyin(given, style=Style.TONE)
 
 
 def pinyin_of(text: str) -> str:

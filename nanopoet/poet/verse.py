@@ -5,9 +5,8 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from nanopoet.poet.names import name_syllables
-from nanopoet.poet.pinyin import spell
 from nanopoet_ref.corpus import to_simplified
+from nanopoet_ref.pinyin import name_syllables, spell
 from nanopoet_ref.poem import Poem
 
 

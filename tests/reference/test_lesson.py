@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from nanopoet_ref import figures, lesson
+from nanopoet_ref.poem import Poem
 
 
 @pytest.fixture
@@ -53,3 +54,46 @@ def test_every_character_of_a_couplet_is_drawn(published):
 def test_a_table_keeps_bars_inside_its_cells(published):
     lesson.table(["a", "b"], [["1|2", 3]])
     assert published == ["| a | b |\n| --- | --- |\n| 1\\|2 | 3 |"]
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What a notebook would show of a poem, by kind."""
+    sent = {}
+    monkeypatch.setattr(lesson, "publish_display_data", sent.update)
+    return sent
+
+
+def test_a_poem_is_shown_with_readings_and_words(shown):
+    lesson.show_poem(Poem("歐陽修", "五言绝句", "朝", "床前明月光，疑是地上霜。"))
+    assert shown["text/plain"].splitlines() == [
+        "朝 zhāo?: morning",
+        "歐陽修 Ōuyáng Xiū · 五言绝句 wǔ yán jué jù: five-syllable quatrain",
+        "床  前  明  月  光，",
+        "chuáng  qián  míng  yuè  guāng",
+        "bed  before  bright  moon  light",
+        "疑  是  地  上  霜。",
+        "yí  shì  dì  shàng  shuāng",
+        "doubt  is  ground  on  frost",
+    ]
+    page = shown["text/markdown"]
+    assert page.startswith("<p>朝 zhāo?: morning<br>歐陽修")
+    assert page.count("<tr>") == 2
+    assert page.count("<td") == 10
+    assert '<td align="center">光，<br>guāng<br>light</td>' in page
+
+
+def test_a_text_needs_no_heading_and_may_hold_any_sign(shown):
+    lesson.show_poem("<b>|$x$[*_]\n\n\U000233c1！")
+    page = shown["text/markdown"]
+    assert page.startswith("<table>")
+    assert not set("|$[*_]`\\") & set(page)
+    assert "&lt;<br><br>" in page
+    assert "\U000233c1！<br>" in page
+    assert "\n\n" not in page
+
+
+@pytest.mark.parametrize("nothing", ["", "，。", "\n"])
+def test_an_empty_text_is_an_empty_table(shown, nothing):
+    lesson.show_poem(nothing)
+    assert shown["text/plain"] == ""

@@ -9,7 +9,7 @@ import re
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pypinyin import Style, lazy_pinyin
 from pypinyin.phrases_dict import phrases_dict
@@ -35,18 +35,23 @@ class Reading(NamedTuple):
 
 
 @cache
+def tables() -> dict[str, dict[str, Any]]:
+    """readings.toml."""
+    return tomllib.loads(FILE.read_text(encoding="utf-8"))
+
+
+@cache
 def alone() -> dict[str, Reading]:
     """How a character is read where no word decides."""
-    table = tomllib.loads(FILE.read_text(encoding="utf-8"))["alone"]
+    table = tables()["alone"]
     return {c: Reading(said.rstrip("?"), said.endswith("?")) for c, said in table.items()}
 
 
 @cache
 def words() -> dict[str, dict[int, str]]:
     """Words of verse: the readings of those of its characters that it decides, by position."""
-    tables = tomllib.loads(FILE.read_text(encoding="utf-8"))
-    found = {word: dict(enumerate(said.split())) for word, said in tables["words"].items()}
-    for character, readings in tables["in_words"].items():
+    found = {word: dict(enumerate(said.split())) for word, said in tables()["words"].items()}
+    for character, readings in tables()["in_words"].items():
         for syllable, listed in readings.items():
             for word in listed.split():
                 places = [i for i, other in enumerate(word) if other == character]
@@ -134,3 +139,30 @@ def spell(text: str) -> str:
     readings = read_verse(to_simplified(text))
     pairs = zip(text, readings, strict=True)
     return " ".join(str(reading) for character, reading in pairs if re.match(HAN, character))
+
+
+def name_syllables(name: str) -> list[str]:
+    """How a poet's name is read: a surname has often another reading than its character.
+
+    >>> " ".join(name_syllables("曾巩")), " ".join(name_syllables("万俟绍之"))
+    ('zēng gǒng', 'mò qí shào zhī')
+    """
+    if whole := tables()["names"].get(name):
+        return whole.split()
+    surnames = tables()["surnames"]
+    surname = next((name[:n] for n in (2, 1) if name[:n] in surnames), "")
+    given = name[len(surname) :]
+    return surnames.get(surname, "").split() + lazy_pinyin(given, style=Style.TONE)
+
+
+def name_in_pinyin(name: str) -> str:
+    """A poet's name as it is written in pinyin, surname first.
+
+    >>> name_in_pinyin("李白"), name_in_pinyin("歐陽修")
+    ('Lǐ Bái', 'Ōuyáng Xiū')
+    """
+    name = to_simplified(name)
+    syllables = name_syllables(name)
+    length = 2 if name[:2] in tables()["double"]["surnames"].split() else 1
+    parts = ("".join(syllables[:length]), "".join(syllables[length:]))
+    return " ".join(part.capitalize() for part in parts if part)

@@ -7,11 +7,17 @@ import pytest
 from pypinyin import Style, lazy_pinyin
 from pypinyin.phrases_dict import phrases_dict
 from pypinyin.pinyin_dict import pinyin_dict
-from rich.console import Console
 
-from nanopoet.poet.pinyin import FILE, LONGEST, alone, read_verse, reading_alone, spell, words
-from nanopoet.poet.verse import print_poem
-from nanopoet_ref.poem import Poem
+from nanopoet_ref.pinyin import (
+    FILE,
+    LONGEST,
+    alone,
+    read_verse,
+    reading_alone,
+    spell,
+    tables,
+    words,
+)
 
 JUDGED = tomllib.loads(Path(__file__).with_name("verses.toml").read_text("utf-8"))
 LIST = tomllib.loads(FILE.read_text("utf-8"))
@@ -96,19 +102,8 @@ def test_the_list_holds_what_is_needed_and_whole():
     assert not reading_alone("天").uncertain
 
 
-def test_a_mark_is_explained_once_and_survives_a_pipe(capsys):
-    poem = Poem("曾巩", "五言绝句", "朝", "月还明在水，人重落成山。")
-    print_poem(Console(soft_wrap=True), poem, with_pinyin=True)
-    out = capsys.readouterr().out
-    assert "    zēng gǒng wǔ yán jué jù\n" in out
-    assert "    zhāo?\n" in out
-    assert "    yuè huán? míng zài shuǐ rén chóng? luò chéng shān\n" in out
-    assert out.count("? has another reading as well") == 1
-    print_poem(Console(soft_wrap=True), poem)
-    assert "?" not in capsys.readouterr().out
-
-
-def test_a_poem_whose_readings_are_all_decided_needs_no_explanation(capsys):
-    poem = Poem("李白", "五言绝句", "静夜思", "床前明月光，疑是地上霜。")
-    print_poem(Console(soft_wrap=True), poem, with_pinyin=True)
-    assert "?" not in capsys.readouterr().out
+@pytest.mark.parametrize("kind", ["surnames", "names"])
+def test_readings_of_names_are_needed_and_whole(kind):
+    for name, reading in tables()[kind].items():
+        assert len(reading.split()) == len(name)
+        assert reading != " ".join(lazy_pinyin(name, style=Style.TONE)), "pypinyin reads it so"
