@@ -318,31 +318,6 @@ def pad_left(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Te
     raise NotImplementedError("gpt.pad_left")
 
 
-def generate(
-    model: nn.Module,
-    prompts: Sequence[Sequence[int]],
-    max_new_tokens: int,
-    stop_token: int | None = None,
-) -> list[list[int]]:
-    """Continue every prompt greedily; returns new lists: each prompt and what was written.
-
-    `model(idx)` takes ids (B, T), at most `model.config.block_size` a row, and returns logits
-    (B, T, V), all on the CPU. It takes nothing else, and would read fillers as if they were text.
-    Every step adds the token with the largest last logit. A row ends after `max_new_tokens` new
-    ones, or when it holds `block_size` tokens, or with the first `stop_token` that is *written*,
-    which is kept; one in the prompt ends nothing. Every prompt holds 1 … block_size ids. Rows do
-    not disturb each other.
-
-    The model is asked in evaluation mode and no gradients are prepared; afterwards it is in the
-    mode it was in. The prompts are left as they are.
-
-    >>> generate(NextNumber(), [[0], [2, 3]], max_new_tokens=3, stop_token=4)
-    [[0, 1, 2, 3], [2, 3, 4]]
-    """
-    # TODO: your code
-    raise NotImplementedError("gpt.generate")
-
-
 def write_together(
     model: nn.Module, idx: Tensor, max_new_tokens: int, stop_token: int
 ) -> list[list[int]]:
@@ -366,3 +341,28 @@ def write_together(
         if token[0].item() == stop_token:
             break
     return idx.tolist()
+
+
+def generate(
+    model: nn.Module,
+    prompts: Sequence[Sequence[int]],
+    max_new_tokens: int,
+    stop_token: int | None = None,
+) -> list[list[int]]:
+    """Continue every prompt greedily; returns new lists: each prompt and what was written.
+
+    `model(idx)` takes ids (B, T), at most `model.config.block_size` a row, and returns logits
+    (B, T, V), all on the CPU. It takes nothing else, and would read fillers as if they were text.
+    Every step adds the token with the largest last logit. A row ends after `max_new_tokens` new
+    ones, or when it holds `block_size` tokens, or with the first `stop_token` that is *written*,
+    which is kept; one in the prompt ends nothing. Every prompt holds 1 … block_size ids. Rows do
+    not disturb each other.
+
+    The model is asked in evaluation mode and no gradients are prepared; afterwards it is in the
+    mode it was in. The prompts are left as they are.
+
+    >>> generate(NextNumber(), [[0], [2, 3]], max_new_tokens=3, stop_token=4)
+    [[0, 1, 2, 3], [2, 3, 4]]
+    """
+    # TODO: your code
+    raise NotImplementedError("gpt.generate")

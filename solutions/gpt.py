@@ -372,6 +372,37 @@ def pad_left(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Te
     return torch.tensor(rows, device=device), torch.tensor(fill, device=device)
 
 
+def write_together(
+    model: nn.Module, idx: Tensor, max_new_tokens: int, stop_token: int
+) -> list[list[int]]:
+    """Continue a batch of prompts of equal length `idx` (B, T), all in one call a step, greedily.
+
+    Returns a list for each row: its prompt and what was written. A row ends with the first
+    `stop_token` that is written, which is kept, or after `max_new_tokens`; one in the prompt ends
+    nothing. Once all rows have ended, the model is not asked again. It is in evaluation mode,
+    gradients are off, and its block is long enough: none of this is your business here.
+
+    The symptom: with one prompt all is well. With a hundred, most poems break off in the middle
+    of a line, and some go on after their end as if nothing had happened.
+
+    >>> write_together(NextNumber(), torch.tensor([[0], [2]]), max_new_tokens=3, stop_token=3)
+    [[0, 1, 2, 3], [2, 3]]
+    """
+    rows = idx.tolist()
+    writing = [True] * len(rows)
+    for _ in range(max_new_tokens):
+        token = model(idx)[:, -1].argmax(dim=1, keepdim=True)  # (B, 1)
+        # The block stays a rectangle: rows that have ended still get a token, but do not keep it.
+        idx = torch.cat((idx, token), dim=1)
+        for i, written in enumerate(token[:, 0].tolist()):
+            if writing[i]:
+                rows[i].append(written)
+                writing[i] = written != stop_token
+        if not any(writing):
+            break
+    return rows
+
+
 def generate(
     model: nn.Module,
     prompts: Sequence[Sequence[int]],
@@ -406,35 +437,4 @@ def generate(
                 if row[-1] == stop_token:
                     break
     model.train(was_training)
-    return rows
-
-
-def write_together(
-    model: nn.Module, idx: Tensor, max_new_tokens: int, stop_token: int
-) -> list[list[int]]:
-    """Continue a batch of prompts of equal length `idx` (B, T), all in one call a step, greedily.
-
-    Returns a list for each row: its prompt and what was written. A row ends with the first
-    `stop_token` that is written, which is kept, or after `max_new_tokens`; one in the prompt ends
-    nothing. Once all rows have ended, the model is not asked again. It is in evaluation mode,
-    gradients are off, and its block is long enough: none of this is your business here.
-
-    The symptom: with one prompt all is well. With a hundred, most poems break off in the middle
-    of a line, and some go on after their end as if nothing had happened.
-
-    >>> write_together(NextNumber(), torch.tensor([[0], [2]]), max_new_tokens=3, stop_token=3)
-    [[0, 1, 2, 3], [2, 3]]
-    """
-    rows = idx.tolist()
-    writing = [True] * len(rows)
-    for _ in range(max_new_tokens):
-        token = model(idx)[:, -1].argmax(dim=1, keepdim=True)  # (B, 1)
-        # The block stays a rectangle: rows that have ended still get a token, but do not keep it.
-        idx = torch.cat((idx, token), dim=1)
-        for i, written in enumerate(token[:, 0].tolist()):
-            if writing[i]:
-                rows[i].append(written)
-                writing[i] = written != stop_token
-        if not any(writing):
-            break
     return rows
