@@ -929,6 +929,9 @@ def midtraining_rates(t: Trial) -> None:
     why = "a number that an earlier stage left in initial_lr is not the rate of this stage"
     same_steps(t, [0.02, 0.1], 0.25, [1.0, 0.5], why, earlier=7.0)
     same_steps(t, [0.02, 0.1], 0.5, [], "no steps: the weights stay, and initial_lr is set")
+    mults = [1 - i / 301 for i in range(300)]
+    why = "a run has hundreds of steps, and its rates become small"
+    same_steps(t, [0.02, 0.1, 0.004], 0.3, mults, why)
 
 
 # --- targets_that_count -----------------------------------------------------------------------
