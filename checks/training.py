@@ -708,17 +708,26 @@ def set_learning_rate(t: Trial) -> None:
         why="initial_lr is written once, and then only read",
         name="initial_lr after each of two calls",
     )
-    t.compare(
-        lambda f: kinds_of(rates(f, [0.5])[0]["lr"]),
-        why="a rate is a float: it is written into logs and checkpoints, and compared",
-        name="what each rate is",
-    )
     for key in ("lr", "initial_lr"):
         t.compare(
             lambda f, key=key: [state[key] for state in rates(f, [0.1, 0.8], resumed=True)],
             why="a run that goes on finds initial_lr there; the lr beside it is already multiplied",
             name=f"in a resumed run, {key} after each of two calls",
         )
+
+
+@check("training.set_learning_rate")
+def rates_that_are_floats(t: Trial) -> None:
+    def kinds(function: Callable) -> str:
+        optimizer = torch.optim.SGD(make_groups(0.4, 0.03))
+        function([optimizer], 0.5)
+        return kinds_of([group["lr"] for group in optimizer.param_groups])
+
+    t.compare(
+        kinds,
+        why="a rate is a float: it is written into logs and checkpoints, and compared",
+        name="what the rates are",
+    )
 
 
 def fields(log: StepLog) -> dict[str, Any]:
@@ -1041,6 +1050,11 @@ def adamw_step(t: Trial) -> None:
     start = t.randn(2, 3)
     grads = [t.randn(2, 3) * 10.0**power for power in (0, -3, 2, -1, 0)]
     t.compare(many_steps, why="m and v are what the next step starts from", name="p, five times")
+
+
+@check("training.adamw_step")
+def adamw_of_real_size(t: Trial) -> None:
+    names = ("the new p", "the new m", "the new v")
     p, grad, m, v = t.randn(12_000), t.randn(12_000), t.randn(12_000), t.randn(12_000).square()
     for step in (150, 1000):
         t.same(
