@@ -340,49 +340,6 @@ check("loss.bits_per_byte")(a_plain_number(5.0, 3))
 # --- Bug hunts ---------------------------------------------------------------------------------
 
 
-def mean_of_all(batches: list[tuple[Tensor, Tensor]]) -> Tensor:
-    return torch.cat([losses[mask] for losses, mask in batches]).mean()
-
-
-@check("loss.loss_of_step", reference=mean_of_all)
-def loss_of_step(t: Trial) -> None:
-    def batch(*shape: int) -> Tensor:
-        return (2 * t.randn(*shape)).abs().requires_grad_()
-
-    def same(*batches: tuple[Tensor, Tensor], why: str) -> None:
-        t.same(list(batches), why=why, name="the loss of the step")
-
-    def full(*values: float) -> tuple[Tensor, Tensor]:
-        losses = torch.tensor([values], dtype=torch.float64)
-        return losses, torch.ones(1, len(values), dtype=torch.bool)
-
-    same(full(2.0), full(4.0, 4.0, 4.0, 4.0), why="(2 + 4 · 4)/5: each of five targets counts once")
-    same(full(1.0, 2.0), full(3.0, 5.0), why="two batches of two: the mean of four surprises")
-    lengths = torch.tensor([[6], [2], [1]])
-    uneven = torch.arange(6) < lengths
-    same(
-        (batch(3, 6), uneven),
-        (batch(2, 4), torch.ones(2, 4, dtype=torch.bool)),
-        (batch(4, 3), torch.arange(12).view(4, 3) == 7),
-        why="what counts is the number of targets, not of batches, rows or places",
-    )
-    same((batch(3, 6), uneven), why="one batch is a step, too")
-    nothing = torch.zeros(3, 6, dtype=torch.bool)
-    same(
-        (batch(3, 6), nothing),
-        (batch(2, 4), torch.eye(2, 4, dtype=torch.bool)),
-        (batch(3, 6), uneven),
-        why="a batch with nothing to count adds nothing, to the sum nor to the number",
-    )
-
-
-@check("loss.loss_of_step")
-def a_step_of_real_size(t: Trial) -> None:
-    shapes = ((8, 300), (3, 1000), (8, 40))
-    step = [(t.randn(*shape).abs(), t.randint(2, *shape).bool()) for shape in shapes]
-    t.same(step, why="rows may be long", name="the loss of the step")
-
-
 def hidden(targets: list[int], mask: list[int]) -> list[int]:
     return [target if counts else -1 for target, counts in zip(targets, mask, strict=True)]
 

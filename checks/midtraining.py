@@ -3,19 +3,19 @@
 import contextlib
 import itertools
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from functools import cache
 from numbers import Real
+from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from hypothesis import strategies as st
 
 from nanopoet.checker.difference import Difference
 from nanopoet.checker.trial import Trial, check
 from nanopoet_ref import midtraining as reference
-from nanopoet_ref.loss import masked_cross_entropy
 from nanopoet_ref.poem import FIELDS, Poem
 from nanopoet_ref.tokenizer import (
     BOS,
@@ -643,41 +643,6 @@ def equal_poems_and_many(t: Trial) -> None:
     t.compare(of_many, "all poems are in the sets", name="the list of all ids of 600 poems")
 
 
-# --- cut_and_shift ----------------------------------------------------------------------------
-
-
-def true_cut_and_shift(row: list[int], block_size: int) -> tuple[list[int], list[int]]:
-    kept = row if len(row) - 1 <= block_size else row[:block_size] + row[-1:]
-    return kept[:-1], kept[1:]
-
-
-@check("midtraining.cut_and_shift", reference=true_cut_and_shift)
-def cut_and_shift(t: Trial) -> None:
-    parts = ("inputs", "targets")
-    row = [2, 11, 12, 13, 14, 15, 7]
-    t.same(row, 12, parts=parts, why="a row that fits is used whole")
-    why = "block_size inputs fit, and the last target is the end: otherwise no end is learned"
-    t.same(row, 4, parts=parts, why=why)
-    t.same(row, 6, parts=parts, why="7 tokens are 6 inputs and 6 targets: with room for 6 all fit")
-    t.same(row, 5, parts=parts, why=why)
-    t.same(row, 1, parts=parts, why=why)
-    odd = [2, 11, 12, 13, 14, 15, 16]
-    t.same(odd, 4, parts=parts, why="the last target is the row's own last token, whichever it is")
-    t.compare(
-        lambda answer: kind_of(*answer(row, 12), *answer(row, 4)),
-        why=PLAIN.format("lists"),
-        name="what the inputs and the targets are",
-    )
-    long = (t.randint(12_000, 1200) + N_ATOMS).tolist()
-    for size in (1000, 1199, 300):
-        t.same(long, size, parts=parts, why="rows and blocks may be long")
-
-    @t.for_all(length=st.integers(2, 14), block_size=st.integers(1, 14))
-    def any_row(length: int, block_size: int) -> None:
-        row = [2, *range(8, 6 + length), 7]
-        t.same(row, block_size, parts=parts, why=why)
-
-
 # --- batches_with_progress --------------------------------------------------------------------
 
 
@@ -725,148 +690,60 @@ def batches_with_progress(t: Trial) -> None:
     same(numbers, t.randint(300, 3000).numpy() + 2, 2, "a run may have many batches")
 
 
-# --- padding_changes_loss ---------------------------------------------------------------------
+# --- field_losses -----------------------------------------------------------------------------
 
 
-def by_index(logits, targets, mask):
-    return F.cross_entropy(logits[mask], targets[mask])
+def true_field_losses(
+    losses: torch.Tensor, idx: torch.Tensor, targets: torch.Tensor
+) -> dict[str, float]:
+    """Target after target, by the field that was read last."""
+    found: dict[str, list[float]] = {field: [] for field in FIELDS}
+    for row in zip(losses.tolist(), idx.tolist(), targets.tolist(), strict=True):
+        field = None
+        for loss, token, target in zip(*row, strict=True):
+            field = FIELD_OF.get(token, field)
+            if field and target != PAD_ID:
+                found[field].append(loss)
+    return {field: sum(of) / len(of) if of else float("nan") for field, of in found.items()}
 
 
-def by_label(logits, targets, mask):
-    return F.cross_entropy(logits.flatten(0, 1), targets.masked_fill(~mask, -100).flatten())
+def same_means(t: Trial, rows: list[np.ndarray], block_size: int, said: str, why: str) -> None:
+    """Of a batch whose surprises are random, and larger from field to field."""
+    idx, targets, _ = reference.pad_batch(rows, block_size)
+    fields = torch.isin(idx, torch.tensor(list(FIELD_OF))).cumsum(dim=1)
+    losses = t.randn(*idx.shape).abs() + fields
+    with in_words(f"the result for {said}", "the mean of the {}"):
+        t.same(losses, idx, targets, why=why, name="@")
 
 
-def surprises(logits, targets):
-    return -logits.log_softmax(dim=-1).gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+@check("midtraining.field_losses", reference=true_field_losses)
+def means_of_the_fields(t: Trial) -> None:
+    why = "a target belongs to the field whose marker was read last; all targets weigh the same"
+    row = torch.tensor([[2, 3, 9, 4, 9, 5, 6, 9, 7]])
+    with in_words("the result for surprises of 1 to 8", "the mean of the {}"):
+        t.same(torch.arange(1.0, 9)[None], row[:, :-1], row[:, 1:], why=why, name="@")
+    same_means(t, [framed(t, 2, 4, 3, 24)], 64, "one row", why)
+    same_means(t, [framed(t, *sizes) for sizes in ((3, 4, 2, 9),) * 3], 64, "equal rows", why)
+    same_means(t, [framed(t, 3, 4, 9, 24), framed(t, 2, 4, 1, 5)], 64, "rows that differ", why)
+    same_means(t, [framed(t, 1, 0, 0, 3)], 64, "a row with empty fields", "its end is its target")
+    why = "a row that is cut may lack fields; what has no target has no mean"
+    same_means(t, [np.array([2, 3, 9, 9, 4, 10])], 64, "a row without title and content", why)
+    same_means(t, [np.array([2, 8, 9])], 64, "a row without a marker", why)
 
 
-def in_float32(logits, targets, mask):
-    weights = mask.float() / mask.shape[1] / 3
-    return (surprises(logits.float(), targets) * weights).sum() / weights.sum()
+@check("midtraining.field_losses")
+def floats_by_name(t: Trial) -> None:
+    def kinds(answer: Callable) -> str:
+        row = torch.tensor([[2, 3, 9, 4, 9, 5, 9, 6, 9, 7]])
+        return kind_of(*answer(t.randn(1, 9), row[:, :-1], row[:, 1:]).values())
+
+    t.compare(kinds, why=PLAIN.format("floats"), name="what the means are")
 
 
-def backwards_in_float32(logits, targets, mask):
-    losses = surprises(logits.float(), targets) * mask / mask.shape[1]
-    return losses.flip(1).cumsum(1)[:, -1].sum() / (mask.float() / mask.shape[1]).sum()
-
-
-def mean_of_rows(logits, targets, mask):
-    losses = surprises(logits, targets) * mask
-    return (losses.sum(dim=1) / mask.sum(dim=1).clamp(min=1)).mean()
-
-
-def sum_of_all(logits, targets, mask):
-    return (surprises(logits, targets) * mask).sum()
-
-
-def no_mask(logits, targets, mask):
-    return surprises(logits, targets).mean()
-
-
-def all_places(logits, targets, mask):
-    return (surprises(logits, targets) * mask).mean()
-
-
-def masked_logits(logits, targets, mask):
-    return surprises(logits * mask.unsqueeze(-1), targets).mean()
-
-
-def mean_then_mask(logits, targets, mask):
-    return surprises(logits, targets).mean() * mask.to(logits.dtype).mean()
-
-
-def mean_of_columns(logits, targets, mask):
-    losses = surprises(logits, targets) * mask
-    return (losses.sum(dim=0) / mask.sum(dim=0).clamp(min=1)).mean()
-
-
-def counts_every_target(logits, targets, mask):
-    return surprises(logits, targets).sum() / mask.sum()
-
-
-def penalty_everywhere(logits, targets, mask):
-    return by_index(logits, targets, mask) + 0.3 * logits.logsumexp(dim=-1).square().mean()
-
-
-def up_to_the_last(logits, targets, mask):
-    last = int(mask.flatten().cumsum(0).argmax())
-    return surprises(logits, targets).flatten()[: last + 1].mean()
-
-
-def penalty_on_squares(logits, targets, mask):
-    return by_index(logits, targets, mask) + 0.1 * logits.square().sum() / mask.sum()
-
-
-def by_pad_id(logits, targets, mask):
-    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=PAD_ID)
-
-
-def small_weight(logits, targets, mask):
-    return 1e-5 * all_places(logits, targets, mask)
-
-
-def early_targets_weigh_more(logits, targets, mask):
-    weights = mask / torch.arange(1, mask.shape[1] + 1)
-    return (surprises(logits, targets) * weights).sum() / weights.sum()
-
-
-def constant(logits, targets, mask):
-    return torch.tensor(3.0)
-
-
-def number_that_count(logits, targets, mask):
-    return mask.float().sum()
-
-
-@check("midtraining.padding_changes_loss", reference=lambda loss_fn: loss_fn in CHANGED)
-def padding_changes_loss(t: Trial) -> None:
-    cases = [
-        (
-            masked_cross_entropy,
-            "a mean over what counts",
-            "padding adds nothing; the last digits are rounding",
-        ),
-        (no_mask, "a mean over everything", "it never looks at the mask"),
-        (all_places, "a masked sum / all places", "more places make this quotient smaller"),
-        (by_index, "a mean over logits[mask]", "padding is taken out before anything is computed"),
-        (by_label, "labels of -100", "cross_entropy leaves out the label -100"),
-        (masked_logits, "masked logits", "logits of 0 still cost ln V, and the mean counts them"),
-        (counts_every_target, "a sum of all / number that count", "it adds padding to the sum"),
-        (mean_then_mask, "a mean, then the mask", "the mean has padding in it already"),
-        (mean_of_columns, "a mean of the columns", "an empty column counts in the mean"),
-        (penalty_everywhere, "a penalty on all logits", "the penalty reads the logits of padding"),
-        (sum_of_all, "a sum over what counts", "a sum is no mean, but padding adds nothing to it"),
-        (mean_of_rows, "a mean of the rows' means", "a doubtful mean, but padding is not in it"),
-        (in_float32, "a mean in float32", "the last digits differ by rounding, and no more"),
-        (backwards_in_float32, "a sum backwards, in float32", "rounding is no change"),
-        (
-            up_to_the_last,
-            "a mean up to the last that counts",
-            "it reads the padding of all rows but one",
-        ),
-        (penalty_on_squares, "a penalty on squares", "the logits of padding may be anything"),
-        (by_pad_id, "ignore_index=PAD_ID", "it leaves padding out, if by the target"),
-        (small_weight, "a loss with a small weight", "what counts is the change for its size"),
-        (early_targets_weigh_more, "early targets weigh more", "padding stands at the end"),
-        (constant, "a constant", "it never changes"),
-        (number_that_count, "how many targets count", "padding does not count"),
-    ]
-    for loss_fn, name, why in cases:
-        t.compare(lambda answer, f=loss_fn: answer(f), why, name=f"the verdict on {name}")
-
-
-CHANGED = (
-    no_mask,
-    all_places,
-    masked_logits,
-    mean_then_mask,
-    mean_of_columns,
-    counts_every_target,
-    penalty_everywhere,
-    up_to_the_last,
-    penalty_on_squares,
-    small_weight,
-)
+@check("midtraining.field_losses")
+def a_batch_of_real_size(t: Trial) -> None:
+    rows = [framed(t, *sizes) for sizes in ((3, 4, 300, 400), (2, 4, 12, 32), (4, 4, 40, 900))]
+    same_means(t, rows, 1024, "rows of up to 953 tokens", "rows may be long")
 
 
 # --- midtraining_rates ------------------------------------------------------------------------
@@ -929,6 +806,113 @@ def midtraining_rates(t: Trial) -> None:
     why = "a number that an earlier stage left in initial_lr is not the rate of this stage"
     same_steps(t, [0.02, 0.1], 0.25, [1.0, 0.5], why, earlier=7.0)
     same_steps(t, [0.02, 0.1], 0.5, [], "no steps: the weights stay, and initial_lr is set")
+    mults = [1 - i / 301 for i in range(300)]
+    why = "a run has hundreds of steps, and its rates become small"
+    same_steps(t, [0.02, 0.1, 0.004], 0.3, mults, why)
+
+
+# --- swap_cost --------------------------------------------------------------------------------
+
+
+class Request(NamedTuple):
+    """As Poem in the exercises."""
+
+    author: str
+    form: str
+    title: str
+    content: str
+
+
+class Reader:
+    """A model of sorts: it knows the right request for each content, and how much it minds.
+
+    A wrong field costs `minds[field]`, and a little more or less by the value that stands there.
+    Nothing is known of contents but those of `poems`.
+    """
+
+    def __init__(self, poems: list[Request], seed: int, **minds: float) -> None:
+        self.right, self.minds = {poem.content: poem for poem in poems}, minds
+        self.seed = seed
+
+    def number(self, *texts: str) -> float:
+        """Between 0 and 1, the same for the same texts."""
+        return zlib.crc32(f"{self.seed} {texts}".encode()) / 2**32
+
+    def __call__(self, poems: list[Request]) -> torch.Tensor:
+        losses = []
+        for poem in poems:
+            loss = 3 + 2 * self.number(poem.content)
+            for field, cost in self.minds.items():
+                asked = getattr(poem, field)
+                if asked != getattr(self.right.get(poem.content, poem), field):
+                    loss += cost * (0.5 + self.number(asked, poem.content))
+            losses.append(loss)
+        return torch.tensor(losses, dtype=torch.float64)
+
+
+def true_swap_cost(loss_of: Callable, poems: list, field: str) -> float:
+    values = [getattr(poem, field) for poem in poems]
+    if field == "content" or len(set(values)) < 2:
+        raise ValueError("nothing to exchange")
+    costs: list[float] = []
+    for i, poem in enumerate(poems):
+        other = next(v for v in (values * 2)[i + 1 :] if v != values[i])
+        costs += (loss_of([poem._replace(**{field: other})]) - loss_of([poem])).tolist()
+    return sum(costs) / len(costs)
+
+
+def requests(t: Trial, n: int) -> list[Request]:
+    """Poems in runs of like form, with as many authors as fit, and some titles twice."""
+    forms = sorted((t.random.choice(("五绝", "七绝")) for _ in range(n - 2)), reverse=True)
+    forms = ["五绝", *forms[: n // 3], "七绝", *forms[n // 3 :]]
+    authors = [f"author {t.random.randrange(1 + n // 2)}" for _ in range(n - 2)]
+    authors = ["Li Bai", "Du Fu", *authors]
+    return [Request(authors[i], forms[i], f"title {i // 2}", f"poem {i}") for i in range(n)]
+
+
+@check("midtraining.swap_cost", reference=true_swap_cost)
+def what_an_exchange_costs(t: Trial) -> None:
+    poems, name = requests(t, 9), "the cost of the exchange"
+    for field in ("form", "author", "title"):
+        reader = Reader(poems, t.seed, **{field: 0.5})
+        why = f"the wrong {field} costs this model about half a nat, and all else nothing"
+        t.same(reader, poems, field, why=why, name=f"{name} ({field}, minded)")
+        for other in {"form", "author", "title"} - {field}:
+            why = f"this model reads the {field} alone; another {other} changes nothing"
+            t.same(reader, poems, other, why=why, name=f"{name} ({other}; {field} is minded)")
+    full = Reader(poems, t.seed, form=0.3, author=0.2, title=0.1)
+    for field in ("form", "author", "title"):
+        why = "one field is exchanged; the others, and the poem, stay"
+        t.same(full, poems, field, why=why, name=f"{name} ({field}, all are minded)")
+    odd = Reader(poems, t.seed, form=-0.4)
+    why = "a model that likes the wrong form better: the loss falls, so the cost is below 0"
+    t.same(odd, poems, "form", why=why, name=f"{name} (form, where the wrong one is liked)")
+    two = [poems[0], poems[-1]._replace(form="七绝")]
+    why = "the poem after the last is the first"
+    t.same(Reader(two, t.seed, form=0.5), two, "form", why=why, name=f"{name} (two poems)")
+
+
+@check("midtraining.swap_cost")
+def what_is_refused_and_returned(t: Trial) -> None:
+    poems = requests(t, 5)
+    reader = Reader(poems, t.seed, form=0.5)
+    for field in ("content", "dynasty"):
+        t.refuses(reader, poems, field, why="author, form and title are what one asks for")
+    alike = [poem._replace(form="五绝") for poem in poems]
+    why = "a form exchanged for itself costs nothing, and 0 would look like a result"
+    t.refuses(reader, alike, "form", why=why)
+    t.refuses(reader, [], "form", why="no poems have no mean")
+    kinds = "what is returned"
+    t.compare(lambda f: kind_of(f(reader, poems, "form")), why=PLAIN.format("a float"), name=kinds)
+
+
+@check("midtraining.swap_cost")
+def many_poems(t: Trial) -> None:
+    poems = requests(t, 300)
+    reader = Reader(poems, t.seed, form=0.4, author=0.1)
+    for field in ("form", "author"):
+        said = f"the cost of the exchange ({field}, 300 poems)"
+        t.same(reader, poems, field, why="all poems count", name=said)
 
 
 # --- targets_that_count -----------------------------------------------------------------------

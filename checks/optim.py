@@ -1,5 +1,6 @@
 """Checks of the optimizers of chapter 06."""
 
+import copy
 import math
 import warnings
 from collections.abc import Iterable
@@ -240,3 +241,110 @@ def a_matrix_of_real_size(t: Trial) -> None:
             rtol=1e-3,
             atol=1e-3,
         )
+
+
+# --- resume -------------------------------------------------------------------------------------
+
+
+def resumed(
+    saved: dict[str, Any], make_model: Answer, make_optimizer: Answer, update: Answer, n: int
+) -> nn.Module:
+    model = make_model()
+    optimizer = make_optimizer(model)
+    for name, part in (("model", model), ("optimizer", optimizer)):
+        part.load_state_dict(saved[name])
+    for i in range(saved["step"], n):
+        update(model, optimizer, i)
+    return model
+
+
+OPTIMIZERS = {
+    "AdamW": lambda groups: torch.optim.AdamW(groups, betas=(0.8, 0.95), weight_decay=0.1),
+    "momentum": lambda groups: torch.optim.SGD(groups, lr=0.1, momentum=0.9),
+    "plain SGD": lambda groups: torch.optim.SGD(groups, lr=0.1),
+}
+
+
+class Interrupted:
+    """A run with one of the `OPTIMIZERS`, and what was saved of it after `step` updates."""
+
+    def __init__(self, t: Trial, optimizer: str, step: int, fraction: float) -> None:
+        self.kind, self.made = optimizer, []
+        self.start = {"weight": t.randn(3, 4), "bias": t.randn(3)}
+        self.slopes = {name: t.randn(5, *value.shape) for name, value in self.start.items()}
+        model = self.make_model()
+        groups = self.make_optimizer(model)
+        for group in groups.param_groups:
+            group["lr"] *= fraction  # of the rate, as a later stage begins
+        for i in range(step):
+            self.update(model, groups, i)
+        self.saved = {
+            "step": step,
+            "model": copy.deepcopy(model.state_dict()),
+            "optimizer": copy.deepcopy(groups.state_dict()),
+        }
+
+    def make_model(self) -> nn.Module:
+        model = nn.utils.skip_init(nn.Linear, 4, 3, dtype=torch.float64)
+        model.load_state_dict(self.start)
+        return model
+
+    def make_optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
+        rates = zip(model.parameters(), (0.05, 0.2), strict=True)
+        return OPTIMIZERS[self.kind]([{"params": [weight], "lr": lr} for weight, lr in rates])
+
+    def update(self, model: nn.Module, optimizer: torch.optim.Optimizer, i: int) -> None:
+        """Batch and rate depend on the number; the gradient on the weights, too."""
+        self.made.append(i)
+        for group in optimizer.param_groups:
+            group["lr"] = group.setdefault("initial_lr", group["lr"]) / (1 + 0.1 * (i % 20))
+        for name, weight in model.named_parameters():
+            weight.grad = self.slopes[name][i % 5] + 0.3 * weight.detach()
+        optimizer.step()
+
+    def go_on(self, answer: Answer, n_updates: int) -> dict[str, Any]:
+        self.made = []
+        saved = copy.deepcopy(self.saved)
+        model = answer(saved, self.make_model, self.make_optimizer, self.update, n_updates)
+        if not isinstance(model, nn.Module):
+            return {"result": f"a {type(model).__name__}"}
+        weights = {name: value.detach().clone() for name, value in model.named_parameters()}
+        return {"result": "a model", "made": list(self.made), **weights}
+
+
+def same_end(
+    t: Trial, optimizer: str, step: int, n_updates: int, why: str, fraction: float = 1.0
+) -> None:
+    run = Interrupted(t, optimizer, step, fraction)
+    found = lru_cache(lambda answer: run.go_on(answer, n_updates))  # each answer goes on once
+    said = f"after {n_updates} updates, {step} of them saved, with {optimizer}"
+    t.compare(lambda f: found(f)["result"], "the model is needed", name="what comes back")
+    t.compare(
+        lambda f: found(f)["made"],
+        why="each update that is left is made once; the number says which batch and which rate",
+        name=f"the list of updates made {said}",
+    )
+    for name in ("weight", "bias"):
+        t.compare(lambda f, name=name: found(f)[name], why, name=f"the {name} {said}")
+
+
+@check("optim.resume", reference=resumed)
+def the_end_of_an_interrupted_run(t: Trial) -> None:
+    same_end(t, "plain SGD", 3, 6, "the run goes on from the weights that were saved")
+    memory = "what an optimizer remembers of the gradients before decides its next step"
+    same_end(t, "momentum", 3, 6, memory)
+    same_end(t, "AdamW", 3, 6, memory)
+    rates = "the groups of an optimizer are part of what was saved, and their rates with them"
+    same_end(t, "plain SGD", 1, 3, rates, fraction=0.4)
+    same_end(t, "AdamW", 1, 2, memory, fraction=0.4)
+
+
+@check("optim.resume")
+def runs_at_their_beginning_and_their_end(t: Trial) -> None:
+    same_end(t, "AdamW", 0, 4, "nothing had been done: this is the whole run")
+    same_end(t, "momentum", 4, 4, "nothing is left to do: these are the weights that were saved")
+
+
+@check("optim.resume")
+def a_long_run(t: Trial) -> None:
+    same_end(t, "momentum", 300, 450, "a run may be long, and so may what is left of it")

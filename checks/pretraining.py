@@ -162,8 +162,33 @@ def parted_windows(
 PARTS = ("the training part", "the validation part")
 
 
+def order_of_windows(f: Any) -> str:
+    for part in f(np.arange(60), 3, 1, 5):
+        firsts = [int(window[0]) for window in part]
+        if firsts != sorted(firsts):
+            return "in another order"
+    return "in the order of the stream"
+
+
 @check("pretraining.split_windows", reference=parted_windows)
+def order_of_the_windows(t: Trial) -> None:
+    t.compare(
+        order_of_windows,
+        why="each part is cut in order; batches are drawn at random later, from training alone",
+        name="how the windows of a part come",
+    )
+
+
+def in_order(t: Trial) -> bool:
+    """Of windows that were shuffled nothing else is asked: no two answers shuffle alike."""
+    return not t.collecting or order_of_windows(t.answer) == "in the order of the stream"
+
+
+@check("pretraining.split_windows")
 def places_on_both_sides(t: Trial) -> None:
+    if not in_order(t):
+        return
+
     def shared(f: Any) -> int:
         train, val = f(np.arange(60), 3, 1, 5)  # each place has its own id
         return len(np.intersect1d(train, val))
@@ -191,6 +216,9 @@ def places_on_both_sides(t: Trial) -> None:
 
 @check("pretraining.split_windows")
 def shares_of_a_stream(t: Trial) -> None:
+    if not in_order(t):
+        return
+
     def split(ids: np.ndarray, *sizes: int, why: str, **every: int) -> None:
         t.same(ids, *sizes, why=why, name=f"the split of {len(ids)} places", parts=PARTS, **every)
 
@@ -205,6 +233,9 @@ def shares_of_a_stream(t: Trial) -> None:
 
 @check("pretraining.split_windows")
 def windows_of_any_stream(t: Trial) -> None:
+    if not in_order(t):
+        return
+
     @t.for_all(
         size=st.integers(0, 80),
         block_size=st.integers(1, 9),
@@ -228,6 +259,9 @@ def windows_of_any_stream(t: Trial) -> None:
 
 @check("pretraining.split_windows")
 def windows_of_real_size(t: Trial) -> None:
+    if not in_order(t):
+        return
+
     t.same(
         t.randint(12_000, 60_000).numpy().astype(np.uint16),
         256,

@@ -716,6 +716,20 @@ def set_learning_rate(t: Trial) -> None:
         )
 
 
+@check("training.set_learning_rate")
+def rates_that_are_floats(t: Trial) -> None:
+    def kinds(function: Callable) -> str:
+        optimizer = torch.optim.SGD(make_groups(0.4, 0.03))
+        function([optimizer], 0.5)
+        return kinds_of([group["lr"] for group in optimizer.param_groups])
+
+    t.compare(
+        kinds,
+        why="a rate is a float: it is written into logs and checkpoints, and compared",
+        name="what the rates are",
+    )
+
+
 def fields(log: StepLog) -> dict[str, Any]:
     """What a log holds, without the seconds, which differ from run to run."""
     names = ("step", "loss", "lr", "grad_norm", "tokens", "train_loss", "val_loss")
@@ -802,6 +816,7 @@ class Runs:
             "callback": calls,
             "modes": model.modes,
             "seconds": [log.seconds for log in logs or [] if log.step],
+            "container": type(logs).__name__,
         }
 
     def once(self, function: Callable, **options: Any) -> dict[str, Any]:
@@ -958,6 +973,24 @@ def seconds_without_evaluation(t: Trial) -> None:
     )
 
 
+@check("training.train")
+def late_in_a_long_run(t: Trial) -> None:
+    runs = Runs(t)
+    runs.fixed["val"].append(make_batch(t, 1, 300, keep=[40]))
+    late = {"max_steps": 1000, "start_step": 970, "eval_interval": 25, "splits": ["val"]}
+    for name in ("step", "lr", "loss", "val_loss"):
+        t.compare(
+            runs.column(name, **late, watched=False),
+            why="a run has as many updates as the config says, and all are made alike",
+            name=f"the list of {name} in the logs of updates 970 to 999",
+        )
+    t.compare(
+        lambda f: f"a {runs.once(f, **late, watched=False)['container']}",
+        why="the stub names a list, to which whoever goes on with the run adds logs",
+        name="what is returned",
+    )
+
+
 # --- AdamW by hand -------------------------------------------------------------------------------
 
 
@@ -1017,6 +1050,18 @@ def adamw_step(t: Trial) -> None:
     start = t.randn(2, 3)
     grads = [t.randn(2, 3) * 10.0**power for power in (0, -3, 2, -1, 0)]
     t.compare(many_steps, why="m and v are what the next step starts from", name="p, five times")
+
+
+@check("training.adamw_step")
+def adamw_of_real_size(t: Trial) -> None:
+    names = ("the new p", "the new m", "the new v")
+    p, grad, m, v = t.randn(12_000), t.randn(12_000), t.randn(12_000), t.randn(12_000).square()
+    for step in (150, 1000):
+        t.same(
+            p, grad, m, v, step, 0.003, (0.9, 0.999), 1e-8, 0.1,
+            why="with betas near 1 the correction still matters after a thousand steps",
+            parts=[f"{name} of 12,000 numbers at step {step:,}" for name in names],
+        )  # fmt: skip
 
 
 # --- Bugs ----------------------------------------------------------------------------------------
@@ -1118,8 +1163,12 @@ def a_list(found: Any) -> str:
     """What was returned for a list of floats."""
     if not isinstance(found, list | tuple):
         return f"a {type(found).__name__}"
+    return f"a list of {kinds_of(found)}"
+
+
+def kinds_of(found: Sequence[Any]) -> str:
     kinds = {"floats" if isinstance(x, Real) else f"{type(x).__name__}s" for x in found}
-    return f"a list of {' and '.join(sorted(kinds))}"
+    return " and ".join(sorted(kinds))
 
 
 def run_with_two_sources(
@@ -1297,6 +1346,18 @@ def gradients_added_to_those_that_are_there(t: Trial) -> None:
                 why="every piece has its share in the loss and in the gradients",
                 name=f"for other pieces, the {key}",
             )
+
+
+@check("training.accumulate")
+def a_batch_in_many_long_pieces(t: Trial) -> None:
+    sizes = t.randint(300, 12).tolist()
+    pieces = [make_batch(t, 2, 300, keep=[size, size // 2 + 1]) for size in sizes]
+    for key in ("loss", "gradients"):
+        t.compare(
+            lambda f, key=key: added_up(t, f, pieces)[key],
+            why="a big batch may come in any number of pieces, with rows of any length",
+            name=f"for 12 pieces with rows of 300, the {key}",
+        )
 
 
 @check("training.accumulate")

@@ -18,6 +18,7 @@ UNK_ID, PAD_ID, CONTENT_ID, END_ID = 0, 1, 6, 7
 FIELD_OF = {3: "author", 4: "form", 5: "title", CONTENT_ID: "content"}  # id of a marker → field
 N_ATOMS = 8  # ids from here on are characters
 MASKS = ("all", "not_padding", "content")
+FIELDS_ASKED_FOR = ("author", "form", "title")
 
 Ids = NDArray[np.uint16]
 
@@ -33,6 +34,15 @@ class Batch(NamedTuple):
     def n_tokens(self) -> int:
         """How many targets count."""
         return self.targets.numel() if self.mask is None else int(self.mask.sum())
+
+
+class Poem(NamedTuple):
+    """A poem; its first three fields are what one asks for. `_replace` makes a changed copy."""
+
+    author: str
+    form: str
+    title: str
+    content: str
 
 
 def pack(rows: Sequence[Sequence[int]]) -> tuple[Ids, NDArray[np.int64]]:
@@ -106,27 +116,6 @@ def targets_that_count() -> tuple[tuple[int, int, int], tuple[int, int, int]]:
     raise NotImplementedError("midtraining.targets_that_count")
 
 
-def padding_changes_loss(loss_fn: Callable[[Tensor, Tensor, Tensor], Tensor]) -> bool:
-    """A test for a loss: True if more padding in a batch changes what it says, otherwise False.
-
-    `loss_fn(logits, targets, mask)` takes logits (B, T, V), targets (B, T) and a boolean mask
-    (B, T), and returns one number as a tensor. A batch has several rows. Padding adds places at the
-    end of every row: T grows, the target there is `PAD_ID`, the mask is False, and the logits may
-    be anything, not only 0.
-
-    You are not asked whether the loss is a good one, only whether padding changes it. Some losses
-    compute in float32, and some are small numbers. A difference of less than one part in 10,000 of
-    the loss is rounding and no change.
-
-    >>> padding_changes_loss(lambda logits, targets, mask: mask.float().mean())
-    True
-    >>> padding_changes_loss(lambda logits, targets, mask: mask.float().sum())
-    False
-    """
-    # TODO: your code
-    raise NotImplementedError("midtraining.padding_changes_loss")
-
-
 # --- Tasks ------------------------------------------------------------------------------------
 
 
@@ -166,23 +155,6 @@ def pad_batch(rows: Sequence[Ids], block_size: int, mask: str = "not_padding") -
     """
     # TODO: your code
     raise NotImplementedError("midtraining.pad_batch")
-
-
-def cut_and_shift(row: list[int], block_size: int) -> tuple[list[int], list[int]]:
-    """Inputs and targets of one framed poem, for a model with room for `block_size` inputs.
-
-    Target t is the token after input t. A row that fits is used whole. Of a longer one the front
-    is kept: exactly `block_size` inputs, and as many targets, the last of them the row's own last
-    token, the end. `row` has two tokens or more and stays as it is.
-
-    The symptom: at `block_size` 64 the model is never given more than 63 inputs. Rows of 65 tokens
-    should fit, but their end is among no targets. Poems of that length do not stop when written.
-
-    >>> cut_and_shift([2, 8, 9, 7], block_size=3)
-    ([2, 8, 9], [8, 9, 7])
-    """
-    kept = row[:block_size]
-    return kept[:-1], kept[1:]
 
 
 def length_buckets(
@@ -243,6 +215,26 @@ def check_warm_start(model_vocab: Sequence[str], checkpoint_vocab: Sequence[str]
     raise NotImplementedError("midtraining.check_warm_start")
 
 
+def field_losses(losses: Tensor, idx: Tensor, targets: Tensor) -> dict[str, float]:
+    """Mean surprise of the targets of each field (字段), over all rows of a batch.
+
+    All three are (B, T): `losses` holds the surprise at each target, `targets` the token after each
+    input of `idx`. A target belongs to the field whose marker was read last, at its own input or
+    before. So what ends a field counts with it: the next marker, or the end. A target in front of
+    the first marker belongs to no field, and `PAD_ID` as a target to none either.
+
+    A row holds the markers (the keys of `FIELD_OF`) in their order, each once, but it may have been
+    cut behind any token. All four fields are in the result, as floats. A field without any target
+    has no mean: it is `float("nan")`.
+
+    >>> idx, targets = torch.tensor([[2, 3, 9, 4, 9]]), torch.tensor([[3, 9, 4, 9, 5]])
+    >>> field_losses(torch.tensor([[0.0, 1.0, 3.0, 5.0, 7.0]]), idx, targets)
+    {'author': 2.0, 'form': 6.0, 'title': nan, 'content': nan}
+    """
+    # TODO: your code
+    raise NotImplementedError("midtraining.field_losses")
+
+
 def midtraining_rates(
     optimizer: torch.optim.Optimizer, init_lr_frac: float, mults: Sequence[float]
 ) -> list[list[float]]:
@@ -291,6 +283,30 @@ def batches_with_progress(
         for batch in batches:
             yield batch, float(done / total)
             done += lengths[batch].sum()
+
+
+def swap_cost(loss_of: Callable[[list[Poem]], Tensor], poems: list[Poem], field: str) -> float:
+    """A test: by how much does the loss rise when a field of the request is another poem's?
+
+    `loss_of(poems)` gives the mean surprise at the content of each poem, (N,), under the request
+    that its other fields are: "author", "form" and "title". `field` is the one to be exchanged.
+    Each poem gets the value of the next poem that has another one; after the last poem comes the
+    first. Two poems in a row may share a form, and exchanged for itself it would cost nothing. All
+    else, the content above all, stays. `poems` itself stays, too.
+
+    Returns the mean over all poems of what the exchange adds, in nats per token, a float. It is
+    above 0 if the model uses the field, and 0 if it does not read it; for single poems, and in the
+    mean, it may be below 0. Any other `field`, or poems that all have the same value, are a
+    `ValueError`.
+
+    >>> def loss_of(poems):  # a model that expects fives from Li Bai and sevens from all others
+    ...     return torch.tensor([float((p.author == "李白") != (p.form == "五绝")) for p in poems])
+    >>> poems = [Poem("李白", "五绝", "静夜思", "床前"), Poem("杜甫", "七绝", "赠花卿", "锦城")]
+    >>> swap_cost(loss_of, poems, "form"), swap_cost(loss_of, poems, "title")
+    (1.0, 0.0)
+    """
+    # TODO: your code
+    raise NotImplementedError("midtraining.swap_cost")
 
 
 def train_and_val(

@@ -4,7 +4,7 @@ Check them: nanopoet check optim. Try them: the lines after >>> are examples, wh
 `python -m doctest exercises/optim.py` runs; print() shows what you want to see.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -85,3 +85,45 @@ def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> float
     """
     # TODO: your code
     raise NotImplementedError("optim.clip_gradients")
+
+
+def resume(
+    saved: dict[str, Any],
+    make_model: Callable[[], nn.Module],
+    make_optimizer: Callable[[nn.Module], torch.optim.Optimizer],
+    update: Callable[[nn.Module, torch.optim.Optimizer, int], None],
+    n_updates: int,
+) -> nn.Module:
+    """Find the bug. Finish a run that was interrupted; return its model.
+
+    A run makes `n_updates` updates, counted from 0: `update(model, optimizer, i)` makes number i,
+    with the batch and the rate of that number. `make_model()` and `make_optimizer(model)` make what
+    a run begins with. `saved` is the checkpoint (检查点): "step" is how many updates had been made,
+    "model" and "optimizer" are what `state_dict()` of each gave then.
+
+    Each update that is left is made once, in order. The model that comes back has the weights of a
+    run that was never interrupted.
+
+    The symptom: six updates in one go, and three, a stop and three more, end with different
+    weights. So it is with AdamW and with momentum. With plain SGD the weights are equal.
+
+    >>> def make_model():
+    ...     return nn.Embedding.from_pretrained(torch.zeros(1, 1), freeze=False)
+    >>> def make_optimizer(model):
+    ...     return torch.optim.SGD(model.parameters(), lr=1.0, momentum=0.5)
+    >>> def update(model, optimizer, i):
+    ...     model.weight.grad = torch.ones(1, 1)
+    ...     optimizer.step()
+    >>> model = make_model()
+    >>> optimizer = make_optimizer(model)
+    >>> update(model, optimizer, 0)
+    >>> saved = {"step": 1, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    >>> resume(saved, make_model, make_optimizer, update, 3).weight.item()  # moved 1, 1.5, 1.75
+    -4.25
+    """
+    model = make_model()
+    model.load_state_dict(saved["model"])
+    optimizer = make_optimizer(model)
+    for i in range(saved["step"], n_updates):
+        update(model, optimizer, i)
+    return model

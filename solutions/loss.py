@@ -234,30 +234,6 @@ def counts_padding(loss_fn: LossFn) -> bool:
     return not torch.allclose(torch.stack([content, amount]), before)
 
 
-def loss_of_step(batches: list[tuple[Tensor, Tensor]]) -> Tensor:
-    """Find the bug. The loss of one step that is made of several micro-batches.
-
-    Each micro-batch is a pair (losses, mask): surprises (B, T), floats, and booleans (B, T), True
-    at the targets that count. B and T may differ from batch to batch. A micro-batch may hold no
-    target that counts, but the step holds one at least. The answer is a tensor without axes,
-    through which gradients flow. It must not depend on how the targets were dealt out: one large
-    batch and many small ones with the same targets have the same loss and the same gradient.
-
-    The symptom: a batch of five targets is split in two. The first part has one target with a
-    surprise of 2, the second has four with 4 each. In one batch the loss is 3.6, in two it is 3.0.
-    Split into parts with equally many targets, other batches keep their loss.
-
-    >>> def targets(*surprises):
-    ...     return torch.tensor([surprises]), torch.ones(1, len(surprises), dtype=torch.bool)
-    >>> round(loss_of_step([targets(2.0), targets(4.0, 4.0, 4.0, 4.0)]).item(), 4)
-    3.6
-    """
-    # Sums may be added; means only if they are of equally many.
-    total = sum((losses * mask).sum() for losses, mask in batches)
-    count = sum(mask.sum() for _, mask in batches)
-    return total / count
-
-
 def losses_by_hand() -> tuple[float, ...]:
     """Predict: seven numbers, in this order. Three digits are enough; expressions are fine.
 

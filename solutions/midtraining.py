@@ -14,6 +14,7 @@ UNK_ID, PAD_ID, CONTENT_ID, END_ID = 0, 1, 6, 7
 FIELD_OF = {3: "author", 4: "form", 5: "title", CONTENT_ID: "content"}  # id of a marker → field
 N_ATOMS = 8  # ids from here on are characters
 MASKS = ("all", "not_padding", "content")
+FIELDS_ASKED_FOR = ("author", "form", "title")
 
 Ids = NDArray[np.uint16]
 
@@ -29,6 +30,15 @@ class Batch(NamedTuple):
     def n_tokens(self) -> int:
         """How many targets count."""
         return self.targets.numel() if self.mask is None else int(self.mask.sum())
+
+
+class Poem(NamedTuple):
+    """A poem; its first three fields are what one asks for. `_replace` makes a changed copy."""
+
+    author: str
+    form: str
+    title: str
+    content: str
 
 
 def pack(rows: Sequence[Sequence[int]]) -> tuple[Ids, NDArray[np.int64]]:
@@ -122,33 +132,6 @@ def targets_that_count() -> tuple[tuple[int, int, int], tuple[int, int, int]]:
     return whole, (32, 32, 32 - content_at)
 
 
-def padding_changes_loss(loss_fn: Callable[[Tensor, Tensor, Tensor], Tensor]) -> bool:
-    """A test for a loss: True if more padding in a batch changes what it says, otherwise False.
-
-    `loss_fn(logits, targets, mask)` takes logits (B, T, V), targets (B, T) and a boolean mask
-    (B, T), and returns one number as a tensor. A batch has several rows. Padding adds places at the
-    end of every row: T grows, the target there is `PAD_ID`, the mask is False, and the logits may
-    be anything, not only 0.
-
-    You are not asked whether the loss is a good one, only whether padding changes it. Some losses
-    compute in float32, and some are small numbers. A difference of less than one part in 10,000 of
-    the loss is rounding and no change.
-
-    >>> padding_changes_loss(lambda logits, targets, mask: mask.float().mean())
-    True
-    >>> padding_changes_loss(lambda logits, targets, mask: mask.float().sum())
-    False
-    """
-    # Random logits: were they all equal, each place would cost ln V, and a wrong mean the same.
-    logits = torch.randn(2, 8, 9, generator=torch.Generator().manual_seed(0))  # (B, T, V)
-    mask = torch.arange(8) < torch.tensor([[5], [3]])  # five places count, and three
-    targets = torch.where(mask, 4, PAD_ID)
-    padded = loss_fn(logits, targets, mask)
-    # No row needs more than five places: without the last three it is the same batch.
-    alone = loss_fn(logits[:, :5], targets[:, :5], mask[:, :5])
-    return not torch.allclose(padded, alone, rtol=1e-4)
-
-
 # --- Tasks ------------------------------------------------------------------------------------
 
 
@@ -197,25 +180,6 @@ def pad_batch(rows: Sequence[Ids], block_size: int, mask: str = "not_padding") -
     tokens = torch.from_numpy(block)
     idx, targets = tokens[:, :-1], tokens[:, 1:]
     return Batch(idx, targets, target_mask(idx, targets, mask))
-
-
-def cut_and_shift(row: list[int], block_size: int) -> tuple[list[int], list[int]]:
-    """Inputs and targets of one framed poem, for a model with room for `block_size` inputs.
-
-    Target t is the token after input t. A row that fits is used whole. Of a longer one the front
-    is kept: exactly `block_size` inputs, and as many targets, the last of them the row's own last
-    token, the end. `row` has two tokens or more and stays as it is.
-
-    The symptom: at `block_size` 64 the model is never given more than 63 inputs. Rows of 65 tokens
-    should fit, but their end is among no targets. Poems of that length do not stop when written.
-
-    >>> cut_and_shift([2, 8, 9, 7], block_size=3)
-    ([2, 8, 9], [8, 9, 7])
-    """
-    # The shift takes one token away, so one more than block_size may stay.
-    if len(row) > block_size + 1:
-        row = [*row[:block_size], row[-1]]
-    return row[:-1], row[1:]
 
 
 def length_buckets(
@@ -286,6 +250,31 @@ def check_warm_start(model_vocab: Sequence[str], checkpoint_vocab: Sequence[str]
         raise ValueError("the checkpoint has another vocabulary: its ids mean other characters")
 
 
+def field_losses(losses: Tensor, idx: Tensor, targets: Tensor) -> dict[str, float]:
+    """Mean surprise of the targets of each field (字段), over all rows of a batch.
+
+    All three are (B, T): `losses` holds the surprise at each target, `targets` the token after each
+    input of `idx`. A target belongs to the field whose marker was read last, at its own input or
+    before. So what ends a field counts with it: the next marker, or the end. A target in front of
+    the first marker belongs to no field, and `PAD_ID` as a target to none either.
+
+    A row holds the markers (the keys of `FIELD_OF`) in their order, each once, but it may have been
+    cut behind any token. All four fields are in the result, as floats. A field without any target
+    has no mean: it is `float("nan")`.
+
+    >>> idx, targets = torch.tensor([[2, 3, 9, 4, 9]]), torch.tensor([[3, 9, 4, 9, 5]])
+    >>> field_losses(torch.tensor([[0.0, 1.0, 3.0, 5.0, 7.0]]), idx, targets)
+    {'author': 2.0, 'form': 6.0, 'title': nan, 'content': nan}
+    """
+    # How many markers have gone by names the field: 0 for none yet, 1 author … 4 content.
+    field = torch.isin(idx, torch.tensor(list(FIELD_OF))).cumsum(dim=1)  # (B, T)
+    counts = targets != PAD_ID
+    return {
+        name: losses[(field == number) & counts].mean().item()
+        for number, name in enumerate(FIELD_OF.values(), start=1)
+    }
+
+
 def midtraining_rates(
     optimizer: torch.optim.Optimizer, init_lr_frac: float, mults: Sequence[float]
 ) -> list[list[float]]:
@@ -341,6 +330,37 @@ def batches_with_progress(
         for batch in batches:
             yield batch, float(done / total)
             done += lengths[batch].sum()
+
+
+def swap_cost(loss_of: Callable[[list[Poem]], Tensor], poems: list[Poem], field: str) -> float:
+    """A test: by how much does the loss rise when a field of the request is another poem's?
+
+    `loss_of(poems)` gives the mean surprise at the content of each poem, (N,), under the request
+    that its other fields are: "author", "form" and "title". `field` is the one to be exchanged.
+    Each poem gets the value of the next poem that has another one; after the last poem comes the
+    first. Two poems in a row may share a form, and exchanged for itself it would cost nothing. All
+    else, the content above all, stays. `poems` itself stays, too.
+
+    Returns the mean over all poems of what the exchange adds, in nats per token, a float. It is
+    above 0 if the model uses the field, and 0 if it does not read it; for single poems, and in the
+    mean, it may be below 0. Any other `field`, or poems that all have the same value, are a
+    `ValueError`.
+
+    >>> def loss_of(poems):  # a model that expects fives from Li Bai and sevens from all others
+    ...     return torch.tensor([float((p.author == "李白") != (p.form == "五绝")) for p in poems])
+    >>> poems = [Poem("李白", "五绝", "静夜思", "床前"), Poem("杜甫", "七绝", "赠花卿", "锦城")]
+    >>> swap_cost(loss_of, poems, "form"), swap_cost(loss_of, poems, "title")
+    (1.0, 0.0)
+    """
+    values = [getattr(poem, field) for poem in poems] if field in FIELDS_ASKED_FOR else []
+    if len(set(values)) < 2:
+        raise ValueError(f"{field!r} cannot be exchanged among these poems")
+    exchanged = []
+    for i, poem in enumerate(poems):
+        following = values[i + 1 :] + values[:i]  # those of all others, the next one first
+        other = next(value for value in following if value != values[i])
+        exchanged.append(poem._replace(**{field: other}))
+    return (loss_of(exchanged) - loss_of(poems)).mean().item()
 
 
 def train_and_val(
