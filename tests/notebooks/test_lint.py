@@ -43,7 +43,7 @@ NAMES = (
 )
 SHARED = {
     0: {"poem", "corpus", "spelling", "pinyin", "gloss", "figures", "lesson"},
-    1: {"poem", "corpus", "runtime", "figures", "lesson"},
+    1: {"poem", "corpus", "runtime", "figures", "lesson", "pinyin", "gloss"},
     3: {"sampling"},
     4: {"schedule", "optim", "checkpoint"},
     7: {"prosody", "evaluation"},
@@ -264,6 +264,28 @@ def test_the_times_at_the_top_are_those_of_the_formula_the_manifest_and_a_run(pa
     assert reading == minutes_to_read(notebook)
     assert tasks == minutes_of_tasks(int(path.stem[:2]))
     assert 0 < running <= BUDGETS[path.stem]
+
+
+@each_chapter
+def test_no_cell_in_sight_is_longer_than_a_page(path):
+    for cell in code_cells(read(path)):
+        if not cell.metadata.get("jupyter", {}).get("source_hidden"):
+            assert len(cell.source.splitlines()) <= 40, cell.source[:200]
+
+
+def says_what_to_expect(notebook: nbformat.NotebookNode) -> set[int]:
+    """The numbers of the tasks at the end that say what comes out."""
+    section = re.search(r"^## Tasks\n(.*?)(?=^## )", prose(notebook), re.DOTALL | re.MULTILINE)[1]
+    items = re.findall(r"^(\d+)\. (.*?)(?=^\d+\. |\Z)", section, re.DOTALL | re.MULTILINE)
+    return {int(number) for number, text in items if "Expect" in text}
+
+
+@each_module
+def test_what_the_tasks_say_to_expect_is_run(path):
+    """By a test of that number in expectations/, which may hold more."""
+    module = Path(__file__).with_name("expectations") / f"test_{path.stem}.py"
+    tested = re.findall(r"^def test_task_(\d+)", module.read_text("utf-8"), re.MULTILINE)
+    assert says_what_to_expect(read(path)) <= set(map(int, tested))
 
 
 @each_module

@@ -1,0 +1,57 @@
+"""The logs that chapters read: made with the settings beside them, by code that was committed."""
+
+import json
+import re
+import tomllib
+
+import pytest
+
+from nanopoet.bench.experiments import EXPERIMENTS
+from nanopoet.bench.token_budget import RECIPE
+from nanopoet.poet.presets import Preset, find_preset, load_presets
+
+SEEDS = {"pretraining": 3, "midtraining": 3, "framed": 1, "seed": 1}
+each_log = pytest.mark.parametrize("name", SEEDS)
+
+
+def read(name):
+    return json.loads((EXPERIMENTS / f"{name}.json").read_text("utf-8"))
+
+
+def test_every_experiment_has_its_log_and_the_reverse():
+    logs = {path.stem for path in EXPERIMENTS.glob("*.json")}
+    assert logs == {*SEEDS, "budget"}
+    assert {path.stem for path in EXPERIMENTS.glob("*.toml")} <= logs
+
+
+@each_log
+def test_the_settings_in_a_log_are_those_beside_it(name):
+    path = EXPERIMENTS / f"{name}.toml"
+    presets = load_presets(path) if path.exists() else {name: find_preset(name)}
+    logged = {
+        row: Preset.from_dict(row, found["preset"]) for row, found in read(name)["rows"].items()
+    }
+    assert logged == presets
+
+
+@each_log
+def test_a_log_says_what_it_rests_on(name):
+    log = read(name)
+    assert re.fullmatch(r"[0-9a-f]{7,}", log["commit"]), "of code without changes"
+    assert log["threads"] >= 1
+    assert log["versions"]["torch"]
+    for row in log["rows"].values():
+        assert len(row["runs"]) >= SEEDS[name]
+        for run in row["runs"].values():
+            assert run["precision"] in ("float32", "bfloat16")
+            for stage, settings in zip(
+                run["stages"].values(), row["preset"]["stages"], strict=True
+            ):
+                assert list(stage["val_loss"])[-1] == str(settings["max_steps"])
+                assert stage["baselines"].keys() == {"uniform", "unigram", "bigram"}
+
+
+def test_the_budget_was_spent_by_the_recipe_of_today():
+    log = read("budget")
+    assert log["recipe"] == tomllib.loads(RECIPE)
+    assert re.fullmatch(r"[0-9a-f]{7,}", log["commit"])
