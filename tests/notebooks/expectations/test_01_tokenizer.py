@@ -8,7 +8,7 @@ import pytest
 
 from nanopoet_ref import tokenizer as reference
 from nanopoet_ref.gpt import GPT, GPTConfig
-from nanopoet_ref.poem import Poem, fields_of, load_poems, split_poems
+from nanopoet_ref.poem import Poem, fields_of
 from nanopoet_ref.tokenizer import (
     UNK,
     CharTokenizer,
@@ -31,11 +31,10 @@ class Data(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def data() -> Data:
-    poems = load_poems()
-    train, val = split_poems(poems)
+def data(all_poems, halves) -> Data:
+    train, val = halves
     texts = [text for poem in train for text in fields_of(poem)]
-    return Data(poems, train, val, texts, [p.content for p in train if p.author == "李白"])
+    return Data(all_poems, train, val, texts, [p.content for p in train if p.author == "李白"])
 
 
 def test_task_1():

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nanopoet_ref.attention import CausalSelfAttention, attention, causal_mask
-from nanopoet_ref.poem import Poem, load_poems, split_poems
+from nanopoet_ref.poem import Poem
 from nanopoet_ref.runtime import make_generator
 from nanopoet_ref.tokenizer import BOS, CharTokenizer, build_vocab
 
@@ -45,11 +45,6 @@ class OneLayer(nn.Module):
 
 
 Train = Callable[..., tuple[float, list[float]]]
-
-
-@pytest.fixture(scope="module")
-def halves() -> tuple[list[Poem], list[Poem]]:
-    return split_poems(load_poems())
 
 
 @pytest.fixture(scope="module")

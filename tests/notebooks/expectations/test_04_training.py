@@ -11,7 +11,7 @@ from nanopoet_ref import training
 from nanopoet_ref.gpt import GPT, GPTConfig
 from nanopoet_ref.loss import masked_cross_entropy as loss_fn
 from nanopoet_ref.optim import configure_optimizers
-from nanopoet_ref.poem import Poem, load_poems, split_poems
+from nanopoet_ref.poem import Poem, split_poems
 from nanopoet_ref.runtime import make_generator
 from nanopoet_ref.schedule import warmup_warmdown
 from nanopoet_ref.tokenizer import BOS, CharTokenizer, build_vocab
@@ -29,9 +29,9 @@ T = 48
 
 
 @pytest.fixture(scope="module")
-def poems() -> tuple[list[Poem], list[Poem]]:
+def poems(all_poems) -> tuple[list[Poem], list[Poem]]:
     """Poems to train on and poems to measure on, fewer than the chapter's."""
-    train_poems, val_poems = split_poems(load_poems()[:5000])
+    train_poems, val_poems = split_poems(all_poems[:5000])
     return train_poems, val_poems
 
 

@@ -17,7 +17,7 @@ from nanopoet_ref.loss import (
     unigram_log_probs,
     unigram_loss,
 )
-from nanopoet_ref.poem import REGULATED, load_poems, split_poems
+from nanopoet_ref.poem import REGULATED
 from nanopoet_ref.runtime import make_generator
 from nanopoet_ref.tokenizer import CharTokenizer, build_vocab
 from nanopoet_ref.training import random_windows
@@ -26,8 +26,8 @@ from nanopoet_ref.training import random_windows
 class Quatrains:
     """The text of the chapter."""
 
-    def __init__(self):
-        train, val = split_poems(load_poems())
+    def __init__(self, halves):
+        train, val = halves
         self.lyrics = "\n".join(p.content for p in train if p.form not in REGULATED.values())
         text, val_text = (
             "\n".join(poem.content for poem in poems if poem.form == "七言绝句")
@@ -41,8 +41,8 @@ class Quatrains:
 
 
 @pytest.fixture(scope="module")
-def quatrains():
-    return Quatrains()
+def quatrains(halves):
+    return Quatrains(halves)
 
 
 def test_task_1():

@@ -1,9 +1,9 @@
 """What the tasks and the quiz of chapter 07 say to expect."""
 
 import math
-from functools import cache
 
 import numpy as np
+import pytest
 import torch
 
 from nanopoet_ref.gpt import GPT, GPTConfig
@@ -17,7 +17,7 @@ from nanopoet_ref.midtraining import (
     poems_by_number,
     target_mask,
 )
-from nanopoet_ref.poem import Poem, fields_of, load_poems, split_poems
+from nanopoet_ref.poem import Poem, fields_of
 from nanopoet_ref.runtime import make_generator
 from nanopoet_ref.tokenizer import (
     SPECIAL_TOKENS,
@@ -34,10 +34,10 @@ PAIR = [
 ]
 
 
-@cache
-def quatrains():
+@pytest.fixture(scope="module")
+def quatrains(halves):
     """The short poems of the chapter, framed, and their tokenizer."""
-    train, _ = split_poems(load_poems())
+    train, _ = halves
     fives, sevens = ([p for p in train if p.form == form] for form in ("五言绝句", "七言绝句"))
     poems = fives + sevens[::5]
     texts = [text for poem in poems for text in fields_of(poem)]
@@ -87,8 +87,8 @@ def test_task_1_a_title_in_front_can_be_asked_for_alone():
     assert render_poem(tokenizer, poem)[: len(author)].tolist() == author
 
 
-def test_task_2_at_48_inputs_nearly_four_rows_in_ten_have_no_end():
-    _, (ids, starts) = quatrains()
+def test_task_2_at_48_inputs_nearly_four_rows_in_ten_have_no_end(quatrains):
+    _, (ids, starts) = quatrains
     lengths = np.diff(starts)
     careless = sum(
         END_ID not in ids[start : start + min(length, 49)]
@@ -98,8 +98,8 @@ def test_task_2_at_48_inputs_nearly_four_rows_in_ten_have_no_end():
     assert 0.37 < careless / len(lengths) < 0.41
 
 
-def test_task_3_a_batch_counts_the_lengths_less_one_whatever_the_pool():
-    _, (ids, starts) = quatrains()
+def test_task_3_a_batch_counts_the_lengths_less_one_whatever_the_pool(quatrains):
+    _, (ids, starts) = quatrains
     lengths = np.minimum(np.diff(starts), 65)
     for pool in (1, 4, 64):
         at = poems_by_number(ids, starts, 64, 32, seed=0, pool=pool)
