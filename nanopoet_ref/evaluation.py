@@ -13,7 +13,7 @@ import torch
 
 from nanopoet_ref.gpt import GPT
 from nanopoet_ref.loss import masked_cross_entropy, token_losses
-from nanopoet_ref.midtraining import field_losses, pad_batch
+from nanopoet_ref.midtraining import PAD_ID, field_losses, pad_batch
 from nanopoet_ref.poem import Poem
 from nanopoet_ref.prosody import lines_of, share
 from nanopoet_ref.runtime import evaluating
@@ -58,9 +58,12 @@ def poem_loss_by_field(
     model: GPT, tokenizer: CharTokenizer, poems: Sequence[Poem], batch_size: int = 32
 ) -> dict[str, float]:
     """Validation loss of framed poems in nats per token, for author, form, title and content."""
-    rows = [render_poem(tokenizer, poem) for poem in poems]
+    rows = sorted((render_poem(tokenizer, poem) for poem in poems), key=len)
     idx, targets, _ = pad_batch(rows, model.config.block_size)
-    parts = zip(idx.split(batch_size), targets.split(batch_size), strict=True)
+    losses = torch.zeros(targets.shape)
     with evaluating(model):  # without no_grad, every part would keep its logits for a backward
-        losses = torch.cat([token_losses(model(part), following) for part, following in parts])
+        for some in torch.arange(len(rows)).split(batch_size):
+            width = int((targets[some] != PAD_ID).sum(dim=1).max())  # little padding: like lengths
+            logits = model(idx[some, :width])
+            losses[some, :width] = token_losses(logits, targets[some, :width])
     return field_losses(losses, idx, targets)
