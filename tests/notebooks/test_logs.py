@@ -10,7 +10,7 @@ from nanopoet.bench.experiments import EXPERIMENTS
 from nanopoet.bench.token_budget import RECIPE
 from nanopoet.poet.presets import Preset, find_preset, load_presets
 
-SEEDS = {"pretraining": 3, "midtraining": 3, "framed": 1, "seed": 1}
+SEEDS = {"pretraining": 3, "midtraining": 3, "framed": 1, "seed": 1, "quick": 1}
 each_log = pytest.mark.parametrize("name", SEEDS)
 
 
