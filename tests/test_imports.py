@@ -22,6 +22,7 @@ ORDER = [
     "source",
     "spelling",
     "corpus",
+    "rhymebook",
     "prosody",
     "pinyin",
     "gloss",
