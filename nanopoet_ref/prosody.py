@@ -13,6 +13,7 @@ import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
@@ -151,13 +152,14 @@ def rhyme_faults(lines: Sequence[str], book: str = "pingshui") -> Iterator[Fault
         seen.add(end)
 
 
-def tones_at(line: str, opening: str) -> dict[int, str]:
+@cache
+def tones_at(length: int, opening: str) -> dict[int, str]:
     """The tones that places 2, 4 and 6 of a line have if its second character is `opening`.
 
-    >>> tones_at("一片孤城万仞山", "仄")
+    >>> tones_at(7, "仄")
     {2: '仄', 4: '平', 6: '仄'}
     """
-    places = range(2, len(line) + 1, 2)
+    places = range(2, length + 1, 2)
     return {place: opening if place % 4 == 2 else OTHER[opening] for place in places}
 
 
@@ -167,8 +169,8 @@ def mistoned(line: str, opening: str, book: str = "pingshui") -> list[int]:
     >>> mistoned("疑是地上霜", "仄"), mistoned("疑是地上霜", "平")
     ([4], [2])
     """
-    wanted = tones_at(line, opening)
-    return [p for p in wanted if tone(line[p - 1], book) == {OTHER[wanted[p]]}]
+    wanted = tones_at(len(line), opening)
+    return [place for place in wanted if tone(line[place - 1], book) == {OTHER[wanted[place]]}]
 
 
 def find_openings(lines: Sequence[str], book: str = "pingshui") -> list[str]:
@@ -212,7 +214,7 @@ def alternation_fault(number: int, line: str, place: int, opening: str) -> Fault
     >>> alternation_fault(3, "移舟泊烟渚", 4, "平").why
     '烟 is level; 2, 4 of this line are 平仄 (a licence that is common: it ends 仄平仄)'
     """
-    wanted = tones_at(line, opening)
+    wanted = tones_at(len(line), opening)
     asked = f"{', '.join(map(str, wanted))} of this line are {''.join(wanted.values())}"
     why = f"{line[place - 1]} is {NAMES[OTHER[wanted[place]]]}; {asked}"
     ending = [tone(character) for character in line[-3:]]
