@@ -264,7 +264,7 @@ def evaluate(
     temperature: Temperature = 0.8,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure a poet: loss on unseen poems, form, new lines, rhyme."""
+    """Measure a poet: loss on unseen poems, form, rhyme, tone, new lines, variety."""
     from nanopoet.poet.evaluate import evaluate_run, print_evaluation
     from nanopoet.poet.run import find_trained
 
