@@ -27,6 +27,10 @@ Temperature = Annotated[
     float, typer.Option(min=0.0, max=10.0, help="0: the likeliest; 1: as learned.")
 ]
 
+RhymeBook = Annotated[
+    Literal["pingshui", "xinyun"], typer.Option(help="平水韵 of old, or 中华新韵 of today.")
+]
+
 
 @command(
     "nanopoet corpus\nnanopoet corpus --from chinese-poetry-2.0.1.tgz\n"
@@ -262,6 +266,7 @@ def evaluate(
     samples: Annotated[int, typer.Option(min=0, help="How many poems to have written.")] = 200,
     seed: Seed = 0,
     temperature: Temperature = 0.8,
+    rhyme_book: RhymeBook = "pingshui",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure a poet: loss on unseen poems, form, rhyme, tone, new lines, variety."""
@@ -269,13 +274,28 @@ def evaluate(
     from nanopoet.poet.run import find_trained
 
     found = find_trained(run)
-    result = evaluate_run(found, samples, seed, temperature)
+    result = evaluate_run(found, samples, seed, temperature, book=rhyme_book)
     if as_json:
         if run is None:
             typer.secho(f"run {found.name}", dim=True, err=True)
         typer.echo(json.dumps(result))
     else:
         print_evaluation(found.name, result)
+
+
+@command(
+    "nanopoet scan 白日依山尽，黄河入海流。欲穷千里目，更上一层楼。\n"
+    "nanopoet scan '床前明月光 疑是地上霜 举头望明月 低头思故乡'\n"
+    "nanopoet scan - --rhyme-book xinyun"
+)
+def scan(
+    poem: Annotated[str, typer.Argument(help="A poem in either script; - reads it from a pipe.")],
+    rhyme_book: RhymeBook = "pingshui",
+) -> None:
+    """Set a poem with its tones and rhyme, and name the rules it breaks."""
+    from nanopoet.poet.scan import scan_command
+
+    scan_command(poem, rhyme_book)
 
 
 @command("nanopoet bench\nnanopoet bench --json\nnanopoet bench --full")

@@ -128,8 +128,11 @@ def xinyun(character: str) -> frozenset[Reading]:
 
     found = pinyin(character, style=Style.TONE, heteronym=True, errors="ignore")
     syllables = found[0] if found else []
-    in_words = set(map(to_normal, readings_in_words().get(character, ())))
-    used = syllables[:1] + [said for said in syllables[1:] if to_normal(said) in in_words]
+    words = readings_in_words().get(character, set()) | set(syllables[:1])
+    # Of one syllable, the tones in use; where words have it toneless only, all its tones.
+    toned = {to_normal(said) for said in syllables if said in words}
+    toneless = set(map(to_normal, words)) - toned
+    used = [said for said in syllables if said in words or to_normal(said) in toneless]
     return frozenset(
         Reading(group, LEVEL if to_tone3(said)[-1:] in ("1", "2") else OBLIQUE)
         for said in used

@@ -34,7 +34,12 @@ def spread(poems: Sequence[Poem], n: int, seed: int) -> list[Poem]:
 
 
 def evaluate_run(
-    run: Run, samples: int = 200, seed: int = 0, temperature: float = 0.8, batch_size: int = 50
+    run: Run,
+    samples: int = 200,
+    seed: int = 0,
+    temperature: float = 0.8,
+    batch_size: int = 50,
+    book: str = "pingshui",
 ) -> dict[str, Any]:
     """All numbers of a run, by the names of its JSON output.
 
@@ -64,7 +69,7 @@ def evaluate_run(
     return {
         "val_loss_per_token": per_token,
         "val_loss_per_char": per_char,
-        **rates(poems, chosen, data, seed),
+        **rates(poems, chosen, data, seed, book),
         "samples": len(poems),
     }
 

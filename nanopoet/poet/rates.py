@@ -25,7 +25,7 @@ from nanopoet_ref.prosody import (
 
 RULES = {
     "form": "lines as many and as long as asked",
-    "rhyme": "verse: even lines in one level group of 平水韵, none repeated",
+    "rhyme": "verse: even lines in one level rhyme group, none repeated",
     "tone": "verse: tones alternate, couplets oppose and join (平仄)",
     "both": "verse: rhyme and tone",
 }
@@ -48,7 +48,9 @@ DEALT = 1000  # poems dealt from lines of the corpus, to see what chance gives
 Rates = dict[str, float | None]
 
 
-def rates(poems: Sequence[Poem], real: Sequence[Poem], data: Data, seed: int) -> Rates:
+def rates(
+    poems: Sequence[Poem], real: Sequence[Poem], data: Data, seed: int, book: str = "pingshui"
+) -> Rates:
     """All rates, by name; None where there is nothing to count.
 
     By chance: form, if the forms asked for were exchanged among the poems; the others, if lines of
@@ -61,7 +63,7 @@ def rates(poems: Sequence[Poem], real: Sequence[Poem], data: Data, seed: int) ->
     found: Rates = dict.fromkeys(RATES)
     dealer = random.Random(seed)
     as_many = dealer.sample(real, min(len(poems) or len(real), len(real)))
-    of_real = kept_shares(real, patterns) | variety(as_many)
+    of_real = kept_shares(real, patterns, book) | variety(as_many, book)
     of_real["novel_lines"] = novel_lines(real, trained)
     found |= {OF_REAL[name]: value for name, value in of_real.items()}
     if not poems:
@@ -69,10 +71,10 @@ def rates(poems: Sequence[Poem], real: Sequence[Poem], data: Data, seed: int) ->
     forms = [poem.form for poem in poems]
     dealer.shuffle(forms)
     exchanged = [replace(poem, form=form) for poem, form in zip(poems, forms, strict=True)]
-    by_chance = kept_shares(deal(poems, train, dealer), patterns)
+    by_chance = kept_shares(deal(poems, train, dealer), patterns, book)
     by_chance["form"] = share(has_form(poem, patterns) for poem in exchanged)
     found |= {f"{name}_chance": value for name, value in by_chance.items()}
-    found |= kept_shares(poems, patterns) | variety(poems)
+    found |= kept_shares(poems, patterns, book) | variety(poems, book)
     found |= {"form_exact": found["form"], "novel_lines": novel_lines(poems, corpus)}
     for rule in RULES:
         n = len(poems if rule == "form" else verse(poems))
@@ -86,9 +88,9 @@ def verse(poems: Sequence[Poem]) -> list[Poem]:
     return [poem for poem in poems if poem.form in REGULATED.values()]
 
 
-def kept_shares(poems: Sequence[Poem], patterns: Patterns) -> Rates:
+def kept_shares(poems: Sequence[Poem], patterns: Patterns, book: str = "pingshui") -> Rates:
     """The share of poems that keeps each rule; rhyme and tone of regulated verse only."""
-    kept = [kept_rules(poem, patterns) for poem in verse(poems)]
+    kept = [kept_rules(poem, patterns, book) for poem in verse(poems)]
     found: Rates = {"form": share(has_form(poem, patterns) for poem in poems)}
     for rule in ("rhyme", "tone", "both"):
         found[rule] = share(getattr(rules, rule) for rules in kept) if kept else None
@@ -109,7 +111,7 @@ def deal(poems: Sequence[Poem], train: Sequence[Poem], dealer: random.Random) ->
     ]
 
 
-def variety(poems: Sequence[Poem]) -> Rates:
+def variety(poems: Sequence[Poem], book: str = "pingshui") -> Rates:
     """How varied poems are. Of more poems a smaller share is distinct: compare equally many.
 
     >>> variety([Poem("", "", "", "春风春风，")])["distinct_1"]
@@ -118,7 +120,9 @@ def variety(poems: Sequence[Poem]) -> Rates:
     pairs = [[pair for line in lines_of(p.content) for pair in pairwise(line)] for p in poems]
     all_pairs = [pair for found in pairs for pair in found]
     characters = "".join("".join(lines_of(poem.content)) for poem in poems)
-    groups = Counter(rhyme_group(lines) for p in verse(poems) if (lines := lines_of(p.content)))
+    groups = Counter(
+        rhyme_group(lines, book) for p in verse(poems) if (lines := lines_of(p.content))
+    )
     return {
         "distinct_1": share_of(len(set(characters)), len(characters)),
         "distinct_2": share_of(len(set(all_pairs)), len(all_pairs)),
