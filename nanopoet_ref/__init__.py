@@ -8,7 +8,7 @@ runtime figures lesson          where things run; pictures; what every notebook 
 tokenizer                       01 · characters and pieces as ids
 attention                       02 · who looks at whom
 gpt                             03 · the model
-sampling                        03 · writing with it
+masks sampling                  03 · what may come next; writing with the model
 training                        04 · the one loop
 loss                            05 · what a number of nats means
 schedule optim checkpoint       06 · rates, optimizers, what must be saved

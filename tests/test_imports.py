@@ -32,6 +32,7 @@ ORDER = [
     "tokenizer",
     "attention",
     "gpt",
+    "masks",
     "sampling",
     "training",
     "loss",
