@@ -68,8 +68,8 @@ class VerseMask:
                 self.forced[b, line_starts(forms[b], acrostic)] = torch.tensor(
                     [token_of(tokenizer, character) for character in acrostic]
                 )
-        self.can, self.groups, names = tables(tokenizer, book)
-        self.open_groups = self.enough(forms, group, names, rules).repeat(B, 1)  # (B, G)
+        self.can, self.groups, self.names = tables(tokenizer, book)
+        self.open_groups = self.enough(forms, group, rules).repeat(B, 1)  # (B, G)
         self.open_schemes = torch.ones(B, 2, dtype=torch.bool)  # the poem opens level, or oblique
         self.used = torch.zeros(B, len(self.vocab), dtype=torch.bool)
         self.t = 0
@@ -77,17 +77,15 @@ class VerseMask:
             if isinstance(value, Tensor):
                 setattr(self, name, value.to(device))
 
-    def enough(
-        self, forms: Sequence[str], group: str, names: list[str], rules: Sequence[str]
-    ) -> Tensor:
+    def enough(self, forms: Sequence[str], group: str, rules: Sequence[str]) -> Tensor:
         """The groups (G,) that have a character for every rhyme, and one to spare."""
         needed = max(SHAPES[form][0] // 2 + 1 for form in forms)
         found = self.groups.sum(0) >= needed
         if group:
-            if group not in names:
-                listed = " ".join(name for name, n in zip(names, found, strict=True) if n)
+            if group not in self.names:
+                listed = " ".join(name for name, n in zip(self.names, found, strict=True) if n)
                 raise ValueError(f"{group!r} is no level rhyme group; there are {listed}")
-            found &= torch.tensor([name == group for name in names])
+            found &= torch.tensor([name == group for name in self.names])
         if "rhyme" in rules and not found.any():
             named = group or f"any group of {BOOKS[self.book]}"
             raise ValueError(f"the run knows too few characters that rhyme in {named}")
