@@ -103,7 +103,8 @@ def train(
 @command(
     "nanopoet write\nnanopoet write --author 李白 --form 五言绝句 --title 春望 -n 4\n"
     'nanopoet write --author "Li Bai" --form jueju5 --title "spring view" --pinyin\n'
-    "nanopoet write --begin 床前\nnanopoet write --run names --begin A --length 300"
+    "nanopoet write --begin 床前\nnanopoet write --rhyme 东 --acrostic 春夏秋冬\n"
+    "nanopoet write --run names --begin A --length 300"
 )
 def write(
     author: Annotated[str, typer.Option(help="李白, libai or 'Li Bai'.")] = "",
@@ -128,18 +129,32 @@ def write(
         Path | None,
         typer.Option(help="Also draw the loss curve and the first poem here, as a PNG."),
     ] = None,
+    free: Annotated[
+        bool, typer.Option("--free", help="The model as it is: no rules are kept for it.")
+    ] = False,
+    rhyme: Annotated[str, typer.Option(help="A rhyme group, such as 东 or 阳.")] = "",
+    rhyme_book: RhymeBook = "pingshui",
+    acrostic: Annotated[str, typer.Option(help="The first character of each line.")] = "",
+    as_json: Annotated[
+        str | None,
+        typer.Option("--json", metavar="FILE", help="A line a poem, with faults; - prints them."),
+    ] = None,
     run: Annotated[
         str | None,
         typer.Option(help="Which run; the newest finished one that writes poems if not given."),
     ] = None,
 ) -> None:
-    """Write poems. What is not given, the model makes up. A run on a text continues text."""
-    from nanopoet.poet.write import write_command
+    """Write poems. What is not given, the model makes up. A run on a text continues text.
+
+    Regulated verse keeps its rules of form, rhyme and tone.
+    """
+    from nanopoet.poet.write import Rules, write_command
     from nanopoet_ref.poem import Poem
 
     options = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
     asked = Poem(author, form, title, begin)
-    write_command(run, asked, length, n, seed, pinyin, picture, **options)
+    rules = Rules(free, rhyme, acrostic, rhyme_book)
+    write_command(run, asked, length, n, seed, pinyin, picture, rules, as_json, **options)
 
 
 @command(

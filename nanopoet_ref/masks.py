@@ -26,6 +26,10 @@ RULES = ("rhyme", "tone")  # beside that of form, which every mask keeps
 ANY = 0  # of the wanted tones: either will do; 1 and 2 are those of NAMES
 
 
+class RuleError(ValueError):
+    """What is asked for cannot be had under the rules; the message says why."""
+
+
 class VerseMask:
     """What may come next in each row of a batch of poems in the four regulated forms.
 
@@ -33,7 +37,7 @@ class VerseMask:
     group, `acrostic` for the first character of each line.
 
     Raises:
-        ValueError: the request cannot be satisfied, with the reason.
+        RuleError: the request cannot be satisfied, with the reason.
     """
 
     def __init__(
@@ -49,10 +53,10 @@ class VerseMask:
     ) -> None:
         for form in forms:
             if form not in SHAPES:
-                raise ValueError(f"{form or 'this form'} has no rules to keep here")
+                raise RuleError(f"{form or 'this form'} has no rules to keep here")
         self.vocab, self.book = tokenizer.vocab, book
         slots = [slots_of(form, rules) for form in forms]
-        length = max(map(len, slots))
+        self.length = length = max(map(len, slots))
         B = len(forms)
         self.forced = torch.full((B, length), -1)  # a mark, the end, or a character asked for
         self.tones = torch.zeros(B, length, 2, dtype=torch.long)  # wanted under each scheme
@@ -84,13 +88,13 @@ class VerseMask:
         if group:
             if group not in self.names:
                 listed = " ".join(name for name, n in zip(self.names, found, strict=True) if n)
-                raise ValueError(f"{group!r} is no level rhyme group; there are {listed}")
+                raise RuleError(f"{group!r} is no level rhyme group; there are {listed}")
             found &= torch.tensor([name == group for name in self.names])
         if "rhyme" in rules and not found.any():
             named = group or f"any group of {BOOKS[self.book]}"
-            raise ValueError(f"the run knows too few characters that rhyme in {named}")
+            raise RuleError(f"the run knows too few characters that rhyme in {named}")
         if "tone" in rules and not self.can.any(1).all():
-            raise ValueError("the run knows no characters of one of the two tones")
+            raise RuleError("the run knows no characters of one of the two tones")
         return found
 
     def allowed(self) -> Tensor:
@@ -128,10 +132,11 @@ class VerseMask:
         for place, token in enumerate(tokens):
             if not self.allowed()[:, token].all():
                 text = "".join(self.vocab[i] for i in tokens)
-                character = self.vocab[token]
-                raise ValueError(
-                    f"{text} breaks the rules at character {place + 1}, {character}: no poem of "
-                    "this form can begin so. Look with nanopoet scan, or write with --free"
+                wanted = int(self.forced[0, min(self.t, self.length - 1)])
+                why = f", where {self.vocab[wanted]} belongs" if wanted >= 0 else ""
+                raise RuleError(
+                    f"{text} breaks the rules at character {place + 1}, {self.vocab[token]}{why}: "
+                    "no poem of this form can begin so"
                 )
             self.advance(torch.full_like(self.forced[:, 0], token))
 
@@ -171,7 +176,7 @@ def line_starts(form: str, acrostic: str) -> list[int]:
     """Where the lines of a form begin; as many as the acrostic has characters."""
     n, length = SHAPES[form]
     if len(acrostic) != n:
-        raise ValueError(f"{acrostic} has {len(acrostic)} characters, and {form} has {n} lines")
+        raise RuleError(f"{acrostic} has {len(acrostic)} characters, and {form} has {n} lines")
     return [i * (length + 1) for i in range(n)]
 
 
@@ -180,7 +185,7 @@ def token_of(tokenizer: CharTokenizer, text: str) -> int:
     if text == END:
         return tokenizer.special[END]
     if text not in tokenizer.vocab:
-        raise ValueError(f"the run does not know {text}")
+        raise RuleError(f"the run does not know {text}")
     return tokenizer.vocab.index(text)
 
 

@@ -79,6 +79,10 @@ class Fault(NamedTuple):
     rule: Rule
     why: str
 
+    def __str__(self) -> str:
+        place = f", character {self.place}" if self.place else ""
+        return f"line {self.line}{place}  {self.rule}: {self.why}"
+
 
 class Kept(NamedTuple):
     """Which of the rules a poem keeps; rhyme and tone count only where the form is right."""

@@ -205,6 +205,8 @@ def write_poems(
             for row in open_rows:
                 row += tokenizer.encode(begin).tolist()
             if verse_mask:
+                if max(map(len, open_rows)) + verse_mask.length - len(begin) > block_size:
+                    raise ValueError("so long a title leaves no room for the poem")
                 verse_mask.begin(tokenizer.encode(begin).tolist())
         # The marker that begins the next field ends this one; all others are out of place here.
         stop = special[next_marker]

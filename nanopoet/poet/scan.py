@@ -80,8 +80,7 @@ def scan(poem: Poem, book: str) -> str:
     elif not faults:
         rows += ["    it keeps the rules of form, rhyme and tone"]
     for fault in faults:
-        place = f", character {fault.place}" if fault.place else ""
-        rows += wrapped(f"line {fault.line}{place}  {fault.rule}: {fault.why}")
+        rows += wrapped(str(fault))
     return "\n".join(rows)
 
 

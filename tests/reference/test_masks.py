@@ -114,6 +114,7 @@ def test_a_beginning_is_gone_on_with_under_the_rules(small):
         ({"acrostic": "日月山河"}, "", "does not know 山"),
         ({}, "日月下雪", "breaks the rules at character 4, 雪"),
         ({}, "日月下东。", "breaks the rules at character 5, 。"),
+        ({}, "日月东风上下", "character 6, 下, where ， belongs"),
     ],
 )
 def test_what_cannot_be_had_is_refused_in_words(small, options, begin, reason):
