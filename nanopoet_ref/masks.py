@@ -10,10 +10,11 @@ have characters. A rhyme allows one only if a group stays open, and every group 
 has more characters than a poem has rhymes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nanopoet_ref.pinyin import HAN_PATTERN
 from nanopoet_ref.poem import REGULATED
@@ -126,6 +127,28 @@ class VerseMask:
             ends = self.rhymes[:, self.t]
             self.used[ends, tokens[ends]] = True
         self.t += 1
+
+    @contextmanager
+    def applied(self, model: nn.Module) -> Iterator[None]:
+        """While this is open, the model gives what is not allowed next the logit -inf.
+
+        Each call of the model but the first brings the column that was drawn since the last.
+        """
+        started = False
+
+        def mask_logits(_: nn.Module, args: tuple[Tensor, ...], logits: Tensor) -> Tensor:
+            nonlocal started
+            if started:
+                self.advance(args[0][:, -1])
+            started = True
+            logits[:, -1].masked_fill_(~self.allowed(), float("-inf"))
+            return logits
+
+        hook = model.register_forward_hook(mask_logits)
+        try:
+            yield
+        finally:
+            hook.remove()
 
     def begin(self, tokens: Sequence[int]) -> None:
         """What every poem begins with, as if it had been drawn; refused where it breaks a rule."""

@@ -4,6 +4,7 @@ Source: Holtzman et al. 2020 (top-p sampling).
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -120,15 +121,13 @@ def generate(
     banned: Sequence[int] = (),
     generator: torch.Generator | None = None,
     precision: str = "float32",
-    verse_mask: VerseMask | None = None,
 ) -> list[list[int]]:
     """Continue every prompt, one token at a time; returns prompts and what was written.
 
     A row ends at its own `stop_token` (which is kept), after `max_new_tokens`, or when the block
     is full. `banned` tokens are never drawn. Keys and values are cached, so each step computes
     one new character. Draws come from `generator` alone. A step's time is that of reading all
-    matrices once: `precision="float16"` halves what is read. `verse_mask` says at each step what
-    may come.
+    matrices once: `precision="float16"` halves what is read.
     """
     if not prompts or any(len(prompt) == 0 for prompt in prompts):
         raise ValueError("every prompt needs at least one token")
@@ -152,12 +151,8 @@ def generate(
             # The first time idx is the whole prompt (B, longest), afterwards one column (B, 1).
             logits = model(idx, positions, caches, mask)[:, -1].float()  # (B, V)
             logits[:, list(banned)] = float("-inf")
-            if verse_mask:  # what would break a rule gets no probability
-                logits = logits.masked_fill(~verse_mask.allowed(), float("-inf"))
             probs = next_token_probs(logits, temperature, top_k, top_p)
             idx = sample(probs, generator)  # (B, 1)
-            if verse_mask:
-                verse_mask.advance(idx[:, 0])
             # Rows that are done go on computing, since the others need the batch; what they draw
             # is thrown away.
             for i, token in enumerate(idx[:, 0].tolist()):
@@ -210,19 +205,21 @@ def write_poems(
                 verse_mask.begin(tokenizer.encode(begin).tolist())
         # The marker that begins the next field ends this one; all others are out of place here.
         stop = special[next_marker]
-        written = generate(
-            model,
-            open_rows,
-            block_size if field == "content" else block_size // 8,  # room for all fields
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            stop_token=stop,
-            banned=[token for token in special.values() if token != stop],
-            generator=generator,
-            precision=precision,
-            verse_mask=verse_mask if field == "content" else None,
-        )
+        # What would break a rule of verse gets no probability.
+        masked = verse_mask.applied(model) if verse_mask and field == "content" else nullcontext()
+        with masked:
+            written = generate(
+                model,
+                open_rows,
+                block_size if field == "content" else block_size // 8,  # room for all fields
+                temperature=temperature,
+                top_k=top_k,
+                top_p=top_p,
+                stop_token=stop,
+                banned=[token for token in special.values() if token != stop],
+                generator=generator,
+                precision=precision,
+            )
         for row, longer in zip(open_rows, written, strict=True):
             # Without the marker: the next field puts it there for given and written ones alike.
             row[:] = longer[:-1] if longer[-1] == stop else longer

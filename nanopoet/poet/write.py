@@ -116,7 +116,12 @@ def make_mask(poet: Checkpoint, request: Poem, n: int, rules: Rules) -> VerseMas
         acrostic = to_simplified(acrostic)
     try:
         return VerseMask(
-            poet.tokenizer, [request.form] * n, group=group, acrostic=acrostic, book=rules.book
+            poet.tokenizer,
+            [request.form] * n,
+            group=group,
+            acrostic=acrostic,
+            book=rules.book,
+            device=poet.model.wte.weight.device,
         )
     except RuleError as error:
         if asked:

@@ -8,8 +8,8 @@ from nanopoet_ref.poem import Poem
 from nanopoet_ref.prosody import find_faults
 from nanopoet_ref.tokenizer import END, SPECIAL_TOKENS, CharTokenizer
 
-# Level and oblique characters, some with both tones, some unlisted; two groups just large enough
-# for eight lines, a third too small, and characters that are in two groups at once.
+# Level and oblique characters, some with both tones, one unlisted; two groups large enough for
+# eight lines, others too small; and what is no character of verse.
 LEVELS = "东风空中红光阳霜乡长看思过难听重为教不"
 VOCAB = [*SPECIAL_TOKENS, "，", "。", *dict.fromkeys(LEVELS + "月日上下白玉雪夜𠀀人a1")]
 
