@@ -27,6 +27,10 @@ Temperature = Annotated[
     float, typer.Option(min=0.0, max=10.0, help="0: the likeliest; 1: as learned.")
 ]
 
+RhymeBook = Annotated[
+    Literal["pingshui", "xinyun"], typer.Option(help="平水韵 of old, or 中华新韵 of today.")
+]
+
 
 @command(
     "nanopoet corpus\nnanopoet corpus --from chinese-poetry-2.0.1.tgz\n"
@@ -99,7 +103,8 @@ def train(
 @command(
     "nanopoet write\nnanopoet write --author 李白 --form 五言绝句 --title 春望 -n 4\n"
     'nanopoet write --author "Li Bai" --form jueju5 --title "spring view" --pinyin\n'
-    "nanopoet write --begin 床前\nnanopoet write --run names --begin A --length 300"
+    "nanopoet write --begin 床前\nnanopoet write --rhyme 东 --acrostic 春夏秋冬\n"
+    "nanopoet write --run names --begin A --length 300"
 )
 def write(
     author: Annotated[str, typer.Option(help="李白, libai or 'Li Bai'.")] = "",
@@ -124,18 +129,32 @@ def write(
         Path | None,
         typer.Option(help="Also draw the loss curve and the first poem here, as a PNG."),
     ] = None,
+    free: Annotated[
+        bool, typer.Option("--free", help="The model as it is: no rules are kept for it.")
+    ] = False,
+    rhyme: Annotated[str, typer.Option(help="A rhyme group, such as 东 or 阳.")] = "",
+    rhyme_book: RhymeBook = "pingshui",
+    acrostic: Annotated[str, typer.Option(help="The first character of each line.")] = "",
+    as_json: Annotated[
+        str | None,
+        typer.Option("--json", metavar="FILE", help="A line a poem, with faults; - prints them."),
+    ] = None,
     run: Annotated[
         str | None,
         typer.Option(help="Which run; the newest finished one that writes poems if not given."),
     ] = None,
 ) -> None:
-    """Write poems. What is not given, the model makes up. A run on a text continues text."""
-    from nanopoet.poet.write import write_command
+    """Write poems. What is not given, the model makes up. A run on a text continues text.
+
+    Regulated verse keeps its rules of form, rhyme and tone.
+    """
+    from nanopoet.poet.write import Rules, write_command
     from nanopoet_ref.poem import Poem
 
     options = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
     asked = Poem(author, form, title, begin)
-    write_command(run, asked, length, n, seed, pinyin, picture, **options)
+    rules = Rules(free, rhyme, acrostic, rhyme_book)
+    write_command(run, asked, length, n, seed, pinyin, picture, rules, as_json, **options)
 
 
 @command(
@@ -262,20 +281,36 @@ def evaluate(
     samples: Annotated[int, typer.Option(min=0, help="How many poems to have written.")] = 200,
     seed: Seed = 0,
     temperature: Temperature = 0.8,
+    rhyme_book: RhymeBook = "pingshui",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure a poet: loss on unseen poems, form, new lines, rhyme."""
+    """Measure a poet: loss on unseen poems, form, rhyme, tone, new lines, variety."""
     from nanopoet.poet.evaluate import evaluate_run, print_evaluation
     from nanopoet.poet.run import find_trained
 
     found = find_trained(run)
-    result = evaluate_run(found, samples, seed, temperature)
+    result = evaluate_run(found, samples, seed, temperature, book=rhyme_book)
     if as_json:
         if run is None:
             typer.secho(f"run {found.name}", dim=True, err=True)
         typer.echo(json.dumps(result))
     else:
         print_evaluation(found.name, result)
+
+
+@command(
+    "nanopoet scan 白日依山尽，黄河入海流。欲穷千里目，更上一层楼。\n"
+    "nanopoet scan '床前明月光 疑是地上霜 举头望明月 低头思故乡'\n"
+    "nanopoet scan - --rhyme-book xinyun"
+)
+def scan(
+    poem: Annotated[str, typer.Argument(help="A poem in either script; - reads it from a pipe.")],
+    rhyme_book: RhymeBook = "pingshui",
+) -> None:
+    """Set a poem with its tones and rhyme, and name the rules it breaks."""
+    from nanopoet.poet.scan import scan_command
+
+    scan_command(poem, rhyme_book)
 
 
 @command("nanopoet bench\nnanopoet bench --json\nnanopoet bench --full")

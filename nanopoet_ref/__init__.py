@@ -2,13 +2,13 @@
 
 files poem                      a file written whole or not at all; a poem, and how poems are read
 source spelling corpus          from a packed collection to poems, once, before chapter 01
-prosody                         lines, forms, rhyme: the rules that can be counted
+rhymebook prosody               rhyme groups and tones; the rules of verse, and what breaks them
 pinyin gloss                    how a verse is read, and one English word a character
 runtime figures lesson          where things run; pictures; what every notebook begins with
 tokenizer                       01 · characters and pieces as ids
 attention                       02 · who looks at whom
 gpt                             03 · the model
-sampling                        03 · writing with it
+masks sampling                  03 · what may come next; writing with the model
 training                        04 · the one loop
 loss                            05 · what a number of nats means
 schedule optim checkpoint       06 · rates, optimizers, what must be saved

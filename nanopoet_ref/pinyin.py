@@ -23,6 +23,8 @@ TONED = re.compile("[āáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜḿńňǹ]"
 CITED = {"一": "yī", "不": "bù"}  # said before other tones, the dictionary bends them
 HAN = r"[㐀-鿿豈-﫿\U00020000-\U0003ffff]"
 
+HAN_PATTERN = re.compile(HAN)
+
 
 class Reading(NamedTuple):
     """A syllable, and whether another reading of the character is as likely."""

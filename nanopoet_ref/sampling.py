@@ -4,6 +4,7 @@ Source: Holtzman et al. 2020 (top-p sampling).
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from nanopoet_ref.attention import KVCache, causal_mask
 from nanopoet_ref.gpt import GPT
+from nanopoet_ref.masks import VerseMask
 from nanopoet_ref.poem import Poem, fields_of
 from nanopoet_ref.runtime import autocast, evaluating
 from nanopoet_ref.tokenizer import BOS, END, FIELDS, CharTokenizer, parse_poem
@@ -173,11 +175,13 @@ def write_poems(
     top_p: float | None = None,
     generator: torch.Generator | None = None,
     precision: str = "float32",
+    verse_mask: VerseMask | None = None,
 ) -> list[Poem]:
     """Write a poem for each request; whatever a request leaves empty, the model makes up.
 
     Fields are filled in the order of the frame: author, form, title, content. No marker can be
     drawn inside a field, and the next marker ends it. A poem that is made up starts with `begin`.
+    `verse_mask` is that of the poems, one row a request.
     """
     # All rows begin alike, and grow field by field, each with its marker in front.
     special, block_size = tokenizer.special, model.config.block_size
@@ -195,20 +199,27 @@ def write_poems(
         if field == "content":
             for row in open_rows:
                 row += tokenizer.encode(begin).tolist()
+            if verse_mask:
+                if max(map(len, open_rows)) + verse_mask.length - len(begin) > block_size:
+                    raise ValueError("so long a title leaves no room for the poem")
+                verse_mask.begin(tokenizer.encode(begin).tolist())
         # The marker that begins the next field ends this one; all others are out of place here.
         stop = special[next_marker]
-        written = generate(
-            model,
-            open_rows,
-            block_size if field == "content" else block_size // 8,  # room for all fields
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            stop_token=stop,
-            banned=[token for token in special.values() if token != stop],
-            generator=generator,
-            precision=precision,
-        )
+        # What would break a rule of verse gets no probability.
+        masked = verse_mask.applied(model) if verse_mask and field == "content" else nullcontext()
+        with masked:
+            written = generate(
+                model,
+                open_rows,
+                block_size if field == "content" else block_size // 8,  # room for all fields
+                temperature=temperature,
+                top_k=top_k,
+                top_p=top_p,
+                stop_token=stop,
+                banned=[token for token in special.values() if token != stop],
+                generator=generator,
+                precision=precision,
+            )
         for row, longer in zip(open_rows, written, strict=True):
             # Without the marker: the next field puts it there for given and written ones alike.
             row[:] = longer[:-1] if longer[-1] == stop else longer

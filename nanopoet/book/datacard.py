@@ -21,7 +21,7 @@ from nanopoet.files import write_atomically
 from nanopoet.paths import raw
 from nanopoet_ref.corpus import prepared
 from nanopoet_ref.poem import CorpusError, Poem, load_poems, long_lines, split_poems, words
-from nanopoet_ref.prosody import form_patterns, has_form, rhymes
+from nanopoet_ref.prosody import form_patterns, has_form, kept_rules, rhymes
 from nanopoet_ref.source import Record
 from nanopoet_ref.spelling import spellings
 
@@ -110,6 +110,7 @@ def flaw_figures(meta: Record, poems: list[Poem]) -> Figures:
     near = len(near_copies(*split_poems(poems)))
     regulated, lyrics = by_kind(poems)
     patterns = form_patterns(lyrics)
+    kept = [kept_rules(poem, patterns) for poem in regulated]
     return {
         "followers": followers(poems),
         "near_copies": near,
@@ -117,6 +118,9 @@ def flaw_figures(meta: Record, poems: list[Poem]) -> Figures:
         "likely_fragments": likely_fragments(lyrics),
         "odd_shapes": sum(not has_form(poem, patterns) for poem in lyrics),
         "rhyming_share": share(sum(rhymes(poem.content) for poem in regulated), len(regulated)),
+        "rhyme_share": share(sum(rules.rhyme for rules in kept), len(kept)),
+        "tone_share": share(sum(rules.tone for rules in kept), len(kept)),
+        "both_share": share(sum(rules.both for rules in kept), len(kept)),
     }
 
 

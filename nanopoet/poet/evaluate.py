@@ -1,41 +1,28 @@
 """`nanopoet evaluate`: what a run's poet is worth, in numbers."""
 
-import random
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from nanopoet.poet.data import Data
+from nanopoet.poet.rates import COLUMNS, OF_REAL, RATES, RULES, VARIETY, rates
 from nanopoet.poet.run import Run
 from nanopoet_ref.checkpoint import Checkpoint
-from nanopoet_ref.evaluation import novel_lines, poem_loss
+from nanopoet_ref.evaluation import poem_loss
 from nanopoet_ref.loss import masked_cross_entropy
 from nanopoet_ref.poem import Poem
 from nanopoet_ref.pretraining import windows_by_number
-from nanopoet_ref.prosody import chance_of_rhyme, form_patterns, has_form, lines_of, rhymes, share
 from nanopoet_ref.runtime import make_generator
 from nanopoet_ref.sampling import write_poems
 from nanopoet_ref.tokenizer import render_poem
 from nanopoet_ref.training import estimate_loss
 
 VAL_POEMS = 2000  # the loss of one poem scatters by about 0.5 nats, so their mean by 0.01
-RATES = {
-    "form_exact": "poems whose lines are as many and as long as asked",
-    "form_chance": "the same with the forms asked for exchanged by chance",
-    "form_corpus": "the same of real poems not seen in training",
-    "novel_lines": "lines that are not in the corpus",
-    "novel_corpus": "lines of real poems that were not trained on",
-    "rhyme": "poems that rhyme: regulated verse by its even lines, a lyric by its sentences",
-    "rhyme_chance": "the same with the line ends exchanged by chance",
-    "rhyme_corpus": "the same of real poems not seen in training",
-}
 MEANINGS = {
     "val_loss_per_token": "nats per token of unseen poems, markers included",
     "val_loss_per_char": "the same nats per character",
-    **RATES,
     "samples": "poems written for this",
 }
 
@@ -47,7 +34,12 @@ def spread(poems: Sequence[Poem], n: int, seed: int) -> list[Poem]:
 
 
 def evaluate_run(
-    run: Run, samples: int = 200, seed: int = 0, temperature: float = 0.8, batch_size: int = 50
+    run: Run,
+    samples: int = 200,
+    seed: int = 0,
+    temperature: float = 0.8,
+    batch_size: int = 50,
+    book: str = "pingshui",
 ) -> dict[str, Any]:
     """All numbers of a run, by the names of its JSON output.
 
@@ -77,41 +69,8 @@ def evaluate_run(
     return {
         "val_loss_per_token": per_token,
         "val_loss_per_char": per_char,
-        **rates(poems, chosen, data, seed),
+        **rates(poems, chosen, data, seed, book),
         "samples": len(poems),
-    }
-
-
-def rates(
-    poems: Sequence[Poem], real: Sequence[Poem], data: Data, seed: int
-) -> dict[str, float | None]:
-    """What share of the written poems keeps form, is new, rhymes; beside chance and real poems.
-
-    By chance: form, if the forms asked for were exchanged among the poems; rhyme, if their line
-    ends were.
-    """
-    train = data.poems("train")
-    patterns = form_patterns(train)
-    trained = {line for poem in train for line in lines_of(poem.content)}
-    corpus = trained.union(*(lines_of(poem.content) for poem in data.poems("val")))
-    of_real = {
-        "form_corpus": share(has_form(poem, patterns) for poem in real),
-        "novel_corpus": novel_lines(real, trained),
-        "rhyme_corpus": share(rhymes(poem.content) for poem in real),
-    }
-    if not poems:
-        return dict.fromkeys(RATES) | of_real
-    forms = [poem.form for poem in poems]
-    random.Random(seed).shuffle(forms)
-    exchanged = [replace(poem, form=form) for poem, form in zip(poems, forms, strict=True)]
-    contents = [poem.content for poem in poems]
-    return dict.fromkeys(RATES) | {
-        "form_exact": share(has_form(poem, patterns) for poem in poems),
-        "form_chance": share(has_form(poem, patterns) for poem in exchanged),
-        "novel_lines": novel_lines(poems, corpus),
-        "rhyme": share(map(rhymes, contents)),
-        "rhyme_chance": chance_of_rhyme(contents, seed),
-        **of_real,
     }
 
 
@@ -125,19 +84,30 @@ def evaluate_text(poet: Checkpoint, data: Data) -> dict[str, Any]:
 
 
 def print_evaluation(name: str, result: dict[str, Any]) -> None:
-    """The numbers as a table, shares in per cent."""
-    table = Table(title=f"run {name}", box=None, pad_edge=False)
-    table.add_column("")
-    table.add_column("", justify="right")
-    table.add_column("")
-    for key, value in result.items():
-        if value is None:
-            shown = "-"
-        elif key.startswith("val_loss"):
-            shown = f"{value:.3f}"
-        elif key == "samples":
-            shown = str(value)
-        else:
-            shown = f"{value:.1%}"
-        table.add_row(key, shown, MEANINGS[key])
-    Console().print(table)
+    """The losses, the rules beside chance and real poems, and variety; shares in per cent."""
+    losses = {key: f"{result[key]:.3f}" for key in result if key.startswith("val_loss")}
+    grid = Table(title=f"run {name}", box=None, pad_edge=False)
+    for column in ("", "", ""):
+        grid.add_column(column)
+    for key, value in (losses | {"samples": str(result["samples"])}).items():
+        grid.add_row(key, value, MEANINGS[key])
+    Console().print(grid)
+    rows = Table(box=None, pad_edge=False)
+    rows.add_column("of 100 poems or lines")
+    for column in ("ours", "95% interval", "chance", "real"):
+        rows.add_column(column, justify="right", no_wrap=True)
+    rows.add_column("")
+    for key, meaning in (RULES | VARIETY).items():
+        ours, real = percent(result[key]), percent(result[OF_REAL[key]])
+        low, high, chance = (percent(result.get(key + column)) for column in COLUMNS[1:4])
+        rows.add_row(key, ours, f"{low} … {high}" if low else "", chance, real, meaning)
+    Console().print(rows)
+
+
+def percent(value: float | None) -> str:
+    """A share in per cent; empty where nothing was counted.
+
+    >>> percent(0.5), percent(None)
+    ('50.0', '')
+    """
+    return "" if value is None else f"{100 * value:.1f}"

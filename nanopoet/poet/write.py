@@ -1,14 +1,15 @@
 """`nanopoet write`: ask a trained model for poems, or let it continue a text."""
 
+import json
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import typer
 from rich.console import Console
 
-from nanopoet.files import check_picture_path
+from nanopoet.files import check_picture_path, check_place, write_atomically
 from nanopoet.poet.components import signature
 from nanopoet.poet.names import UnknownNameError, aliases, find_name, is_chinese
 from nanopoet.poet.picture import draw_poet
@@ -16,7 +17,9 @@ from nanopoet.poet.run import Run, RunError, find_trained
 from nanopoet.poet.verse import print_poem
 from nanopoet_ref.checkpoint import Checkpoint
 from nanopoet_ref.corpus import to_simplified
+from nanopoet_ref.masks import SHAPES, RuleError, VerseMask
 from nanopoet_ref.poem import Poem, fields_of
+from nanopoet_ref.prosody import find_faults
 from nanopoet_ref.runtime import limit_threads, make_generator
 from nanopoet_ref.sampling import generate, write_poems
 from nanopoet_ref.tokenizer import BOS, UNK, CharTokenizer
@@ -25,6 +28,21 @@ from nanopoet_ref.tokenizer import BOS, UNK, CharTokenizer
 # long, and two threads read them faster than one.
 FEW = 4
 LENGTH = 200  # characters, where none are asked for
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Which rules of verse a poem is to keep: all by default; `free` shows the model as it is."""
+
+    free: bool = False
+    group: str = ""
+    acrostic: str = ""
+    book: str = "pingshui"
+
+    @property
+    def orders(self) -> dict[str, object]:
+        """What is asked for, by the name of its option."""
+        return {"--rhyme": self.group, "--acrostic": self.acrostic, "--free": self.free}
 
 
 def find_title(title: str, known: dict[str, int]) -> tuple[str, str]:
@@ -82,10 +100,46 @@ def quickly(n: int, options: dict[str, Any]) -> tuple[AbstractContextManager, di
     return limit_threads(2), options | {"precision": "float16"}
 
 
+def make_mask(poet: Checkpoint, request: Poem, n: int, rules: Rules) -> VerseMask | None:
+    """The mask of `n` poems; None for forms without rules, and where none are to be kept.
+
+    A run of few characters cannot keep the rules. It says so, and writes as it can.
+    """
+    asked = [option for option, value in rules.orders.items() if value and option != "--free"]
+    if rules.free or request.form not in SHAPES:
+        why = "--free keeps no rules" if rules.free else f"{request.form} has no rules to keep here"
+        if asked:
+            raise ValueError(f"{why}: leave out {' and '.join(asked)}")
+        return None
+    group, acrostic = to_simplified(rules.group.strip()), rules.acrostic.strip()
+    if asked and poet.tokenizer.encode(acrostic).tolist().count(poet.tokenizer.special[UNK]):
+        acrostic = to_simplified(acrostic)
+    try:
+        return VerseMask(
+            poet.tokenizer,
+            [request.form] * n,
+            group=group,
+            acrostic=acrostic,
+            book=rules.book,
+            device=poet.model.wte.weight.device,
+        )
+    except RuleError as error:
+        if asked:
+            raise
+        tell(f"rules are not kept: {error}")
+        return None
+
+
+def in_json(poem: Poem, book: str) -> str:
+    """A poem as a line of JSON, with the rules that it breaks in words."""
+    faults = [str(fault) for fault in find_faults(poem, book)]
+    return json.dumps(asdict(poem) | {"faults": faults}, ensure_ascii=False)
+
+
 def compose(poet: Checkpoint, request: Poem, n: int, seed: int, **options: Any) -> list[Poem]:
     """`n` poems; the same seed gives the same poems.
 
-    `options` are temperature, top_k and top_p of `write_poems`.
+    `options` are temperature, top_k, top_p and verse_mask of `write_poems`.
     """
     context, options = quickly(n, options)
     with context:
@@ -171,6 +225,8 @@ def write_command(
     seed: int,
     with_pinyin: bool,
     picture: Path | None,
+    rules: Rules,
+    as_json: str | None,
     **options: Any,
 ) -> None:
     """Print poems, or text that goes on; the content asked for is its beginning.
@@ -179,11 +235,15 @@ def write_command(
     """
     if picture:
         check_picture_path(picture)
+    if as_json not in (None, "-"):
+        check_place(Path(as_json))
     run = find_trained(name, poems=True)
     poet, orders = run.poet(), asdict(replace(asked, content=""))
     if not run.takes_orders(poet.notes["stage"]):
-        given: dict[str, object] = {f"--{field}": text.strip() for field, text in orders.items()}
-        refuse_orders(run, {**given, "--pinyin": with_pinyin, "--picture": picture})
+        given = rules.orders | {f"--{field}": text.strip() for field, text in orders.items()}
+        refuse_orders(
+            run, {**given, "--pinyin": with_pinyin, "--picture": picture, "--json": as_json}
+        )
         texts = continue_text(run, poet, asked.content, length or LENGTH, n, seed, **options)
         typer.echo("\n\n".join(texts))
         return
@@ -192,12 +252,23 @@ def write_command(
             f"run {run.name!r} writes poems, which end by themselves: leave out --length"
         )
     request, notes = make_request(run, asked, poet)
-    poems = compose(poet, request, n, seed, **options)
+    mask = make_mask(poet, request, n, rules)
+    try:
+        poems = compose(poet, request, n, seed, verse_mask=mask, **options)
+    except RuleError as error:
+        raise ValueError(f"{error}; --free keeps no rules") from error
     for note in [f"run {run.name}", *notes] if name is None else notes:
         tell(note)
-    console = Console(soft_wrap=True, emoji=False)
-    for poem in poems:
-        print_poem(console, poem, with_pinyin)
+    if as_json:
+        lines = "".join(in_json(poem, rules.book) + "\n" for poem in poems)
+        if as_json == "-":
+            typer.echo(lines, nl=False)
+        else:
+            write_atomically(Path(as_json), lines.encode())
+    if as_json != "-":
+        console = Console(soft_wrap=True, emoji=False)
+        for poem in poems:
+            print_poem(console, poem, with_pinyin)
     if noted := run.config.mine:
         tell(signature(noted))
     if picture:

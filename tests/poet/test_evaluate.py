@@ -2,17 +2,23 @@
 
 import json
 import math
+import random
 from pathlib import Path
 
 import pytest
 
 from nanopoet.poet.data import Data
-from nanopoet.poet.evaluate import RATES, rates, spread
+from nanopoet.poet.evaluate import spread
+from nanopoet.poet.rates import RATES, RULES, VARIETY, deal, rates, variety, verse
 from nanopoet_ref.poem import Poem
 
 LOSSES = ["val_loss_per_token", "val_loss_per_char"]
-OF_POEMS = ["form_exact", "form_chance", "novel_lines", "rhyme", "rhyme_chance"]
-OF_REAL = ["form_corpus", "novel_corpus", "rhyme_corpus"]
+OLD = [  # as chapters and logs call them
+    *("form_exact", "form_chance", "form_corpus", "novel_lines", "novel_corpus"),
+    *("rhyme", "rhyme_chance", "rhyme_corpus"),
+]
+OF_REAL = [key for key in RATES if key.endswith("_corpus")]
+OF_POEMS = [key for key in RATES if key not in OF_REAL]
 KEYS = [*LOSSES, *RATES, "samples"]
 
 
@@ -23,8 +29,11 @@ def test_json_has_exactly_these_keys_and_repeats(nanopoet, poet):
     assert list(numbers) == KEYS
     assert numbers["samples"] == 5
     assert 0 < numbers["val_loss_per_token"] < numbers["val_loss_per_char"] < 10
+    assert set(OLD) <= set(RATES)
     assert all(0 <= numbers[key] <= 1 for key in RATES)
-    assert numbers["rhyme_corpus"] == 1.0  # the made-up poems all rhyme
+    for rule in RULES:
+        assert numbers[f"{rule}_low"] <= numbers[rule] <= numbers[f"{rule}_high"]
+    assert numbers["form"] == numbers["form_exact"]
     assert nanopoet("evaluate", "--json", "--samples", 5).out == done.out
 
 
@@ -37,7 +46,7 @@ def test_the_loss_is_that_of_the_last_evaluation(nanopoet, poet):
 def test_without_samples_only_real_poems_are_counted(nanopoet, poet):
     numbers = json.loads(nanopoet("evaluate", "--json", "--samples", 0).out)
     assert list(numbers) == KEYS
-    assert [numbers[key] for key in OF_POEMS] == [None] * 5
+    assert [numbers[key] for key in OF_POEMS] == [None] * len(OF_POEMS)
     assert all(0 <= numbers[key] <= 1 for key in OF_REAL)
     assert numbers["samples"] == 0
 
@@ -65,9 +74,9 @@ def test_a_title_that_fills_the_block_is_not_asked_for(nanopoet, use_corpus):
 def test_a_table_says_what_each_number_means(nanopoet, poet):
     out = nanopoet("evaluate", "--samples", 3).out
     assert "run tiny" in out
-    for key in KEYS:
+    for key in [*LOSSES, *RULES, *VARIETY, "samples"]:
         assert key in out
-    assert "100.0%" in out
+    assert "100.0" in out
     assert "nats per token" in out
 
 
@@ -82,7 +91,7 @@ def test_a_text_has_losses_only(nanopoet):
     numbers = json.loads(nanopoet("evaluate", "a", "--json").out)
     assert list(numbers) == KEYS
     assert 0 < numbers["val_loss_per_token"] == numbers["val_loss_per_char"] < math.log(20)
-    assert [numbers[key] for key in RATES] == [None] * 8
+    assert [numbers[key] for key in RATES] == [None] * len(RATES)
     assert numbers["samples"] == 0
     assert "nats per token" in nanopoet("evaluate", "a").out
 
@@ -100,14 +109,43 @@ def test_another_seed_picks_other_poems():
     assert set(spread(poems, 5, seed=0)).isdisjoint(spread(poems, 5, seed=1))
 
 
+SIGHT = "白日依山尽，黄河入海流。欲穷千里目，更上一层楼。"
+RIVER = "朝辞白帝彩云间，千里江陵一日还。两岸猿声啼不住，轻舟已过万重山。"
+REAL = [Poem("", "五言绝句", "", SIGHT), Poem("", "七言绝句", "", RIVER)] * 20
+
+
 def test_beside_each_rate_stands_what_chance_and_what_real_poems_give():
-    lines = {"五言绝句": "床前明月光，疑是地上霜。举头望明月，低头思故乡。"}
-    lines["七言绝句"] = "朝辞白帝彩云间，千里江陵一日还。两岸猿声啼不住，轻舟已过万重山。"
-    real = [Poem("", form, "", content) for form, content in lines.items()] * 20
-    found = rates(real, real, Data(real, [], ""), seed=0)
-    assert found["form_exact"] == found["form_corpus"] == found["rhyme"] == 1.0
+    found = rates(REAL, REAL, Data(REAL, [], ""), seed=0)
+    for rule in RULES:
+        assert found[rule] == found[f"{rule}_corpus"] == 1.0
+        assert 0.9 < found[f"{rule}_low"] < found[f"{rule}_high"] == 1.0
     assert 0.3 < found["form_chance"] < 0.7, "two forms, exchanged by chance"
     assert found["novel_lines"] == found["novel_corpus"] == 0.0
-    assert 0.1 < found["rhyme_chance"] < 0.6, "of eight kinds of ends four are of two classes"
-    again = rates(real, real, Data(real, [], ""), seed=0)
-    assert again == found
+    assert found["rhyme_chance"] < 0.5, "lines 2 and 4 are two of four, and not the same"
+    assert found["both_chance"] <= min(found["rhyme_chance"], found["tone_chance"])
+    assert rates(REAL, REAL, Data(REAL, [], ""), seed=0) == found
+
+
+def test_rhyme_and_tone_are_counted_among_regulated_verse_only():
+    lyric = Poem("", "忆江南", "", "江南好，风景旧曾谙。")
+    assert verse([lyric, REAL[0]]) == [REAL[0]]
+    found = rates([lyric, *REAL], REAL, Data([lyric, *REAL], [], ""), seed=0)
+    assert found["rhyme"] == 1.0
+    alone = rates([lyric], [lyric], Data([lyric], [], ""), seed=0)
+    assert [alone[rule] for rule in RULES] == [1.0, None, None, None]
+    assert alone["rhyme_low"] is alone["rhyme_chance"] is alone["largest_rhyme_group"] is None
+
+
+def test_variety_falls_where_poems_repeat():
+    once, twice = variety(REAL[:1]), variety(REAL[:1] * 2)
+    assert (once["distinct_2"], twice["distinct_2"]) == (1.0, 0.5)
+    assert variety([Poem("", "五言绝句", "", "春风春风春，秋月秋水山。")])["repeated_pairs"] == 1.0
+    assert variety(REAL)["largest_rhyme_group"] == 0.5
+    assert set(variety([]).values()) == {None, 0.0}
+
+
+def test_dealt_lines_have_the_right_length_and_come_from_training():
+    dealt = deal(REAL, REAL, random.Random(0))
+    lines = {line for poem in dealt for line in poem.content.split("，")}
+    assert lines == set(f"{SIGHT}{RIVER}".replace("。", "，").strip("，").split("，"))
+    assert {poem.content.count("，") for poem in dealt} == {3}

@@ -15,6 +15,7 @@ from nanopoet.poet.run import Run
 from nanopoet.poet.verse import print_poem, verses
 from nanopoet.poet.write import FEW
 from nanopoet_ref.poem import Poem
+from nanopoet_ref.prosody import lines_of, rhyme_group
 
 ASK = ("write", "--author", "李白", "--form", "五言绝句", "--title", "春望")
 
@@ -116,7 +117,7 @@ def test_a_marker_that_can_be_read_is_characters(nanopoet, use_corpus):
     pairs = permutations("春花秋月山水风", 2)
     use_corpus([poem | {"content": f"{a}{b}明月光，{b}{a}地上霜。" * 2} for a, b in pairs])
     assert nanopoet("train", "--preset", "tiny.toml", "--steps", 0).code == 0
-    assert heading(nanopoet("write", "--author", "李白", "--title", title))[0] == title
+    assert heading(nanopoet("write", "--free", "--author", "李白", "--title", title))[0] == title
 
 
 def test_a_title_leaves_room_for_the_poem(nanopoet, poet):
@@ -163,7 +164,7 @@ def test_only_spaces_ask_for_nothing(nanopoet, poet, field):
 
 @pytest.mark.parametrize("begin", ["春", "雲山", "明月明月，", "归去来思望闻见落飞流照空寒"])
 def test_a_poem_begins_as_asked(nanopoet, poet, begin):
-    done = nanopoet("write", "--begin", begin, "-n", 3)
+    done = nanopoet("write", "--free", "--begin", begin, "-n", 3)
     assert done.out.count(f"· 五言绝句\n\n    {begin.replace('雲', '云')}") == 3
 
 
@@ -322,3 +323,76 @@ def test_a_reader_who_leaves_early_is_no_error(nanopoet, poet):
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 1
+
+
+# --- The rules of verse
+
+
+def poems(done) -> list[dict]:
+    assert done.code == 0, done.err
+    return [json.loads(line) for line in done.out.splitlines()]
+
+
+@pytest.mark.parametrize("form", ["五言绝句", "七言绝句"])
+def test_verse_keeps_its_rules_unless_the_model_is_asked_for_as_it_is(nanopoet, poet, form):
+    order = ("write", "--form", form, "-n", 6, "--temperature", 2, "--json", "-")
+    kept = poems(nanopoet(*order))
+    assert [poem["faults"] for poem in kept] == [[]] * 6
+    assert {poem["form"] for poem in kept} == {form}
+    assert any(poem["faults"] for poem in poems(nanopoet(*order, "--free")))
+
+
+def test_poems_go_to_a_file_and_are_printed_too(nanopoet, poet):
+    done = nanopoet("write", "-n", 2, "--json", "made/poems.jsonl")
+    rows = [json.loads(row) for row in Path("made/poems.jsonl").read_text("utf-8").splitlines()]
+    assert [list(row) for row in rows] == [["author", "form", "title", "content", "faults"]] * 2
+    assert all(row["title"] in done.out for row in rows)
+
+
+def test_a_rhyme_and_the_first_characters_can_be_asked_for(nanopoet, poet):
+    for poem in poems(nanopoet("write", "-n", 3, "--acrostic", "春雲山月", "--json", "-")):
+        assert [line[0] for line in lines_of(poem["content"])] == list("春云山月")
+    groups = ["东", "阳", "真", "先", "灰", "尤", "麻"]
+    made = [nanopoet("write", "-n", 2, "--rhyme", group, "--json", "-") for group in groups]
+    found = [(group, done) for group, done in zip(groups, made, strict=True) if done.code == 0]
+    assert found, "the run has characters enough of one group"
+    for group, done in found:
+        assert {rhyme_group(lines_of(poem["content"])) for poem in poems(done)} == {group}
+
+
+def test_a_beginning_that_keeps_the_rules_is_gone_on_with(nanopoet, poet):
+    begin = poems(nanopoet("write", "--json", "-"))[0]["content"][:6]
+    for poem in poems(nanopoet("write", "--begin", begin, "-n", 3, "--seed", 5, "--json", "-")):
+        assert poem["content"].startswith(begin)
+        assert poem["faults"] == []
+
+
+@pytest.mark.parametrize(
+    ("order", "reason"),
+    [
+        (["--begin", "明月明月，"], "can begin so; --free keeps no rules"),
+        (["--rhyme", "云"], "'云' is no level rhyme group; there are"),
+        (["--acrostic", "春山"], "春山 has 2 characters, and 五言绝句 has 4 lines"),
+        (["--acrostic", "春山月鑫"], "the run does not know 鑫"),
+        (["--free", "--rhyme", "东"], "--free keeps no rules: leave out --rhyme"),
+        (["--json", "."], "is a folder"),
+    ],
+)
+def test_rules_that_cannot_be_kept_are_refused_in_a_sentence(nanopoet, poet, order, reason):
+    done = nanopoet("write", *order)
+    assert (done.code, done.out) == (1, "")
+    assert reason in done.error
+
+
+def test_a_run_of_few_characters_says_that_it_keeps_no_rules(nanopoet, use_corpus):
+    poem = {"author": "李白", "form": "五言绝句", "title": "春"}
+    pairs = permutations("春花秋月山水风", 2)
+    use_corpus([poem | {"content": f"{a}{b}明月光，{b}{a}地上霜。" * 2} for a, b in pairs])
+    assert nanopoet("train", "--preset", "tiny.toml", "--steps", 0).code == 0
+    done = nanopoet("write", "--author", "李白")
+    assert done.code == 0
+    assert "rules are not kept: the run knows too few characters" in done.err
+
+
+def test_a_text_run_takes_no_rules(nanopoet, text_run):
+    assert "cannot take --rhyme" in nanopoet(*TEXT, "--rhyme", "东").error

@@ -1,0 +1,128 @@
+"""Masks: whatever is drawn under them keeps the rules, and there is always something to draw."""
+
+import pytest
+import torch
+
+from nanopoet_ref.masks import SHAPES, VerseMask, slots_of
+from nanopoet_ref.poem import Poem
+from nanopoet_ref.prosody import find_faults
+from nanopoet_ref.tokenizer import END, SPECIAL_TOKENS, CharTokenizer
+
+# Level and oblique characters, some with both tones, one unlisted; two groups large enough for
+# eight lines, others too small; and what is no character of verse.
+LEVELS = "东风空中红光阳霜乡长看思过难听重为教不"
+VOCAB = [*SPECIAL_TOKENS, "，", "。", *dict.fromkeys(LEVELS + "月日上下白玉雪夜𠀀人a1")]
+
+
+@pytest.fixture(scope="module")
+def small() -> CharTokenizer:
+    return CharTokenizer(VOCAB)
+
+
+def drawn(mask: VerseMask, tokenizer, steps: int, generator) -> list[str]:
+    """Texts of what chance draws among what is allowed; each step has something in each row."""
+    rows = []
+    for _ in range(steps):
+        allowed = mask.allowed()
+        assert allowed.any(1).all(), "a dead end"
+        tokens = torch.multinomial(allowed.float(), 1, generator=generator)[:, 0]
+        mask.advance(tokens)
+        rows.append(tokens)
+    return ["".join(tokenizer.vocab[i] for i in row).split(END)[0] for row in torch.stack(rows, 1)]
+
+
+@pytest.mark.parametrize("form", SHAPES)
+def test_chance_under_the_mask_keeps_every_rule_and_meets_no_dead_end(form, small):
+    generator = torch.Generator().manual_seed(0)
+    mask = VerseMask(small, [form] * 200)
+    for content in drawn(mask, small, len(slots_of(form, [])), generator):
+        assert find_faults(Poem("", form, "", content)) == []
+
+
+# 东风空中红 are of one group, 光霜长阳乡 of another; 不 and 𠀀 may have any tone; 思 is of a group
+# too small to rhyme in. Few enough characters that every state can be walked.
+FEW = [*SPECIAL_TOKENS, "，", "。", *"东风空中红光霜长阳乡月𠀀思"]
+ROWS = ("forced", "tones", "rhyming", "rhymes", "open_groups", "open_schemes", "used")
+
+
+@pytest.mark.parametrize("form", SHAPES)
+def test_no_state_that_can_be_reached_is_a_dead_end(form):
+    """All states are rows of one batch: each goes on with all that is allowed, equal ones merge."""
+    mask, walked = VerseMask(CharTokenizer(FEW), [form]), 0
+    for _ in slots_of(form, ()):
+        allowed = mask.allowed()
+        assert allowed.any(1).all(), "a dead end"
+        rows, tokens = allowed.nonzero(as_tuple=True)
+        keep(mask, rows)
+        mask.advance(tokens)
+        states = torch.cat([mask.open_schemes, mask.open_groups, mask.used], dim=1)
+        distinct, which = states.unique(dim=0, return_inverse=True)
+        first = torch.full((len(distinct),), len(states)).scatter_reduce(
+            0, which, torch.arange(len(states)), "amin"
+        )
+        keep(mask, first)
+        walked += len(first)
+    assert walked > 400
+
+
+def keep(mask: VerseMask, rows: torch.Tensor) -> None:
+    for name in ROWS:
+        setattr(mask, name, getattr(mask, name)[rows])
+
+
+def test_forms_may_be_mixed_in_a_batch(small):
+    generator = torch.Generator().manual_seed(1)
+    forms = [*SHAPES] * 5
+    contents = drawn(VerseMask(small, forms), small, 65, generator)
+    for form, content in zip(forms, contents, strict=True):
+        assert find_faults(Poem("", form, "", content)) == []
+
+
+def test_without_rules_only_the_lines_are_kept(small):
+    generator = torch.Generator().manual_seed(2)
+    rules = set()
+    for content in drawn(VerseMask(small, ["七言绝句"] * 50, rules=()), small, 33, generator):
+        rules |= {fault.rule for fault in find_faults(Poem("", "七言绝句", "", content))}
+    assert rules >= {"rhyme", "alternation"}
+    assert "form" not in rules
+
+
+def test_a_group_and_an_acrostic_are_kept(small):
+    generator = torch.Generator().manual_seed(3)
+    mask = VerseMask(small, ["五言绝句"] * 20, group="阳", acrostic="日月人雪")
+    for content in drawn(mask, small, 25, generator):
+        lines = content.replace("。", "，").split("，")
+        assert "".join(line[0] for line in lines[:4]) == "日月人雪"
+        assert {lines[1][-1], lines[3][-1]} <= set("光阳霜乡长")
+
+
+def test_a_beginning_is_gone_on_with_under_the_rules(small):
+    generator = torch.Generator().manual_seed(4)
+    mask = VerseMask(small, ["五言绝句"] * 20)
+    mask.begin(small.encode("日月东风上，").tolist())
+    for content in drawn(mask, small, 19, generator):
+        assert find_faults(Poem("", "五言绝句", "", "日月东风上，" + content)) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "begin", "reason"),
+    [
+        ({"forms": ["忆江南"]}, "", "has no rules"),
+        ({"group": "虞"}, "", "is no level rhyme group; there are"),
+        ({"group": "支"}, "", "too few characters that rhyme in 支"),
+        ({"acrostic": "日月"}, "", "2 characters, and 五言绝句 has 4 lines"),
+        ({"acrostic": "日月山河"}, "", "does not know 山"),
+        ({}, "日月下雪", "breaks the rules at character 4, 雪"),
+        ({}, "日月下东。", "breaks the rules at character 5, 。"),
+        ({}, "日月东风上下", "character 6, 下, where ， belongs"),
+    ],
+)
+def test_what_cannot_be_had_is_refused_in_words(small, options, begin, reason):
+    options = {"forms": ["五言绝句"], **options}
+    with pytest.raises(ValueError, match=reason):
+        VerseMask(small, **options).begin(small.encode(begin).tolist())
+
+
+def test_a_vocabulary_without_a_tone_is_refused():
+    with pytest.raises(ValueError, match="one of the two tones"):
+        VerseMask(CharTokenizer([*SPECIAL_TOKENS, "，", "。", *"东红同公工"]), ["五言绝句"])
