@@ -185,6 +185,7 @@ def bigram_probs(
     pairs, counts = np.unique(ids[:-1] * vocab_size + ids[1:], return_counts=True)
     at = np.searchsorted(pairs, i * vocab_size + j).clip(max=len(pairs) - 1)
     c_pair = np.where(pairs[at] == i * vocab_size + j, counts[at], 0)
+    # The last token begins no pair. A token that never began one has no pairs, and 0 / 1 is 0.
     c_first = np.bincount(ids[:-1], minlength=vocab_size)[i]
     return c_pair / np.maximum(c_first, 1)
 
@@ -205,6 +206,7 @@ def bigram_loss(ids: ArrayLike, vocab_size: int, before: ArrayLike, after: Array
     def mixed(share: float, pairs: NDArray[np.float64], singles: NDArray[np.float64]) -> float:
         return float(-np.log(share * pairs + (1 - share) * singles).mean())
 
+    # Chosen on `after` itself, the share would have seen what it is measured on.
     i, j = ids[cut:-1], ids[cut + 1 :]
     held_out = (
         bigram_probs(ids[:cut], vocab_size, i, j),
