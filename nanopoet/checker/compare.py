@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 from tqdm import tqdm
 
 from nanopoet import paths
@@ -58,7 +59,7 @@ def compare_tasks(
             found = begin_comparison(task)
             if root:
                 add_answer(found, root)
-                if found.remark != UNTOUCHED:
+                if found.remark != UNTOUCHED and not found.verdict:
                     found.verdict = judge_task(task, root, seed, sandbox)
             if solutions or found.passed or task.kind == "given":
                 add_solution(found)
@@ -87,9 +88,11 @@ def compare_command(
         for found in compare_tasks(tasks, root, solutions, seed):
             comparisons.append(found)
             bar.update()
+            bar.clear()
             if not html and (names or found.worth_showing):
-                bar.clear()
                 show_comparison(found, console, root)
+            elif not html and not found.untouched:  # a file that cannot be shown
+                console.print(Text(f"✗ {found.task.name}  {found.remark}"), soft_wrap=True)
     if len(comparisons) > 1 and root:
         console.print(f"{summary(comparisons)}; seed {seed}", highlight=False)
     if html:

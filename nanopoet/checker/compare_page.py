@@ -41,20 +41,27 @@ pre { font: .875rem/1.45 ui-monospace, monospace; margin: 0; white-space: pre-wr
 .code tbody th, .code tbody td { border-top-style: none; border-bottom-style: none;
   padding-top: 0; padding-bottom: 0; }
 .code tbody { border-bottom: 1px solid var(--line); }
-.code tr.differs > * { background: var(--differs); font-weight: bold;
+.code tr.differs > * { background: var(--differs);
   border-top: 1px dashed var(--line); border-bottom: 1px dashed var(--line); }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; }
 dt { font-weight: bold; }
-dd { margin: 0; overflow-wrap: anywhere; white-space: pre-wrap; }
+dd { grid-column: 2; margin: 0; overflow-wrap: anywhere; white-space: pre-wrap; }
 dd.as-written { font-family: ui-monospace, monospace; font-size: .875rem; }
-@media (max-width: 40rem) { dl { grid-template-columns: 1fr; } dd { margin-left: 1rem; } }
+@media (max-width: 40rem) { dl { grid-template-columns: 1fr; }
+  dd { grid-column: 1; margin-left: 1rem; } }
 @media print { :root { color-scheme: light; --text: #000; --page: #fff; --soft: #fff;
   --line: #555; --differs: #eee; --link: #000; } .skip { display: none; } body { max-width: none; }
   article { break-inside: auto; } tr, dd, h3, h4 { break-inside: avoid; }
   h2, h3, h4, caption { break-after: avoid; } pre { font-size: 8pt; } }
 """
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-SAYS = {"pass": "passes", "fail": "fails", "error": "error", "timeout": "takes too long"}
+SAYS = {
+    "pass": "passes",
+    "fail": "fails",
+    "error": "error",
+    "timeout": "takes too long",
+    "todo": "not written yet",
+}
 
 
 def text(value: str) -> str:
@@ -122,7 +129,7 @@ def verdict_rows(verdict: Verdict, file: str) -> list[tuple[str, str]]:
     """What a check says, by label, as in a terminal."""
     looks = f"{verdict.misconception}. {verdict.explanation}" if verdict.misconception else ""
     rows = {
-        "verdict": f"{MARKS[verdict.status]} {said_of(verdict)}",
+        "verdict": said_of(verdict.status),
         "says": verdict.symptom,
         "in": f"{file}, line {verdict.line}" if verdict.line else file,
         "code": verdict.code,
@@ -138,8 +145,9 @@ def verdict_rows(verdict: Verdict, file: str) -> list[tuple[str, str]]:
     return [(label, value) for label, value in rows.items() if value]
 
 
-def said_of(verdict: Verdict | None) -> str:
-    return SAYS.get(verdict.status, "not written yet") if verdict else "not written yet"
+def said_of(status: str) -> str:
+    """A verdict as a sign and a word: colour says nothing here."""
+    return f"{MARKS[status]} {SAYS[status]}"
 
 
 AS_WRITTEN = ("code", "given", "expected", "got")
@@ -183,11 +191,11 @@ def overview(comparisons: Sequence[Comparison]) -> str:
         name, verdict = found.task.name, found.verdict
         status = "todo" if found.untouched or not verdict else verdict.status
         link = f'<a href="#{name}">{name}</a>' if found.worth_showing else name
-        named = text(verdict.misconception or verdict.symptom) if verdict else ""
-        rows.append(
-            f'<tr><th scope="row">{link}</th><td>{text(found.task.title)}</td>'
-            f"<td>{MARKS[status]} {SAYS.get(status, 'not written yet')}</td><td>{named}</td></tr>"
-        )
+        unreadable = "" if found.answer is not None or found.untouched else found.remark
+        named = unreadable or (verdict.misconception or verdict.symptom if verdict else "")
+        cells = (found.task.title, said_of(status), named)
+        shown = "".join(f"<td>{text(cell)}</td>" for cell in cells)
+        rows.append(f'<tr><th scope="row">{link}</th>{shown}</tr>')
     heads = "".join(f'<th scope="col">{head}</th>' for head in ("task", "title", "check", "why"))
     return (
         "<table><caption>All tasks</caption>"

@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from nanopoet.checker.misconceptions import Misconception
@@ -64,13 +64,12 @@ class Comparison:
     @property
     def untouched(self) -> bool:
         """Whether there is nothing to judge yet."""
-        todo = self.verdict is not None and self.verdict.status == "todo"
-        return todo or (self.verdict is None and self.remark == UNTOUCHED)
+        return self.verdict is None or self.verdict.status == "todo"
 
     @property
     def worth_showing(self) -> bool:
         """Whether there is more to see than the stub."""
-        return not self.untouched or self.solution is not None
+        return self.answer is not None or self.solution is not None
 
     @cached_property
     def blocks(self) -> list[Block]:
@@ -158,12 +157,25 @@ def piece(source: bytes, parts: list[ast.stmt]) -> Piece:
     return found
 
 
+@cache
+def stub_source(module: str) -> bytes:
+    return stub_file(module).encode()
+
+
+@cache
+def handed_out(module: str) -> frozenset[str]:
+    """All that stands at the top of a file of exercises as a learner gets it."""
+    return frozenset(ast.dump(part) for part in ast.parse(stub_source(module)).body)
+
+
 def begin_comparison(task: Task) -> Comparison:
     """The stub alone, with its contract."""
-    source = stub_file(task.module).encode()
+    source = stub_source(task.module)
     node, _ = parts_of(source, task)
     assert node is not None
-    return Comparison(task, ast.get_docstring(node) or "", piece(source, [node]))
+    method = find_node(source, task.method, within=node) if task.method else None
+    said = [ast.get_docstring(part) or "" for part in (node, method) if part]
+    return Comparison(task, "\n\n".join(said), piece(source, [node]))
 
 
 def add_solution(comparison: Comparison) -> None:
@@ -177,30 +189,29 @@ def add_solution(comparison: Comparison) -> None:
 
 def add_answer(comparison: Comparison, root: Path) -> None:
     """What stands in a learner's file, or why it is not shown."""
-    task, path = comparison.task, root / comparison.task.file
-    stub = stub_file(task.module).encode()
-    wanted = find_node(stub, task.function)
+    task = comparison.task
+    wanted = find_node(stub_source(task.module), task.function)
     assert wanted is not None
-    handed_out = {ast.dump(part) for part in ast.parse(stub).body}
     try:
-        source = read_source(path)
+        source = read_source(root / task.file)
         node, used = parts_of(source, task)
         own = [
             part
             for part in used
-            if task.function in names_given(part) or ast.dump(part) not in handed_out
+            if task.function in names_given(part) or ast.dump(part) not in handed_out(task.module)
         ]
         answer = piece(source, own)
         comparison.signature = signature_problems(wanted, node or own[-1]) if own else []
     except SourceError as error:
-        comparison.remark = printable(str(error))
+        comparison.remark = printable(str(error).replace(f"{root}/", ""))
+        comparison.verdict = Verdict(task.name, "error", comparison.remark, file=task.file)
         return
     except NO_PYTHON as error:
-        line = f":{error.lineno}" if isinstance(error, SyntaxError) else ""
-        comparison.remark = printable(f"{path}{line} is not Python: {reason(error)}")
+        line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        comparison.remark = printable(f"{task.file}{line} is not Python: {reason(error)}")
         return
     if not own:
-        comparison.remark = printable(f"{path} defines no {task.function}")
+        comparison.remark = f"{task.file} defines no {task.function}"
     elif task.kind != "given" and codes(answer) == codes(comparison.stub):
         comparison.remark = UNTOUCHED
     else:
