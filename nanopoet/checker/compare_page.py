@@ -30,7 +30,7 @@ a:focus { outline: 3px solid var(--link); outline-offset: 2px; }
 table { border-collapse: collapse; width: 100%; }
 caption { font-weight: bold; text-align: left; padding: .3rem 0; }
 th, td { border: 1px solid var(--line); padding: .2rem .5rem; text-align: left;
-  vertical-align: top; }
+  vertical-align: top; overflow-wrap: anywhere; }
 pre { font: .875rem/1.45 ui-monospace, monospace; margin: 0; white-space: pre-wrap;
   overflow-wrap: anywhere; unicode-bidi: isolate; }
 .contract { background: var(--soft); padding: .7rem; }

@@ -2,17 +2,20 @@
 
 import ast
 import re
+from html.parser import HTMLParser
+from itertools import pairwise
 
 import pytest
 
 from nanopoet.checker.pieces import side_by_side, signature_problems, statements
-from nanopoet.checker.source import SOLUTIONS, find_node
+from nanopoet.checker.source import SOLUTIONS, find_node, lines_of
 from nanopoet.checker.stubs import stub_file
 from nanopoet.checker.tasks import load_tasks
 from nanopoet.paths import ROOT
 
 pytestmark = pytest.mark.usefixtures("one_sandbox")
 
+NAMED = ast.FunctionDef | ast.ClassDef
 RIGHT = (
     "def causal_mask(T):\n    rows = torch.arange(T)\n    return rows[:, None] >= rows[None, :]\n"
 )
@@ -209,20 +212,18 @@ def test_a_difference_is_shown_with_its_lines_as_they_are_written(left, right, s
     assert differing(left, right) == [sides]
 
 
-def test_every_solution_is_shown_line_by_line():
-    """Docstrings aside, no line is lost, and none is shown twice."""
-    for path in sorted(SOLUTIONS.glob("*.py")):
-        source = path.read_text("utf-8")
-        for node in ast.parse(source).body:
-            shown = [line for s in statements(node, source.split("\n")) for line in s.lines if line]
-            lines = ast.get_source_segment(source, node).split("\n")
-            lines = [line for line in lines if line]
-            inner = [n for n in ast.walk(node) if isinstance(n, ast.FunctionDef | ast.ClassDef)]
-            docs = [n.body[0] for n in inner if ast.get_docstring(n)]
-            lost = sum(bool(line) for doc in docs for line in
-                       source.split("\n")[doc.lineno - 1 : doc.end_lineno])  # fmt: skip
-            decorators = sum(bool(n is node and n.decorator_list) for n in inner)
-            assert len(shown) in (len(lines) - lost + decorators, 0), (path.name, node)
+@pytest.mark.parametrize("path", sorted(SOLUTIONS.glob("*.py")), ids=lambda path: path.stem)
+def test_every_line_is_shown_once_and_docstrings_are_not(path):
+    rows = path.read_text("utf-8").split("\n")
+    for node in ast.parse("\n".join(rows)).body:
+        if isinstance(node, NAMED):
+            shown = [line for statement in statements(node, rows) for line in statement.lines]
+            first, last = lines_of(node)
+            parts = [part for part in ast.walk(node) if isinstance(part, NAMED)]
+            docs = [part.body[0] for part in parts if ast.get_docstring(part)]
+            said = {n for doc in docs for n in range(doc.lineno - 1, doc.end_lineno)}
+            kept = [rows[n] for n in range(first, last) if n not in said]
+            assert list(filter(None, shown)) == list(filter(None, kept))
 
 
 # --- Signatures ----------------------------------------------------------------------------------
@@ -323,3 +324,138 @@ def test_errors_are_one_line_and_exit_code_1(nanopoet, submission, tmp_path):
     assert above.endswith(f"; {submission} does")
     folder = nanopoet("compare", "causal_mask", "--html", tmp_path).error
     assert folder == f"{tmp_path} is a folder, not a file"
+
+
+# --- What a submission holds is text -------------------------------------------------------------
+
+HOSTILE = """
+def causal_mask(T, a="</script><script>alert(1)</script>"):
+    # [bold red]loud[/bold red] [/] <img src=x onerror=alert(2)> &lt;b&gt; "quoted" :smile:
+    text = "\x1b[31mred\u202e backwards \ufffe"
+    raise ValueError("</pre><script>alert(3)</script> [link=http://e.org]here[/link] \x1b[31m")
+"""
+
+
+def test_a_terminal_shows_it_as_it_is_written(compare, submission):
+    add(submission, HOSTILE)
+    out = compare("causal_mask").out
+    assert '# [bold red]loud[/bold red] [/] <img src=x onerror=alert(2)> &lt;b&gt; "quoted"' in out
+    assert "[link=http://e.org]here[/link]" in out
+    assert "\\x1b[31mred\\u202e backwards \\ufffe" in out
+    assert not {"\x1b", "\u202e", "\ufffe"} & set(out)
+
+
+class Page(HTMLParser):
+    """What a browser finds in a page: its elements, each closed where it must be, and its text."""
+
+    VOID = ("meta", "!doctype")
+
+    def __init__(self, source):
+        super().__init__()
+        self.open, self.elements, self.text = [], [], ""
+        self.feed(source)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def test_a_page_shows_it_as_it_is_written(page, submission):
+    add(submission, HOSTILE)
+    (submission / "welcome.py").write_text("def first_line(:\n</title><script>\n", "utf-8")
+    source = page("--all")
+    found = Page(source)
+    assert not {"script", "img", "b"} & {tag for tag, _ in found.elements}
+    assert {name for _, attributes in found.elements for name in attributes} <= {
+        "charset", "class", "content", "href", "http-equiv", "id", "lang", "name", "scope",
+        "tabindex", "aria-hidden",
+    }  # fmt: skip
+    assert '"</script><script>alert(1)</script>"' in found.text
+    assert "<img src=x onerror=alert(2)> &lt;b&gt;" in found.text
+    assert "</pre><script>alert(3)</script>" in found.text
+    assert not {"\x1b", "\u202e", "\ufffe"} & set(source)
+
+
+# --- The page and the terminal -------------------------------------------------------------------
+
+
+def test_a_page_is_one_file_that_can_be_heard_and_walked_through(page, submission):
+    add(submission, RIGHT + "\n\n" + HOSTILE.replace("causal_mask", "attention_scores"))
+    source = page("--all")
+    found = Page(source)
+    assert "default-src 'none'" in source
+    assert "url(" not in source
+    assert "@import" not in source
+    targets = {attributes["id"] for _, attributes in found.elements if "id" in attributes}
+    assert {attributes["href"].removeprefix("#") for attributes in found.all("a")} <= targets
+    assert all(attributes.get("scope") in ("row", "col") for attributes in found.all("th"))
+    assert len(found.all("caption")) == len(found.all("table")) > 3
+    headings = [int(tag[1]) for tag, _ in found.elements if re.fullmatch(r"h\d", tag)]
+    assert headings[0] == 1
+    assert all(after <= before + 1 for before, after in pairwise(headings))
+    assert all(word in found.text for word in ("✓ passes", "✗ error", "· not written yet"))
+    assert "≠differs" in found.text  # a sign to see, a word to hear
+    assert len(found.all("article")) == 3  # with the one that was given
+    assert source[: source.index("<article")].count('<th scope="row">') == len(load_tasks())
+
+
+def test_the_same_seed_gives_the_same_page_and_another_file_is_kept(compare, submission, tmp_path):
+    add(submission, RIGHT)
+    target = tmp_path / "new" / "page.html"
+    assert compare("attention", "--html", target).out.endswith(f"{target}\n")
+    before = target.read_bytes()
+    assert compare("attention", "--html", target).out.endswith(f"{target}\n")
+    assert target.read_bytes() == before
+    answer = submission / "attention.py"
+    kept = answer.read_bytes()
+    said = compare("welcome", "--html", answer).out
+    (backup,) = (tmp_path / "memory" / "backup").iterdir()
+    assert f"(what was there: {backup})" in said
+    assert backup.read_bytes() == kept
+
+
+@pytest.mark.parametrize(("width", "beside"), [(60, 1), (100, 2), (160, 3)])
+def test_columns_stand_side_by_side_where_there_is_room(
+    compare, submission, monkeypatch, width, beside
+):
+    monkeypatch.setenv("COLUMNS", str(width))
+    add(submission, RIGHT)
+    out = compare("causal_mask").out
+    titles = [re.findall(r"── (\w+) ", line) for line in out.splitlines() if line[:3] == "── "]
+    assert (
+        titles
+        == {
+            1: [["stub"], ["answer"], ["solution"]],
+            2: [["stub"], ["answer", "solution"]],
+            3: [["stub", "answer", "solution"]],
+        }[beside]
+    )
+    code = out[out.index("── ") : out.index("✓")]
+    assert max(map(len, code.splitlines())) <= width
+
+
+def test_all_lists_what_can_be_seen_and_counts_the_rest(compare, submission):
+    add(submission, RIGHT)
+    (submission / "tokenizer.py").write_text("def encode(:\n", "utf-8")
+    out = compare("--all").out
+    assert "✗ tokenizer.encode  tokenizer.py:1 is not Python: invalid syntax\n" in out
+    assert "✗ optim.orthogonalize  there is no optim.py\n" in out
+    assert "attention.attention_scores" not in out
+    assert "2 of 91 pass" in out
+
+
+def test_after_a_pass_check_points_to_a_command_that_works(nanopoet, submission):
+    add(submission, RIGHT)
+    (line,) = re.findall("compare    nanopoet (.*)", nanopoet("check", "causal_mask").out)
+    assert OURS in nanopoet(*line.split()).out
