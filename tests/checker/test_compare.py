@@ -287,6 +287,11 @@ def test_crlf_and_a_byte_order_mark_make_no_difference(compare, submission):
     outs = plain, compare("causal_mask").out
     first, second = (re.sub(r"[\d.]+ s$", "", out, flags=re.MULTILINE) for out in outs)
     assert first == second
+    bare = RIGHT.replace("(T):\n", "(T):\n    import torch\n\n", 1).replace("\n", "\r\n")
+    path.write_bytes(b"\xef\xbb\xbf" + bare.encode())
+    out = compare("causal_mask").out
+    assert "✓" in out
+    assert not {"\ufeff", "\r"} & set(out)
 
 
 @pytest.mark.parametrize(
