@@ -229,6 +229,33 @@ def hint(
         typer.echo("all tasks pass")
 
 
+@command(
+    "nanopoet compare attention.causal_mask\nnanopoet compare 2 --solution\n"
+    "nanopoet compare --all --submission DIR --html report.html"
+)
+def compare(
+    tasks: Annotated[list[str] | None, typer.Argument(help="Tasks, files or chapters.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every task.")] = False,
+    submission: Annotated[
+        Path | None, typer.Option(help="A folder like exercises/.", show_default="exercises")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page instead, in one file.")
+    ] = None,
+    solution: Annotated[
+        bool, typer.Option("--solution", help="Our way, also where the answer does not pass.")
+    ] = False,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, max=2**32 - 1, help="Inputs as in another check.", show_default="new"),
+    ] = None,
+) -> None:
+    """Show stub, answer and our way side by side. Our way comes with an answer that passes."""
+    from nanopoet.checker.compare import compare_command
+
+    compare_command(tasks or [], everything, submission, html, solution, seed)
+
+
 @command("nanopoet progress\nnanopoet progress 2\nnanopoet progress attention loss")
 def progress(
     tasks: Annotated[

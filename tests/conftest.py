@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 
 from nanopoet import mine as mine_module
 from nanopoet.checker import check as check_module
+from nanopoet.checker import compare as compare_module
 from nanopoet.checker.sandbox import Sandbox
 from nanopoet.cli import app
 from nanopoet.poet import train as train_module
@@ -203,8 +204,8 @@ def kept_sandbox() -> Iterator[Kept]:
 
 @pytest.fixture
 def one_sandbox(kept_sandbox: Kept, monkeypatch: pytest.MonkeyPatch) -> Kept:
-    """`check` and `train --mine` use the process that is there."""
-    for module in (check_module, mine_module):
+    """`check`, `compare` and `train --mine` use the process that is there."""
+    for module in (check_module, compare_module, mine_module):
         monkeypatch.setattr(module, "Sandbox", lambda **_: kept_sandbox)
     return kept_sandbox
 

@@ -1,5 +1,6 @@
 """What a verdict looks like in a terminal: what, where, expected and got, why, what next."""
 
+import shlex
 import textwrap
 from pathlib import Path
 
@@ -7,7 +8,6 @@ from rich.console import Console
 from rich.text import Text
 
 from nanopoet.checker.progress import COLOURS, MARKS
-from nanopoet.checker.source import SOLUTIONS, line_of
 from nanopoet.checker.tasks import load_tasks
 from nanopoet.checker.verdict import Verdict
 from nanopoet.files import printable
@@ -46,7 +46,7 @@ def show_verdict(
     if verdict.status == "pass":
         console.print(head.append(f"  {verdict.seconds:.1f} s", style="not bold dim"))
         row("printed", verdict.printed if verbose else "", "dim", as_it_is=True)
-        row("compare", solution_of(verdict) if alone else "", "dim", as_it_is=True)
+        row("compare", way_to_compare(verdict, root) if alone else "", "dim", as_it_is=True)
         return
     if known:
         console.print(head.append("  the same syntax error", style="default not bold"))
@@ -82,18 +82,20 @@ def wrapped(line: str, width: int) -> list[str]:
 def what_next(verdict: Verdict, root: Path, failures: int) -> str:
     """The commands that help now."""
     task = verdict.helper or verdict.task
-    again = f"nanopoet check {task}"
-    if not is_own(root):
-        again += printable(f" --root {root}")
+    again = f"nanopoet check {task}{of_folder(root, '--root')}"
     if verdict.status in ("fail", "error") and not verdict.helper:
         again += f" --seed {verdict.seed}"
     stuck = f"  ({failures} failures in a row)" if failures >= STUCK else ""
     return f"nanopoet hint {task}{stuck}\n{again}"
 
 
-def solution_of(verdict: Verdict) -> str:
-    """Where another way to write it stands, if it is there."""
-    task = load_tasks()[verdict.task]
-    path = SOLUTIONS / task.file
-    line = line_of(path, task.function)
-    return f"{path}:{line}" if line and task.kind != "given" else ""
+def way_to_compare(verdict: Verdict, root: Path) -> str:
+    """The command that shows another way to write it, if there is one."""
+    if load_tasks()[verdict.task].kind == "given":
+        return ""
+    return f"nanopoet compare {verdict.task}{of_folder(root, '--submission')}"
+
+
+def of_folder(root: Path, option: str) -> str:
+    """An option that names a folder, where it is not the learner's own."""
+    return "" if is_own(root) else printable(f" {option} {shlex.quote(str(root))}")

@@ -8,6 +8,7 @@ import ast
 import io
 import os
 import tokenize
+from collections.abc import Collection
 from pathlib import Path
 
 from nanopoet.checker.tasks import Task, TaskError
@@ -93,6 +94,20 @@ def names_given(node: ast.stmt) -> set[str]:
     }
 
 
+def nodes_used(body: list[ast.stmt], name: str, without: Collection[str] = ()) -> list[ast.stmt]:
+    """A function or class with everything at the top of its file that it uses, in order.
+
+    `without`: names that are not looked up.
+    """
+    wanted, used = {name}, set[int]()
+    while True:  # what is used uses other things in its turn
+        found = {i for i, node in enumerate(body) if names_given(node) & wanted} - used
+        if not found:
+            return [body[i] for i in sorted(used)]
+        used |= found
+        wanted = wanted.union(*(names_used(body[i]) for i in found)).difference(without)
+
+
 def answer_code(source: str | bytes, name: str) -> str:
     """A function or class with everything at the top of its file that it uses, as bare code.
 
@@ -101,14 +116,7 @@ def answer_code(source: str | bytes, name: str) -> str:
     >>> answer_code("def f(): return g()  # one; def h(): pass", "f")
     'def f():\\n    return g()'
     """
-    body = ast.parse(source).body
-    wanted, used = {name}, set[int]()
-    while True:  # what is used uses other things in its turn
-        found = {i for i, node in enumerate(body) if names_given(node) & wanted} - used
-        if not found:
-            return "\n".join(ast.unparse(body[i]) for i in sorted(used))
-        used |= found
-        wanted = wanted.union(*(names_used(body[i]) for i in found))
+    return "\n".join(map(ast.unparse, nodes_used(ast.parse(source).body, name)))
 
 
 def lines_of(node: Node) -> tuple[int, int]:
