@@ -27,7 +27,7 @@ from nanopoet_ref.poem import FIELDS, Poem, fields_of
 
 UNK, PAD, BOS, END = "<|unk|>", "<|pad|>", "<|bos|>", "<|end|>"
 SPECIAL_TOKENS = (UNK, PAD, BOS, *(f"<|{field}|>" for field in FIELDS), END)
-SPECIAL = re.compile(r"<\|\w+\|>")  # how one is spelt: more than one character, so no text can be it
+SPECIAL = re.compile(r"<\|\w+\|>")  # their spelling; a text is read character by character
 
 Ids = NDArray[np.uint16]  # 65,536 ids are enough for every character of the corpus
 PIECE = 2**17  # characters encoded at a time: few enough to stay in the cache, 3 times faster
