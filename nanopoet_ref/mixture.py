@@ -14,7 +14,7 @@ import re
 import string
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from nanopoet_ref.conversation import Conversation
 from nanopoet_ref.poem import REGULATED, Poem, words
@@ -110,6 +110,9 @@ class Task(ABC):
             raise IndexError(f"{self.name} has examples 0 to {len(self) - 1}, not {i}")
         # A generator of its own, from a text: of -1 and 1 Python's would be the same.
         return self.example(self.chosen[i], random.Random(f"{self.name} {self.seed} {i}"))
+
+    def __iter__(self) -> Iterator[Conversation]:
+        return (self[i] for i in range(len(self)))
 
     @abstractmethod
     def example(self, item: Poem, draw: random.Random) -> Conversation:
@@ -332,6 +335,9 @@ class TaskMixture:
     def __getitem__(self, i: int) -> Conversation:
         task, number = self.order[i]
         return task[number]
+
+    def __iter__(self) -> Iterator[Conversation]:
+        return (self[i] for i in range(len(self)))
 
 
 def mixture_shares(tasks: Sequence[Task]) -> dict[str, float]:

@@ -33,10 +33,6 @@ MADE_UP = [Poem(**poem) for poem in made_up_poems(200)]
 every_task = pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
 
 
-def everything(task):
-    return [task[i] for i in range(len(task))]
-
-
 def question(conversation):
     return conversation[0]["content"]
 
@@ -58,7 +54,7 @@ def test_there_are_seven():
 @every_task
 def test_an_example_is_a_question_and_an_answer_that_is_right(task):
     made = task(POEMS + MADE_UP)
-    for conversation in everything(made)[:100]:
+    for conversation in list(made)[:100]:
         assert [message["role"] for message in conversation] == ["user", "assistant"]
         assert made.evaluate(conversation, said(conversation))
         for wrong in ("", "月", "有77个。"):
@@ -67,7 +63,7 @@ def test_an_example_is_a_question_and_an_answer_that_is_right(task):
 
 @every_task
 def test_an_example_depends_on_seed_and_number_alone(task):
-    forwards = everything(task(MADE_UP, size=50))
+    forwards = list(task(MADE_UP, size=50))
     again = task(MADE_UP, size=50)
     random.seed(7)
     assert [again[i] for i in reversed(range(len(again)))] == forwards[::-1]
@@ -84,7 +80,7 @@ def test_every_process_on_every_machine_makes_these_examples():
 
 @pytest.mark.parametrize("task", [Compose, FinishCouplet, WhoWrote, Count])
 def test_another_seed_asks_other_things(task):
-    one, other = (everything(task(MADE_UP, seed=seed)) for seed in (42, 43))
+    one, other = (list(task(MADE_UP, seed=seed)) for seed in (42, 43))
     assert len(one) == len(other)
     assert one != other
 
@@ -92,7 +88,7 @@ def test_another_seed_asks_other_things(task):
 @every_task
 def test_every_character_of_a_task_is_announced_or_of_a_poem(task):
     known = set(CHARACTERS) | set("".join("".join(fields_of(poem)) for poem in MADE_UP))
-    for conversation in everything(task(MADE_UP))[:300]:
+    for conversation in list(task(MADE_UP))[:300]:
         parts = "".join(part["text"] for part in conversation[1]["content"])
         assert set(question(conversation) + parts) <= known
 
@@ -101,14 +97,14 @@ def test_every_character_of_a_task_is_announced_or_of_a_poem(task):
 def test_a_tokenizer_with_the_announced_characters_renders_without_unk(task):
     texts = [text for poem in MADE_UP for text in fields_of(poem)]
     tokenizer = chat_tokenizer(CharTokenizer(build_vocab(texts)), [CHARACTERS])
-    for conversation in everything(task(MADE_UP, size=20)):
+    for conversation in list(task(MADE_UP, size=20)):
         ids, _ = render_conversation(tokenizer, conversation, 999)
         assert tokenizer.special[UNK] not in ids
 
 
 def test_size_spreads_the_poems_evenly():
     poems = [Poem("", "", "", str(i)) for i in range(10)]
-    asked = everything(WhichForm(poems, size=5))
+    asked = list(WhichForm(poems, size=5))
     assert [question(c)[-1] for c in asked] == ["0", "2", "4", "6", "8"]
     assert len(WhichForm(poems, size=99)) == 10
 
@@ -129,7 +125,7 @@ def test_a_task_about_nothing_is_refused(task, poem):
 
 @pytest.mark.parametrize("task", [Arithmetic, Identity])
 def test_what_needs_no_poem_holds_out_every_tenth(task):
-    train, val = ({question(c) for c in everything(task([], split))} for split in ("train", "val"))
+    train, val = ({question(c) for c in list(task([], split))} for split in ("train", "val"))
     assert not train & val
     assert len(val) == (len(train) + len(val)) // 10
     with pytest.raises(ValueError, match="'test' is neither train nor val"):
@@ -141,7 +137,7 @@ def test_what_needs_no_poem_holds_out_every_tenth(task):
 
 def test_compose_names_the_form_always_and_the_rest_now_and_then():
     poem = POEMS[0]
-    asked = Counter(question(c) for c in everything(Compose([poem] * 200)))
+    asked = Counter(question(c) for c in list(Compose([poem] * 200)))
     assert set(asked) == {
         "写一首五言绝句。",
         "写一首五言绝句，题为静夜思。",
@@ -177,7 +173,7 @@ def test_a_couplet_is_finished_by_a_line_as_long_that_is_not_the_first():
 def test_who_wrote_offers_four_different_authors_and_the_letter_is_his():
     task = WhoWrote(MADE_UP)
     letters = Counter()
-    for poem, conversation in zip(MADE_UP, everything(task), strict=True):
+    for poem, conversation in zip(MADE_UP, list(task), strict=True):
         opening, *choices = question(conversation).split("\n")
         offered = dict(reversed(choice.removeprefix("- ").split("=")) for choice in choices)
         assert list(offered) == list("ABCD")
@@ -202,7 +198,7 @@ def test_which_form_shows_the_whole_poem():
 
 def test_count_spells_the_poem_and_has_it_counted():
     numbers = Counter()
-    for conversation in everything(Count(MADE_UP)):
+    for conversation in list(Count(MADE_UP)):
         expression, output = call_of(conversation)
         content, character = question(conversation)[:-7], question(conversation)[-3]
         spelt = content.replace("，", "").replace("。", "")
@@ -215,9 +211,7 @@ def test_count_spells_the_poem_and_has_it_counted():
 
 
 def test_arithmetic_adds_characters_of_forms():
-    found = {
-        question(c): c for split in ("train", "val") for c in everything(Arithmetic([], split))
-    }
+    found = {question(c): c for split in ("train", "val") for c in list(Arithmetic([], split))}
     for asked, expression, total in [
         ("三首七言律诗共几字？", "3*56", "168"),
         ("十二首五言绝句和二十首七言绝句共几字？", "12*20+20*28", "800"),
@@ -242,13 +236,13 @@ def test_every_example_comes_once_for_each_time_its_task_is_listed():
     compose, identity = Compose(POEMS), Identity([])
     mixture = TaskMixture([identity, compose, identity])
     seen = Counter(question(mixture[i]) for i in range(len(mixture)))
-    assert seen == Counter(map(question, everything(compose) + 2 * everything(identity)))
+    assert seen == Counter(map(question, list(compose) + 2 * list(identity)))
 
 
 def test_the_order_is_shuffled_and_always_the_same():
     tasks = [task(MADE_UP, size=30) for task in TASKS.values()]
     one, again, other = TaskMixture(tasks), TaskMixture(tasks), TaskMixture(tasks, seed=43)
-    assert everything(one) == everything(again) != everything(other)
+    assert list(one) == list(again) != list(other)
     assert one.order[:20] != [(tasks[0], i) for i in range(20)]
     first_half = Counter(task.name for task, _ in one.order[: len(one) // 2])
     assert min(first_half[name] for name in TASKS) >= 7, "every task all along"
