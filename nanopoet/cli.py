@@ -54,7 +54,7 @@ def corpus(
 def train(
     preset: Annotated[
         str | None,
-        typer.Option(help="quick, seed, full, text, or a .toml file.", show_default="quick"),
+        typer.Option(help="quick, seed, full, chat, text, or a .toml file.", show_default="quick"),
     ] = None,
     name: Annotated[
         str | None, typer.Option(help="Name of the run.", show_default="the preset's")
@@ -136,6 +136,28 @@ def write(
     options = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
     asked = Poem(author, form, title, begin)
     write_command(run, asked, length, n, seed, pinyin, picture, **options)
+
+
+@command(
+    'nanopoet chat\nnanopoet chat --ask "三首七言律诗共几字？"\n'
+    'nanopoet chat --run chat --ask "写一首五言绝句，题为春望。" --temperature 0.8'
+)
+def chat(
+    ask: Annotated[
+        str | None, typer.Option(help="One question; without it, ask in the terminal.")
+    ] = None,
+    run: Annotated[
+        str | None,
+        typer.Option(help="Which run; the newest finished one that answers if not given."),
+    ] = None,
+    seed: Seed = 0,
+    temperature: Temperature = 0.5,
+    top_k: Annotated[int | None, typer.Option(min=1, help="Draw from the k likeliest.")] = None,
+) -> None:
+    """Ask a poet that has learned to answer: nanopoet train --preset chat."""
+    from nanopoet.poet.chat import chat_command
+
+    chat_command(run, ask, seed, {"temperature": temperature, "top_k": top_k})
 
 
 @command(
@@ -264,7 +286,7 @@ def evaluate(
     temperature: Temperature = 0.8,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure a poet: loss on unseen poems, form, new lines, rhyme."""
+    """Measure a poet: loss on unseen poems, form, new lines, rhyme; and its answers, if any."""
     from nanopoet.poet.evaluate import evaluate_run, print_evaluation
     from nanopoet.poet.run import find_trained
 

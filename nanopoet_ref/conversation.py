@@ -223,6 +223,9 @@ def render_template(
 # --- Answers -------------------------------------------------------------------------------------
 
 
+NO_END = "no end"
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a model has answered: its parts, and what is wrong with their form ("": nothing)."""
@@ -272,7 +275,7 @@ def parse_answer(tokenizer: CharTokenizer, ids: Iterable[int]) -> Answer:
         if state == "end":
             return Answer(parts)
     close()
-    return Answer(parts, "no end")
+    return Answer(parts, NO_END)
 
 
 @torch.no_grad()

@@ -10,13 +10,16 @@ from rich.table import Table
 
 from nanopoet.poet.data import Data
 from nanopoet.poet.run import Run
+from nanopoet.poet.stages import make_tasks
 from nanopoet_ref.checkpoint import Checkpoint
+from nanopoet_ref.conversation import NO_END, answer, render_request
 from nanopoet_ref.evaluation import novel_lines, poem_loss
 from nanopoet_ref.loss import masked_cross_entropy
+from nanopoet_ref.mixture import Task, said
 from nanopoet_ref.poem import Poem
 from nanopoet_ref.pretraining import windows_by_number
 from nanopoet_ref.prosody import chance_of_rhyme, form_patterns, has_form, lines_of, rhymes, share
-from nanopoet_ref.runtime import make_generator
+from nanopoet_ref.runtime import limit_threads, make_generator
 from nanopoet_ref.sampling import write_poems
 from nanopoet_ref.tokenizer import render_poem
 from nanopoet_ref.training import estimate_loss
@@ -37,6 +40,13 @@ MEANINGS = {
     "val_loss_per_char": "the same nats per character",
     **RATES,
     "samples": "poems written for this",
+}
+OF_ANSWERS = {
+    "accuracy": "right",
+    "chance": "by chance",
+    "format_errors": "format errors",
+    "no_end": "no end",
+    "questions": "questions",
 }
 
 
@@ -79,6 +89,41 @@ def evaluate_run(
         "val_loss_per_char": per_char,
         **rates(poems, chosen, data, seed),
         "samples": len(poems),
+        **({"tasks": evaluate_tasks(run, poet, data, samples, seed)} if run.answers else {}),
+    }
+
+
+def evaluate_tasks(
+    run: Run, poet: Checkpoint, data: Data, samples: int, seed: int
+) -> dict[str, dict[str, float]]:
+    """By task: what is right, and what of the form is wrong, of the likeliest answers.
+
+    Asked is what the model has not seen. By chance: the same with the right answers to other
+    questions of the task in the place of the model's.
+    """
+    names = dict.fromkeys(run.config.preset.stages[-1].tasks)
+    with limit_threads(2):  # one token at a time is too little work for more
+        return {
+            task.name: rate_answers(poet, task, seed)
+            for task in (make_tasks(data, "val", names, samples) if samples else [])
+        }
+
+
+def rate_answers(poet: Checkpoint, task: Task, seed: int) -> dict[str, float]:
+    """The numbers of one task, by the names of `OF_ANSWERS`."""
+    room = poet.model.config.block_size - 1
+    asked = [talk for talk in task if len(render_request(poet.tokenizer, talk)) <= room]
+    answers = [answer(poet.model, poet.tokenizer, talk, temperature=0.0) for talk in asked]
+    others = random.Random(seed).sample(asked, len(asked))
+    pairs = list(zip(asked, answers, strict=True))
+    return {
+        "accuracy": share(not a.problem and task.evaluate(talk, a.text) for talk, a in pairs),
+        "chance": share(
+            task.evaluate(talk, said(other)) for talk, other in zip(asked, others, strict=True)
+        ),
+        "format_errors": share(a.problem not in ("", NO_END) for a in answers),
+        "no_end": share(a.problem == NO_END for a in answers),
+        "questions": len(asked),
     }
 
 
@@ -131,6 +176,8 @@ def print_evaluation(name: str, result: dict[str, Any]) -> None:
     table.add_column("", justify="right")
     table.add_column("")
     for key, value in result.items():
+        if key == "tasks":
+            continue
         if value is None:
             shown = "-"
         elif key.startswith("val_loss"):
@@ -140,4 +187,18 @@ def print_evaluation(name: str, result: dict[str, Any]) -> None:
         else:
             shown = f"{value:.1%}"
         table.add_row(key, shown, MEANINGS[key])
+    Console().print(table)
+    if result.get("tasks"):
+        print_tasks(result["tasks"])
+
+
+def print_tasks(tasks: dict[str, dict[str, float]]) -> None:
+    """The numbers of each task in a row."""
+    table = Table(title="likeliest answers to unseen questions", box=None, pad_edge=False)
+    table.add_column("")
+    for heading in OF_ANSWERS.values():
+        table.add_column(heading, justify="right")
+    for name, numbers in tasks.items():
+        *rates, questions = (numbers[key] for key in OF_ANSWERS)
+        table.add_row(name, *(f"{rate:.1%}" for rate in rates), str(questions))
     Console().print(table)
