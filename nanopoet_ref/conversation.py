@@ -11,9 +11,8 @@ Source: Karpathy 2025 (nanochat: its tokens, its rule of what is supervised).
 """
 
 import re
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -22,12 +21,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nanopoet_ref.attention import KVCache
 from nanopoet_ref.gpt import GPT
-from nanopoet_ref.runtime import evaluating
-from nanopoet_ref.sampling import next_token_probs, sample
-from nanopoet_ref.tokenizer import BOS, SPECIAL, UNK, CharTokenizer, Ids
-from nanopoet_ref.tools import calculate
+from nanopoet_ref.tokenizer import BOS, SPECIAL, CharTokenizer, Ids
 
 USER_START, USER_END = "<|user_start|>", "<|user_end|>"
 ASSISTANT_START, ASSISTANT_END = "<|assistant_start|>", "<|assistant_end|>"
@@ -218,120 +213,3 @@ def render_template(
     ):
         ids += [tokenizer.special[mark]] if mark else tokenizer.encode(escaped or text).tolist()
     return np.array(ids, np.uint16)
-
-
-# --- Answers -------------------------------------------------------------------------------------
-
-
-NO_END = "no end"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a model has answered: its parts, and what is wrong with their form ("": nothing)."""
-
-    parts: list[dict[str, str]]
-    problem: str = ""
-
-    @property
-    def text(self) -> str:
-        """What was said, without calls and what they gave back."""
-        return "".join(part["text"] for part in self.parts if part["type"] == "text")
-
-
-def parse_answer(tokenizer: CharTokenizer, ids: Iterable[int]) -> Answer:
-    """The parts of an answer from its ids, which begin after <|assistant_start|>.
-
-    Right in form is: text and calls in any order, every call closed and followed by its output,
-    <|assistant_end|> at the end. Reading stops at the first mark that is out of place.
-    """
-    name_of = {i: token for token, i in tokenizer.special.items() if token != UNK}
-    # Which mark may come next in each type of part, and which type it opens.
-    follows = {
-        "text": {PYTHON_START: "python", ASSISTANT_END: "end"},
-        "python": {PYTHON_END: "called"},
-        "called": {OUTPUT_START: "python_output"},
-        "python_output": {OUTPUT_END: "text"},
-    }
-    parts: list[dict[str, str]] = []
-    state, written = "text", list[int]()
-
-    def close() -> None:
-        if written or state not in ("text", "called"):
-            parts.append({"type": state, "text": tokenizer.decode(written)})
-            written.clear()
-
-    for token in map(int, ids):
-        mark = name_of.get(token)
-        if mark is None and state != "called":
-            written.append(token)
-            continue
-        # A call is followed by its output, with nothing in between.
-        if mark not in follows[state]:
-            close()
-            return Answer(parts, f"{mark or tokenizer.decode([token])} is out of place")
-        close()
-        state = follows[state][mark]
-        if state == "end":
-            return Answer(parts)
-    close()
-    return Answer(parts, NO_END)
-
-
-@torch.no_grad()
-def answer_tokens(
-    model: GPT,
-    tokenizer: CharTokenizer,
-    conversation: Conversation,
-    *,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    generator: torch.Generator | None = None,
-    calculator: Callable[[str], str] = calculate,
-) -> Iterator[int]:
-    """The answer to the last question, token by token as it is written.
-
-    When a call is closed it is run, and its output is inserted with its marks. Ends at
-    <|assistant_end|>, at any other mark that is out of place, or when the block is full.
-    """
-    special, block_size = tokenizer.special, model.config.block_size
-    row = render_request(tokenizer, conversation).tolist()
-    if len(row) >= block_size:
-        raise ValueError(f"{len(row)} tokens leave no room for an answer in {block_size}")
-    marks = set(special.values()) - {special[UNK]}
-    device = model.wte.weight.device
-    caches = [KVCache(block_size) for _ in model.blocks]
-    idx, length = torch.tensor([row], device=device), len(row)
-    inserted = deque[int]()  # of an output: tokens that are put there, not drawn
-    call: list[int] | None = None  # what a call that is open has written
-    while length < block_size:
-        # First the whole request, then one token: an inserted one is read as any other.
-        positions = torch.arange(length - idx.shape[1], length, device=device)
-        # Only around this call: between two tokens, others may train the model.
-        with evaluating(model):
-            logits = model(idx, positions, caches)[:, -1]  # (1, V)
-        if given := bool(inserted):
-            token = inserted.popleft()
-        else:
-            token = int(sample(next_token_probs(logits, temperature, top_k, top_p), generator))
-        yield token
-        if not given and token in marks:
-            if call is None and token == special[PYTHON_START]:
-                call = []
-            elif call is not None and token == special[PYTHON_END]:
-                output = tokenizer.encode(calculator(tokenizer.decode(call))).tolist()
-                inserted.extend([special[OUTPUT_START], *output, special[OUTPUT_END]])
-                call = None
-            else:
-                return
-        elif call is not None:
-            call.append(token)
-        idx, length = torch.tensor([[token]], device=device), length + 1
-
-
-def answer(
-    model: GPT, tokenizer: CharTokenizer, conversation: Conversation, **options: Any
-) -> Answer:
-    """The whole answer to the last question; `options` as of `answer_tokens`."""
-    return parse_answer(tokenizer, answer_tokens(model, tokenizer, conversation, **options))

@@ -40,8 +40,8 @@ ORDER = [
     "pretraining",
     "midtraining",
     "evaluation",
-    "tools",
     "conversation",
+    "tools",
     "mixture",
     "streaming",
 ]

@@ -15,12 +15,11 @@ from nanopoet_ref.conversation import (
     OUTPUT_START,
     PYTHON_END,
     PYTHON_START,
-    answer_tokens,
-    parse_answer,
 )
 from nanopoet_ref.corpus import to_simplified
 from nanopoet_ref.runtime import limit_threads, make_generator
 from nanopoet_ref.tokenizer import UNK, CharTokenizer
+from nanopoet_ref.tools import answer_tokens, parse_answer
 
 PROMPT = "? "
 EXAMPLES = (

@@ -12,7 +12,7 @@ from nanopoet.poet.data import Data
 from nanopoet.poet.run import Run
 from nanopoet.poet.stages import make_tasks
 from nanopoet_ref.checkpoint import Checkpoint
-from nanopoet_ref.conversation import NO_END, answer, render_request
+from nanopoet_ref.conversation import render_request
 from nanopoet_ref.evaluation import novel_lines, poem_loss
 from nanopoet_ref.loss import masked_cross_entropy
 from nanopoet_ref.mixture import Task, said
@@ -22,6 +22,7 @@ from nanopoet_ref.prosody import chance_of_rhyme, form_patterns, has_form, lines
 from nanopoet_ref.runtime import limit_threads, make_generator
 from nanopoet_ref.sampling import write_poems
 from nanopoet_ref.tokenizer import render_poem
+from nanopoet_ref.tools import NO_END, answer
 from nanopoet_ref.training import estimate_loss
 
 VAL_POEMS = 2000  # the loss of one poem scatters by about 0.5 nats, so their mean by 0.01

@@ -14,12 +14,12 @@ from nanopoet.files import append_line
 from nanopoet.poet.presets import Stage
 from nanopoet.poet.run import Run, RunError
 from nanopoet_ref.checkpoint import save_checkpoint
-from nanopoet_ref.conversation import answer
 from nanopoet_ref.files import NoRoomError
 from nanopoet_ref.poem import Poem
 from nanopoet_ref.runtime import make_generator, unwrapped
 from nanopoet_ref.sampling import generate, write_poems
 from nanopoet_ref.tokenizer import BOS, CharTokenizer
+from nanopoet_ref.tools import answer
 from nanopoet_ref.training import StepLog
 
 QUESTION = "写一首五言绝句，题为春望。"
