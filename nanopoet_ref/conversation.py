@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 from nanopoet_ref.gpt import GPT
 from nanopoet_ref.tokenizer import BOS, SPECIAL, CharTokenizer, Ids
 
+# A begin and an end for everybody who speaks, and for the tool: what one says can then hold any
+# text, and a model that writes an end has given the word away.
 USER_START, USER_END = "<|user_start|>", "<|user_end|>"
 ASSISTANT_START, ASSISTANT_END = "<|assistant_start|>", "<|assistant_end|>"
 PYTHON_START, PYTHON_END = "<|python_start|>", "<|python_end|>"
@@ -55,6 +57,7 @@ def chat_tokenizer(tokenizer: CharTokenizer, texts: Iterable[str] = ()) -> CharT
     >>> chat_tokenizer(small, ["春1"]).vocab[len(small):][:2]
     ['1', '<|user_start|>']
     """
+    # Only what is missing, so that a vocabulary which has it all stays as it is.
     known = set(tokenizer.vocab)
     # Sorted: the same texts in another order must not give other ids.
     lacking = sorted(set("".join(texts)) - known)
@@ -72,6 +75,7 @@ def extend_model(model: GPT, vocab_size: int) -> GPT:
         raise ValueError(
             f"a vocabulary of {model.config.vocab_size} tokens cannot become one of {vocab_size}"
         )
+    # Built whole, so that new rows get what new rows get; then the old ones are written over.
     longer = GPT(replace(model.config, vocab_size=vocab_size)).to(model.wte.weight.device)
     new = longer.state_dict()
     # Only wte and head have grown, and they have grown at the end: of all others `[: len(old)]`
@@ -93,6 +97,7 @@ def check_conversation(conversation: Conversation) -> None:
     """Raise `ValueError` unless user and assistant speak in turn, the user first."""
     if not conversation:
         raise ValueError("an empty conversation")
+    # In turn: a model that has seen two questions in a row would learn to expect them.
     for i, message in enumerate(conversation):
         role = ("user", "assistant")[i % 2]
         if message["role"] != role:
@@ -123,6 +128,7 @@ def render_conversation(
     """
     check_conversation(conversation)
     special = tokenizer.special
+    # Nobody says <|bos|>: it is where everything begins.
     ids, said = [special[BOS]], [False]
 
     def add(before: Sequence[str], text: str, after: Sequence[str], by_assistant: bool) -> None:
@@ -134,6 +140,7 @@ def render_conversation(
         said.extend([by_assistant] * len(new))
 
     for message in conversation:
+        # What is asked is given. It is read, and its end marks are not predicted either.
         if message["role"] == "user":
             add([USER_START], message["content"], [USER_END], False)
             continue
@@ -141,6 +148,8 @@ def render_conversation(
         add([ASSISTANT_START], "", [], False)
         for part in parts_of(message["content"]):
             before, after = FRAMES[part["type"]]
+            # A call is the assistant's decision, marks and all. Its result is not: whoever had to
+            # predict it would have to calculate.
             add(before, part["text"], after, part["type"] != "python_output")
         # To stop is to be learned like all else.
         add([], "", [ASSISTANT_END], True)
@@ -151,6 +160,7 @@ def render_request(tokenizer: CharTokenizer, conversation: Conversation) -> Ids:
     """The ids that an answer is generated from: all up to the last question, and then the word is
     the assistant's. An answer that is there already is left out.
     """
+    # Whoever generates from an answer that is there would be given what is to be found.
     asked = conversation[:-1] if conversation[-1]["role"] == "assistant" else conversation
     ids, _ = render_conversation(tokenizer, asked, max_tokens=2**62)
     return np.append(ids, np.uint16(tokenizer.special[ASSISTANT_START]))
@@ -194,6 +204,7 @@ def literal(text: str) -> str:
 @cache
 def chat_template() -> jinja2.Template:
     """The template, compiled once."""
+    # No escaping for HTML, and no silence about a name that is not there.
     environment = jinja2.Environment(autoescape=False, undefined=jinja2.StrictUndefined)
     environment.filters |= {"literal": literal, "parts": parts_of}
     return environment.from_string(CHAT_TEMPLATE)

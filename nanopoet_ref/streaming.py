@@ -61,6 +61,7 @@ def chat_batch(ids: NDArray, said: NDArray[np.bool_], mask: str = "answer") -> B
     """
     if mask not in CHAT_MASKS:
         raise ValueError(f"mask {mask!r} is not one of {CHAT_MASKS}")
+    # Ids lie in 16 bits; an embedding wants int64.
     tokens, by_assistant = torch.from_numpy(ids.astype(np.int64)), torch.from_numpy(said)
     idx, targets = tokens[:, :-1], tokens[:, 1:]  # (B, T) each
     counts = {
@@ -74,6 +75,7 @@ def chat_batch(ids: NDArray, said: NDArray[np.bool_], mask: str = "answer") -> B
 
 def with_last(steps: Iterable[Step]) -> Iterator[Step]:
     """The same steps, the last of them marked: each is held back until there is another."""
+    # Nobody knows that a batch was the last before asking for another one.
     held: Step | None = None
     for step in steps:
         if held:
@@ -160,8 +162,10 @@ def packed_rows(rendered: Iterable[Rendered], length: int, lookahead: int = 64) 
             talk, by_assistant = waiting.pop(best)
             lost += max(len(talk) - room, 0)
             talk, by_assistant = talk[:room], by_assistant[:room]
+            # One after the other, and no gap: padding is at the end, where nobody looks back from.
             ids[used : used + len(talk)], said[used : used + len(talk)] = talk, by_assistant
             used, packed = used + len(talk), packed + 1
+        # Nothing came and nothing waits.
         if packed == 0:
             return
         yield Row(ids, said, packed, lost)
@@ -196,6 +200,7 @@ def packed_batches(
             if len(rows) == batch_size:
                 yield stack(rows, mask), state
                 rows = []
+        # A smaller batch rather than a lost one.
         if rows:
             yield stack(rows, mask), state
 
@@ -220,6 +225,7 @@ def mixture_batches(
         split: list(packed_rows(part, block_size + 1))
         for split, part in (("train", train), ("val", val))
     }
+    # Packed once: which conversations share a row stays, the order of the rows does not.
     rows = packed["train"]
     per_epoch = -(-len(rows) // batch_size)
 
@@ -251,6 +257,7 @@ def prefetch(items: Iterable[T], ahead: int = 1) -> Iterator[T]:
     >>> list(prefetch(range(3)))
     [0, 1, 2]
     """
+    # Bounded, or a fast source would fill the memory.
     ready: queue.Queue[tuple[str, Any]] = queue.Queue(maxsize=ahead)
     abandoned = threading.Event()
 
@@ -264,6 +271,7 @@ def prefetch(items: Iterable[T], ahead: int = 1) -> Iterator[T]:
         except BaseException as error:  # also KeyboardInterrupt: it must not end here unheard
             ready.put(("error", error))
 
+    # daemon: a source that never answers must not keep the program from ending.
     thread = threading.Thread(target=fill, daemon=True)
     thread.start()
     try:
@@ -319,6 +327,7 @@ def write_shards(
             pyarrow.parquet.write_table(pyarrow.table({"messages": texts}), temporary)
         texts.clear()
 
+    # Whatever gives them may give them one by one: no list of all is ever made.
     for conversation in conversations:
         texts.append(json.dumps(conversation, ensure_ascii=False))
         if len(texts) == per_shard:

@@ -103,6 +103,7 @@ def show(value: Fraction) -> str:
     """
     if value.denominator == 1:
         return str(value.numerator)
+    # Rounded first: 0.9999999 is 1, not 0.1000000.
     # In whole numbers throughout: a float would end at 308 digits.
     scaled = round(abs(value) * 10**PLACES)
     whole, rest = divmod(scaled, 10**PLACES)
@@ -170,6 +171,7 @@ def parse_answer(tokenizer: CharTokenizer, ids: Iterable[int]) -> Answer:
     parts: list[dict[str, str]] = []
     state, written = "text", list[int]()
 
+    # An empty text is no part; an empty call is a call.
     def close() -> None:
         if written or state not in ("text", "called"):
             parts.append({"type": state, "text": tokenizer.decode(written)})
@@ -177,6 +179,7 @@ def parse_answer(tokenizer: CharTokenizer, ids: Iterable[int]) -> Answer:
 
     for token in map(int, ids):
         mark = name_of.get(token)
+        # Characters belong to the part that is open, <|unk|> too: it is one that was not known.
         if mark is None and state != "called":
             written.append(token)
             continue
@@ -210,6 +213,7 @@ def answer_tokens(
     <|assistant_end|>, at any other mark that is out of place, or when the block is full.
     """
     special, block_size = tokenizer.special, model.config.block_size
+    # The conversation is rendered as in training: another format would be another language.
     row = render_request(tokenizer, conversation).tolist()
     if len(row) >= block_size:
         raise ValueError(f"{len(row)} tokens leave no room for an answer in {block_size}")
@@ -225,18 +229,22 @@ def answer_tokens(
         # Only around this call: between two tokens, others may train the model.
         with evaluating(model):
             logits = model(idx, positions, caches)[:, -1]  # (1, V)
+        # What the model would say next is not asked while an output is put in its place.
         if given := bool(inserted):
             token = inserted.popleft()
         else:
             token = int(sample(next_token_probs(logits, temperature, top_k, top_p), generator))
         yield token
+        # Only marks that were drawn decide; those of an output were put there by this function.
         if not given and token in marks:
             if call is None and token == special[PYTHON_START]:
                 call = []
+            # The call is closed: now it is run, and not before.
             elif call is not None and token == special[PYTHON_END]:
                 output = tokenizer.encode(calculator(tokenizer.decode(call))).tolist()
                 inserted.extend([special[OUTPUT_START], *output, special[OUTPUT_END]])
                 call = None
+            # The end, or a mark that has no place here: what follows would mean nothing.
             else:
                 return
         elif call is not None:
