@@ -281,7 +281,7 @@ def evaluate(
     run: Annotated[
         str | None, typer.Argument(help="Which run; the newest finished one if not given.")
     ] = None,
-    samples: Annotated[int, typer.Option(min=0, help="How many poems to have written.")] = 200,
+    samples: Annotated[int, typer.Option(min=0, help="How many poems, and answers a task.")] = 200,
     seed: Seed = 0,
     temperature: Temperature = 0.8,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
