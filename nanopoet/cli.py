@@ -58,7 +58,7 @@ def corpus(
 def train(
     preset: Annotated[
         str | None,
-        typer.Option(help="quick, seed, full, text, or a .toml file.", show_default="quick"),
+        typer.Option(help="quick, seed, full, chat, text, or a .toml file.", show_default="quick"),
     ] = None,
     name: Annotated[
         str | None, typer.Option(help="Name of the run.", show_default="the preset's")
@@ -155,6 +155,28 @@ def write(
     asked = Poem(author, form, title, begin)
     rules = Rules(free, rhyme, acrostic, rhyme_book)
     write_command(run, asked, length, n, seed, pinyin, picture, rules, as_json, **options)
+
+
+@command(
+    'nanopoet chat\nnanopoet chat --ask "三首七言律诗共几字？"\n'
+    'nanopoet chat --run chat --ask "写一首五言绝句，题为春望。" --temperature 0.8'
+)
+def chat(
+    ask: Annotated[
+        str | None, typer.Option(help="One question; without it, ask in the terminal.")
+    ] = None,
+    run: Annotated[
+        str | None,
+        typer.Option(help="Which run; the newest finished one that answers if not given."),
+    ] = None,
+    seed: Seed = 0,
+    temperature: Temperature = 0.5,
+    top_k: Annotated[int | None, typer.Option(min=1, help="Draw from the k likeliest.")] = None,
+) -> None:
+    """Ask a poet that has learned to answer: nanopoet train --preset chat."""
+    from nanopoet.poet.chat import chat_command
+
+    chat_command(run, ask, seed, {"temperature": temperature, "top_k": top_k})
 
 
 @command(
@@ -305,13 +327,13 @@ def evaluate(
     run: Annotated[
         str | None, typer.Argument(help="Which run; the newest finished one if not given.")
     ] = None,
-    samples: Annotated[int, typer.Option(min=0, help="How many poems to have written.")] = 200,
+    samples: Annotated[int, typer.Option(min=0, help="How many poems, and answers a task.")] = 200,
     seed: Seed = 0,
     temperature: Temperature = 0.8,
     rhyme_book: RhymeBook = "pingshui",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure a poet: loss on unseen poems, form, rhyme, tone, new lines, variety."""
+    """Measure a poet: loss on unseen poems, form, rhyme, tone, variety; and its answers, if any."""
     from nanopoet.poet.evaluate import evaluate_run, print_evaluation
     from nanopoet.poet.run import find_trained
 

@@ -32,7 +32,7 @@ from nanopoet_ref.attention import CausalSelfAttention, attention, rotate
 from nanopoet_ref.gpt import GPT, MLP, Block
 from nanopoet_ref.poem import Poem
 from nanopoet_ref.runtime import autocast
-from nanopoet_ref.tokenizer import SPECIAL_TOKENS, UNK, CharTokenizer, Ids
+from nanopoet_ref.tokenizer import UNK, CharTokenizer, Ids
 from nanopoet_ref.training import Batch, train
 
 
@@ -102,8 +102,7 @@ class OwnTokenizer(CharTokenizer):
 
     def __init__(self, vocab: Sequence[str], encode: Callable[..., Sequence[int]]) -> None:
         super().__init__(vocab)
-        characters = vocab[len(SPECIAL_TOKENS) :]
-        self.stoi = {token: i for i, token in enumerate(characters, len(SPECIAL_TOKENS))}
+        self.stoi = {token: i for i, token in enumerate(vocab) if token not in self.special}
         self.own_encode = encode
 
     def encode(self, text: str) -> Ids:

@@ -15,4 +15,6 @@ schedule optim checkpoint       06 · rates, optimizers, what must be saved
 pretraining                     06 · the stream of poems
 midtraining                     07 · framed poems, masks, buckets
 evaluation                      07 · loss and novelty of what was learned
+conversation tools              08 · who says what, and what of it to learn; a calculator
+mixture streaming               08 · tasks, mixed; batches from a stream of them
 """

@@ -27,6 +27,7 @@ from nanopoet_ref.poem import FIELDS, Poem, fields_of
 
 UNK, PAD, BOS, END = "<|unk|>", "<|pad|>", "<|bos|>", "<|end|>"
 SPECIAL_TOKENS = (UNK, PAD, BOS, *(f"<|{field}|>" for field in FIELDS), END)
+SPECIAL = re.compile(r"<\|\w+\|>")  # their spelling; a text is read character by character
 
 Ids = NDArray[np.uint16]  # 65,536 ids are enough for every character of the corpus
 PIECE = 2**17  # characters encoded at a time: few enough to stay in the cache, 3 times faster
@@ -69,17 +70,19 @@ class CharTokenizer:
     def __init__(self, vocab: Sequence[str]) -> None:
         if tuple(vocab[: len(SPECIAL_TOKENS)]) != SPECIAL_TOKENS:
             raise ValueError(f"a vocabulary begins with {SPECIAL_TOKENS}, not {vocab[:3]}")
-        characters = vocab[len(SPECIAL_TOKENS) :]
+        # Whatever has a special token's spelling is one, wherever it stands: chapter 08 adds some.
+        self.special = {token: i for i, token in enumerate(vocab) if SPECIAL.fullmatch(token)}
+        characters = [token for token in vocab if token not in self.special]
         odd = [c for c in characters if len(c) != 1]
-        if odd or len(set(characters)) != len(characters):
+        odd += [token for token, count in Counter(vocab).items() if count > 1]
+        if odd:
             raise ValueError(f"characters must be single and distinct; odd ones: {odd[:5]}")
         if len(vocab) > 2**16:
             raise ValueError(f"{len(vocab)} tokens do not fit 16 bits: raise min_count")
         self.vocab = list(vocab)
-        self.special = {token: i for i, token in enumerate(SPECIAL_TOKENS)}
-        codes = code_points("".join(characters))
+        ids = [i for i, token in enumerate(vocab) if token not in self.special]
         self._id_of = np.full(0x110000, self.special[UNK], dtype=np.uint16)  # one per code point
-        self._id_of[codes] = np.arange(len(SPECIAL_TOKENS), len(vocab), dtype=np.uint16)
+        self._id_of[code_points("".join(characters))] = ids
         self._token_of = np.array(self.vocab, dtype=object)
 
     def __len__(self) -> int:

@@ -42,6 +42,10 @@ ORDER = [
     "pretraining",
     "midtraining",
     "evaluation",
+    "conversation",
+    "tools",
+    "mixture",
+    "streaming",
 ]
 PACKAGE = Path(nanopoet_ref.__file__).parent
 SOURCES = {path.stem: path for path in PACKAGE.rglob("*.py") if path.stem != "__init__"}

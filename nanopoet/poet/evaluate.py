@@ -1,5 +1,6 @@
 """`nanopoet evaluate`: what a run's poet is worth, in numbers."""
 
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,14 +10,19 @@ from rich.table import Table
 from nanopoet.poet.data import Data
 from nanopoet.poet.rates import COLUMNS, OF_REAL, RATES, RULES, VARIETY, rates
 from nanopoet.poet.run import Run
+from nanopoet.poet.stages import make_tasks
 from nanopoet_ref.checkpoint import Checkpoint
+from nanopoet_ref.conversation import render_request
 from nanopoet_ref.evaluation import poem_loss
 from nanopoet_ref.loss import masked_cross_entropy
+from nanopoet_ref.mixture import Task, said
 from nanopoet_ref.poem import Poem
 from nanopoet_ref.pretraining import windows_by_number
-from nanopoet_ref.runtime import make_generator
+from nanopoet_ref.prosody import share
+from nanopoet_ref.runtime import limit_threads, make_generator
 from nanopoet_ref.sampling import write_poems
 from nanopoet_ref.tokenizer import render_poem
+from nanopoet_ref.tools import NO_END, answer
 from nanopoet_ref.training import estimate_loss
 
 VAL_POEMS = 2000  # the loss of one poem scatters by about 0.5 nats, so their mean by 0.01
@@ -24,6 +30,13 @@ MEANINGS = {
     "val_loss_per_token": "nats per token of unseen poems, markers included",
     "val_loss_per_char": "the same nats per character",
     "samples": "poems written for this",
+}
+OF_ANSWERS = {
+    "accuracy": "right",
+    "chance": "by chance",
+    "format_errors": "format errors",
+    "no_end": "no end",
+    "questions": "questions",
 }
 
 
@@ -71,6 +84,41 @@ def evaluate_run(
         "val_loss_per_char": per_char,
         **rates(poems, chosen, data, seed, book),
         "samples": len(poems),
+        **({"tasks": evaluate_tasks(run, poet, data, samples, seed)} if run.answers else {}),
+    }
+
+
+def evaluate_tasks(
+    run: Run, poet: Checkpoint, data: Data, samples: int, seed: int
+) -> dict[str, dict[str, float]]:
+    """By task: what is right, and what of the form is wrong, of the likeliest answers.
+
+    Asked is what the model has not seen. By chance: the same with the right answers to other
+    questions of the task in the place of the model's.
+    """
+    names = dict.fromkeys(run.config.preset.stages[-1].tasks)
+    with limit_threads(2):  # one token at a time is too little work for more
+        return {
+            task.name: rate_answers(poet, task, seed)
+            for task in (make_tasks(data, "val", names, samples) if samples else [])
+        }
+
+
+def rate_answers(poet: Checkpoint, task: Task, seed: int) -> dict[str, float]:
+    """The numbers of one task, by the names of `OF_ANSWERS`."""
+    room = poet.model.config.block_size - 1
+    asked = [talk for talk in task if len(render_request(poet.tokenizer, talk)) <= room]
+    answers = [answer(poet.model, poet.tokenizer, talk, temperature=0.0) for talk in asked]
+    others = random.Random(seed).sample(asked, len(asked))
+    pairs = list(zip(asked, answers, strict=True))
+    return {
+        "accuracy": share(not a.problem and task.evaluate(talk, a.text) for talk, a in pairs),
+        "chance": share(
+            task.evaluate(talk, said(other)) for talk, other in zip(asked, others, strict=True)
+        ),
+        "format_errors": share(a.problem not in ("", NO_END) for a in answers),
+        "no_end": share(a.problem == NO_END for a in answers),
+        "questions": len(asked),
     }
 
 
@@ -102,6 +150,8 @@ def print_evaluation(name: str, result: dict[str, Any]) -> None:
         low, high, chance = (percent(result.get(key + column)) for column in COLUMNS[1:4])
         rows.add_row(key, ours, f"{low} … {high}" if low else "", chance, real, meaning)
     Console().print(rows)
+    if result.get("tasks"):
+        print_tasks(result["tasks"])
 
 
 def percent(value: float | None) -> str:
@@ -111,3 +161,15 @@ def percent(value: float | None) -> str:
     ('50.0', '')
     """
     return "" if value is None else f"{100 * value:.1f}"
+
+
+def print_tasks(tasks: dict[str, dict[str, float]]) -> None:
+    """The numbers of each task in a row."""
+    table = Table(title="likeliest answers to unseen questions", box=None, pad_edge=False)
+    table.add_column("")
+    for heading in OF_ANSWERS.values():
+        table.add_column(heading, justify="right")
+    for name, numbers in tasks.items():
+        *rates, questions = (numbers[key] for key in OF_ANSWERS)
+        table.add_row(name, *(f"{rate:.1%}" for rate in rates), str(questions))
+    Console().print(table)

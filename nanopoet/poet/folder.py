@@ -10,7 +10,9 @@ from pathlib import Path
 
 from nanopoet.poet.presets import STAGES
 
-BEGINNING = r"(tokenizer|catalog)\.json"  # written before config.json, so they alone are no run
+BEGINNING = (
+    r"(tokenizer|catalog)\.json|start\.pt"  # written before config.json, so they alone are no run
+)
 OWN = (
     rf"{BEGINNING}|config\.json|checkpoint\.pt|metrics\.jsonl|samples\.txt"
     rf"|({'|'.join(STAGES)})\.(pt|png)"

@@ -14,15 +14,17 @@ from nanopoet.errors import lacks_memory
 from nanopoet_ref.gpt import GPT, GPTConfig
 from nanopoet_ref.loss import fused_cross_entropy, masked_cross_entropy
 from nanopoet_ref.midtraining import MASKS
+from nanopoet_ref.mixture import TASKS
 from nanopoet_ref.optim import configure_optimizers
 from nanopoet_ref.poem import Script
 from nanopoet_ref.runtime import TRAINING_PRECISIONS
 from nanopoet_ref.schedule import SCHEDULES
+from nanopoet_ref.streaming import CHAT_MASKS
 from nanopoet_ref.tokenizer import SPECIAL_TOKENS
 from nanopoet_ref.training import TrainConfig
 
 FILE = Path(__file__).with_name("presets.toml")
-STAGES = ("pretrain", "midtrain")
+STAGES = ("pretrain", "midtrain", "mixture")
 FORMS = ("all", "regulated")
 RENAMED = {"know_frequencies": "init_head_bias"}  # what older runs call a key
 LOSSES = {"masked": masked_cross_entropy, "fused": fused_cross_entropy}
@@ -74,6 +76,8 @@ class Stage:
     loss: str = "masked"
     mask: str = "not_padding"
     pool: int = 64  # of how many batches the poems are sorted by length; 1: not at all
+    tasks: list[str] = field(default_factory=lambda: list(TASKS))  # of a mixture; twice: twice
+    examples: int = 3000  # of each task, or all where there are fewer
     optimizer: dict[str, Any] = field(default_factory=dict)
     schedule: dict[str, Any] = field(default_factory=lambda: {"name": "constant"})
     text_losses: dict[str, float] = field(default_factory=dict)  # to print beside ours
@@ -86,6 +90,7 @@ class Stage:
             "eval_iters",
             "save_interval",
             "pool",
+            "examples",
         )
         problems = find_problems(
             vars(self),
@@ -93,11 +98,15 @@ class Stage:
             one_of={
                 "name": STAGES,
                 "loss": LOSSES,
-                "mask": MASKS,
+                "mask": CHAT_MASKS if self.name == "mixture" else MASKS,
                 "precision": ("auto", *TRAINING_PRECISIONS),
             },
-            kinds={"optimizer": dict, "text_losses": dict},
+            kinds={"optimizer": dict, "text_losses": dict, "tasks": list},
         )
+        if type(self.tasks) is list and (unknown := [t for t in self.tasks if t not in TASKS]):
+            problems.append(f"tasks={unknown!r} are not of {', '.join(TASKS)}")
+        if not self.tasks:
+            problems.append("tasks are none")
         if not is_number(self.grad_clip) or self.grad_clip < 0:
             problems.append(f"grad_clip={self.grad_clip!r} is not a number from 0 up")
         if not isinstance(self.schedule, dict) or self.schedule.get("name") not in list(SCHEDULES):
@@ -138,16 +147,25 @@ class Preset:
     min_count: int = 1
     init_head_bias: bool = False  # begin with how often each token occurs
     text: str | None = None  # a plain text file instead of poems
+    start: str = ""  # the run whose last weights it begins with; "": with new ones
 
     def __post_init__(self) -> None:
         problems = find_problems(
             vars(self),
             at_least={"min_count": 1},
             one_of={"script": get_args(Script), "forms": FORMS},
-            kinds={"name": str, "about": str, "model": dict, "init_head_bias": bool},
+            kinds={
+                "name": str,
+                "about": str,
+                "model": dict,
+                "init_head_bias": bool,
+                "start": str,
+            },
         )
         if self.text is not None and not isinstance(self.text, str):
             problems.append(f"text={self.text!r} is not the path of a file")
+        if self.text and self.start:
+            problems.append(f"start={self.start!r} is a poet, and a text has none")
         if not self.stages:
             problems.append("it has no stages")
         if len(set(self.stage_names)) < len(self.stages):

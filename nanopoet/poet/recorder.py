@@ -19,7 +19,10 @@ from nanopoet_ref.poem import Poem
 from nanopoet_ref.runtime import make_generator, unwrapped
 from nanopoet_ref.sampling import generate, write_poems
 from nanopoet_ref.tokenizer import BOS, CharTokenizer
+from nanopoet_ref.tools import answer
 from nanopoet_ref.training import StepLog
+
+QUESTION = "写一首五言绝句，题为春望。"
 
 
 class RunInterrupted(Exception):  # noqa: N818 (nothing went wrong)
@@ -155,7 +158,13 @@ class Recorder:
     def write_sample(self, step: int) -> None:
         """A few characters from what the model knows now, into samples.txt."""
         generator = make_generator(self.run.config.seed, step)
-        if self.run.takes_orders(self.stage.name):
+        if self.stage.name == "mixture":
+            question = [{"role": "user", "content": QUESTION}]
+            found = answer(
+                self.model, self.tokenizer, question, temperature=0.8, generator=generator
+            )
+            sample = f"{QUESTION} {found.text} {found.problem and f'({found.problem})'}"
+        elif self.run.takes_orders(self.stage.name):
             poem = write_poems(
                 self.model,
                 self.tokenizer,

@@ -3,6 +3,7 @@
 config.json      the preset as it was, seed, corpus, versions
 tokenizer.json   the vocabulary
 catalog.json     the forms, authors and frequent titles it has seen
+start.pt         the weights it began with, where they are another run's
 checkpoint.pt    the latest state, to resume from
 STAGE.pt         the weights at the end of a stage
 metrics.jsonl    one line per step
@@ -68,6 +69,7 @@ def check_row(row: dict[str, Any]) -> None:
 
 
 NAME = re.compile(r"\w[\w.-]*")
+LEARN_TO_ANSWER = "train one that does: nanopoet train --preset chat"
 
 
 class Run:
@@ -84,6 +86,7 @@ class Run:
         self.checkpoint_path = self.path / "checkpoint.pt"
         self.metrics_path = self.path / "metrics.jsonl"
         self.samples_path = self.path / "samples.txt"
+        self.start_path = self.path / "start.pt"
 
     @property
     def exists(self) -> bool:
@@ -170,8 +173,16 @@ class Run:
         """Whether it has learned in the end to write what is asked for."""
         return self.takes_orders(self.stage_names[-1])
 
+    @property
+    def answers(self) -> bool:
+        """Whether it has learned in the end to answer questions."""
+        return self.stage_names[-1] == "mixture"
+
     def takes_orders(self, stage: str) -> bool:
-        """Whether a stage trains a model that writes what is asked for: from midtrain on."""
+        """Whether a stage trains a model that writes what is asked for: from midtrain on, or all
+        along, where it began as such a one."""
+        if self.config.preset.start:
+            return True
         return "midtrain" in self.stage_names[: self.stage_names.index(stage) + 1]
 
     def finished(self) -> bool:
@@ -298,8 +309,9 @@ def find_run(name: str | None = None) -> Run:
     return (unfinished or runs)[0]
 
 
-def find_trained(name: str | None = None, poems: bool = False) -> Run:
-    """The run of that name, or the newest that is trained to its end; with `poems`, to write poems.
+def find_trained(name: str | None = None, able: str = "readable") -> Run:
+    """The run of that name, or the newest that is trained to its end and `able`: that
+    `writes_poems`, or `answers`. Poems are asked of one that answers only where no other is.
 
     Raises `RunError` with the way out, where there is none.
     """
@@ -307,7 +319,9 @@ def find_trained(name: str | None = None, poems: bool = False) -> Run:
         return find_run(name)
     find_run()  # none at all is an error of its own
     runs = newest_runs()
-    fitting = [run for run in runs if run.readable and (run.writes_poems or not poems)]
+    fitting = [run for run in runs if run.readable and getattr(run, able)]
+    if able == "writes_poems":
+        fitting.sort(key=lambda run: run.answers)
     for run in fitting:
         if run.finished():
             return run
@@ -318,7 +332,10 @@ def find_trained(name: str | None = None, poems: bool = False) -> Run:
         )
     for run in runs:
         _ = run.config  # or an error that names the damage
+    names = ", ".join(run.name for run in runs)
+    if able == "answers":
+        raise RunError(f"no run answers questions ({names} cannot); {LEARN_TO_ANSWER}")
     raise RunError(
-        f"no run writes poems ({', '.join(run.name for run in runs)} can only continue text: "
+        f"no run writes poems ({names} can only continue text: "
         f"nanopoet write --run {runs[0].name}); train one that does: nanopoet train --preset quick"
     )

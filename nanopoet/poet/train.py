@@ -18,13 +18,15 @@ from nanopoet.poet.data import Data, load_data, unknown_in_words
 from nanopoet.poet.folder import clear, sweep
 from nanopoet.poet.presets import Preset, PresetError, Stage, make_optimizers
 from nanopoet.poet.recorder import Recorder, dispensable, state_in_words
-from nanopoet.poet.run import Run, RunError
+from nanopoet.poet.run import Run, RunError, find_run
 from nanopoet.poet.settings import RunConfig
 from nanopoet.poet.stages import BATCHES, StageData
-from nanopoet_ref.checkpoint import load_checkpoint, warm_start
+from nanopoet_ref.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, warm_start
+from nanopoet_ref.conversation import chat_tokenizer, extend_model
 from nanopoet_ref.files import replacing
 from nanopoet_ref.gpt import GPT, GPTConfig, count_parameters
 from nanopoet_ref.loss import uniform_loss, unigram_log_probs, unigram_loss
+from nanopoet_ref.mixture import CHARACTERS
 from nanopoet_ref.runtime import fast_precision, pick_device, seed_everything, unwrapped
 from nanopoet_ref.tokenizer import CharTokenizer
 from nanopoet_ref.training import BatchStream
@@ -87,11 +89,13 @@ def take_up(
 
 
 def first_weights(run: Run, stage: Stage, data: StageData, tokenizer: CharTokenizer) -> GPT:
-    """The model as the stage begins: new, or as the stage before has left it."""
+    """The model as the stage begins: new, or as the stage before or another run has left it."""
     preset = run.config.preset
     model = GPT(GPTConfig(vocab_size=len(tokenizer), **preset.model))
     if earlier := run.stage_names[: run.stage_names.index(stage.name)]:
         warm_start(model, tokenizer, run.weights_path(earlier[-1]))
+    elif preset.start:
+        warm_start(model, tokenizer, run.start_path)
     elif preset.init_head_bias:
         model.init_head_bias(unigram_log_probs(data.ids, len(tokenizer)))
     return model
@@ -160,7 +164,11 @@ def start_run(
     Raises `PresetError` where there is too little to learn from.
     """
     data = load_data(preset)
-    tokenizer = CharTokenizer(components.build_vocab(data.texts(), preset.min_count))
+    poet = find_start(run, preset, data) if preset.start else None
+    vocab = poet.tokenizer.vocab if poet else components.build_vocab(data.texts(), preset.min_count)
+    tokenizer = CharTokenizer(vocab)
+    if "mixture" in preset.stage_names:
+        tokenizer = chat_tokenizer(tokenizer, [CHARACTERS])
     refuse_too_little(preset, data)
     found, auto = pick_device(device), any(stage.precision == "auto" for stage in preset.stages)
     if preset.text and run.path.resolve() in Path(preset.text).parents:
@@ -170,6 +178,16 @@ def start_run(
         )
     clear(run.path)
     tokenizer.save(run.tokenizer_path)
+    if poet:
+        # A copy, so that the run can be gone on with whatever becomes of the other.
+        seed_everything(seed)
+        save_checkpoint(
+            run.start_path,
+            extend_model(poet.model, len(tokenizer)),
+            tokenizer,
+            0,
+            notes={"stage": "start"},
+        )
     run.write_catalog(data)
     config = RunConfig(
         preset,
@@ -182,6 +200,34 @@ def start_run(
         versions={"torch": torch.__version__, "python": platform.python_version()},
     )
     run.write_config(config)
+
+
+def find_start(run: Run, preset: Preset, data: Data) -> Checkpoint:
+    """The trained poet that a run begins with.
+
+    Raises `RunError` for one that is not finished, of another shape, or has seen other poems:
+    validation poems of this run could be among them.
+    """
+    begin = find_run(preset.start)
+    if begin.name == run.name:
+        raise RunError(f"run {run.name!r} cannot begin with itself: choose another --name")
+    if not begin.finished() or not begin.writes_poems:
+        raise RunError(
+            f"preset {preset.name!r} begins with run {begin.name!r}, which is no finished poet: "
+            f"nanopoet train --resume --name {begin.name}"
+        )
+    if begin.config.data != data.fingerprint:
+        raise RunError(
+            f"run {begin.name!r} has learned from other poems than preset {preset.name!r} asks "
+            "for: script and forms must be the same"
+        )
+    poet = begin.poet()
+    shape = GPTConfig(vocab_size=len(poet.tokenizer), **preset.model)
+    if replace(poet.model.config, dropout=shape.dropout, fused=shape.fused) != shape:
+        raise RunError(
+            f"run {begin.name!r} is of another shape: model = {begin.config.preset.model}"
+        )
+    return poet
 
 
 def refuse_too_little(preset: Preset, data: Data) -> None:

@@ -196,7 +196,7 @@ def refuse_orders(run: Run, given: dict[str, object]) -> None:
         way = f"it takes orders after its stage midtrain: nanopoet train --resume --name {run.name}"
     else:
         try:
-            way = f"poems are written by --run {find_trained(poems=True).name}"
+            way = f"poems are written by --run {find_trained(able='writes_poems').name}"
         except RunError:
             way = "nanopoet train --preset quick makes a run that writes poems"
     raise RunError(f"run {run.name!r} continues text and cannot take {', '.join(strange)}; {way}")
@@ -237,7 +237,7 @@ def write_command(
         check_picture_path(picture)
     if as_json not in (None, "-"):
         check_place(Path(as_json))
-    run = find_trained(name, poems=True)
+    run = find_trained(name, "writes_poems")
     poet, orders = run.poet(), asdict(replace(asked, content=""))
     if not run.takes_orders(poet.notes["stage"]):
         given = rules.orders | {f"--{field}": text.strip() for field, text in orders.items()}

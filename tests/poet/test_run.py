@@ -112,7 +112,7 @@ def test_a_run_that_is_cleared_while_one_looks_is_no_accident(poet, monkeypatch)
         return read(path, *args, **kwargs)
 
     monkeypatch.setattr(Path, "read_text", cleared)
-    assert find_run().name == find_trained(poems=True).name == "tiny"
+    assert find_run().name == find_trained(able="writes_poems").name == "tiny"
 
 
 def test_poems_come_from_the_newest_finished_run_that_writes_them(nanopoet, poet):
@@ -121,7 +121,7 @@ def test_poems_come_from_the_newest_finished_run_that_writes_them(nanopoet, poet
     stage = ("--stage", "pretrain")
     assert nanopoet("train", "--preset", "tiny.toml", "--name", "half", *stage).code == 0
     assert [run.name for run in newest_runs()] == ["half", "text", "tiny"]
-    assert find_trained(poems=True).name == "tiny"
+    assert find_trained(able="writes_poems").name == "tiny"
     assert find_trained().name == "text"
     done = nanopoet("evaluate", "--json")
     assert (done.code, done.err) == (0, "run text\n")

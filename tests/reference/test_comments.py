@@ -20,6 +20,7 @@ READ_LINE_BY_LINE = [
     "loss",
     "midtraining",
     "checkpoint",
+    "conversation",
 ]
 LAYOUT = {tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 

@@ -128,6 +128,14 @@ def test_a_vocabulary_that_is_none_is_refused(vocab, named):
         CharTokenizer(vocab)
 
 
+def test_later_special_tokens_have_an_id_and_no_text_can_be_them():
+    late = CharTokenizer([*SPECIAL_TOKENS, "春", "<|user_start|>", "a"])
+    assert late.special["<|user_start|>"] == N + 1
+    assert late.encode("春a<|user_start|>").tolist()[:3] == [N, N + 2, late.special[UNK]]
+    assert N + 1 not in late.encode("<|user_start|>")
+    assert late.decode([N + 1, N]) == "<|user_start|>春"
+
+
 def test_65_536_tokens_fit_and_one_more_does_not():
     characters = [chr(code) for code in range(0x10000, 0x20000)]
     full = CharTokenizer([*SPECIAL_TOKENS, *characters[: 2**16 - N]])
