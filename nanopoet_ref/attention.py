@@ -86,16 +86,22 @@ class KVCache:
         self.v: Tensor | None = None
 
     def append(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Add the keys and values of new characters; return those of all characters so far."""
+        """Add the keys and values of new characters; return those of all characters so far.
+
+        Raises `ValueError` if they do not fit: behind the end, one would be lost in silence.
+        """
+        start, end = self.length, self.length + k.shape[2]
+        if end > self.capacity:
+            raise ValueError(f"{end} characters do not fit in a cache for {self.capacity}")
         if self.k is None or self.v is None:
             B, n_head, _, d = k.shape
             self.k = k.new_empty(B, n_head, self.capacity, d)
             self.v = v.new_empty(B, n_head, self.capacity, d)
         # Written into the space that is there: joining old and new would copy all of the old.
-        start, self.length = self.length, self.length + k.shape[2]
-        self.k[:, :, start : self.length] = k
-        self.v[:, :, start : self.length] = v
-        return self.k[:, :, : self.length], self.v[:, :, : self.length]
+        self.k[:, :, start:end] = k
+        self.v[:, :, start:end] = v
+        self.length = end
+        return self.k[:, :, :end], self.v[:, :, :end]
 
 
 def rotate(x: Tensor, positions: Tensor, base: float = 10_000.0) -> Tensor:

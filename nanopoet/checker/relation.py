@@ -17,7 +17,7 @@ def find_relation(expected: Any, got: Any) -> Relation | None:
     >>> find_relation([1.0, 2.0, 3.0], [2.0, 4.0, 6.0])
     ('a factor', 'Every number is 2 times what is expected.')
     >>> find_relation(["a", "b", "c"], ["a", "b"])
-    ('the last is missing', 'Here all is right, but the last item is missing.')
+    ('the last is missing', 'In this example only the last item is missing.')
     >>> find_relation([1, 5], [3, 4])
     """
     if isinstance(expected, str) and isinstance(got, str):
@@ -64,13 +64,13 @@ def _list_relation(want: list, have: list) -> Relation | None:
     if len(want) < 2 or not have:
         return None
     if have == want[:-1]:
-        return "the last is missing", "Here all is right, but the last item is missing."
+        return "the last is missing", "In this example only the last item is missing."
     if have == want[1:]:
-        return "the first is missing", "Here all is right, but the first item is missing."
+        return "the first is missing", "In this example only the first item is missing."
     if have[:-1] == want:
-        return "one too many at the end", "Here all is right, but one more item follows."
+        return "one too many at the end", "In this example one more item follows."
     if have[1:] == want:
-        return "one too many in front", "Here all is right, but one more item stands in front."
+        return "one too many in front", "In this example one more item stands in front."
     if have == want[::-1]:
         return "back to front", "Everything is there, in reverse order."
     if len(want) > 2 and sorted(map(repr, have)) == sorted(map(repr, want)):

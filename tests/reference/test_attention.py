@@ -151,6 +151,15 @@ def test_one_at_a_time_with_a_cache_equals_all_at_once(fused, first):
     assert torch.allclose(torch.cat(parts, dim=1), layer(x), atol=1e-9)
 
 
+def test_a_cache_refuses_what_does_not_fit_and_stays_as_it_was():
+    cache, one = KVCache(2), normal(1, 1, 1, 2)
+    cache.append(one, one)
+    with pytest.raises(ValueError, match="3 characters do not fit in a cache for 2"):
+        cache.append(normal(1, 1, 2, 2), normal(1, 1, 2, 2))
+    assert cache.length == 1
+    assert torch.equal(cache.append(one, one)[0], torch.cat((one, one), dim=2))
+
+
 def test_dropout_acts_in_training_only():
     for fused in (False, True):
         layer = CausalSelfAttention(16, 2, dropout=0.5, fused=fused).double()
