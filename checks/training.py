@@ -503,8 +503,7 @@ def one_step(
     if leftover:
         for p in (model.wte.weight, *model.head.parameters()):
             p.grad = torch.full_like(p, leftover)
-    config = TrainConfig(grad_clip=clip or None)
-    object.__setattr__(config, "grad_clip", clip)  # 0.0, too, which the course's own refuses
+    config = TrainConfig(grad_clip=clip)
     loss, norm = function(model, batches, loss_fn, optimizers, config)
     return {
         "loss": as_number(loss),
@@ -1112,9 +1111,10 @@ def rates_of_updates(
     logged = function(optimizer, fill, lr_mult, frac, len(mults))
     path.append([weight[0].item() for weight in weights])
     moves = [
-        [before - after for before, after in zip(*pair, strict=True)] for pair in pairwise(path)
+        {f"group {j}": move[0] - move[1] for j, move in enumerate(zip(*pair, strict=True))}
+        for pair in pairwise(path)
     ]
-    return {"acted": moves, "were logged": logged}
+    return {"acted": {f"update {i}": move for i, move in enumerate(moves)}, "were logged": logged}
 
 
 @check("training.scheduled_updates", reference=updates_at_rate)
@@ -1132,7 +1132,7 @@ def rates_that_act_and_are_logged(t: Trial) -> None:
         t.compare(
             lambda f, arguments=arguments, key=key: rates_of_updates(f, *arguments)[key],
             why=why,
-            name=f"with {name}, the rates that {key},",
+            name=f"the rates that {key} in the run with {name}",
             rtol=1e-4,  # weights are float32 here, as in training
             atol=1e-5,
         )
@@ -1180,7 +1180,7 @@ def run_with_two_sources(
     eval_interval: int,
     seed: int,
 ) -> list[float]:
-    train, fixed = torch.Generator().manual_seed(seed), torch.Generator().manual_seed(seed)
+    train, fixed = torch.Generator().manual_seed(seed), torch.Generator().manual_seed(seed + 1)
     batch, losses = draw_val(fixed), []
     for i in range(n_updates):
         if i % eval_interval == 0:
@@ -1189,8 +1189,10 @@ def run_with_two_sources(
     return losses
 
 
-def watched_run(function: Callable, interval: int, seed: int = 3, outside: int = 0) -> dict:
-    """Batches are lists of numbers: from 1000 on for training, from 5000 on for validation."""
+def watched_run(
+    function: Callable, interval: int, seed: int = 3, outside: int = 0, val: int = 5000
+) -> dict:
+    """Batches are lists of numbers: from 1000 on for training, from `val` on for validation."""
     events, trained, measured = [], [], []
 
     def draw_from(first: int) -> Callable:
@@ -1207,7 +1209,7 @@ def watched_run(function: Callable, interval: int, seed: int = 3, outside: int =
 
     with seeded(outside):
         before = torch.get_rng_state()
-        losses = function(draw_from(1000), draw_from(5000), train_on, measure, 7, interval, seed)
+        losses = function(draw_from(1000), draw_from(val), train_on, measure, 7, interval, seed)
         untouched = torch.equal(before, torch.get_rng_state())
     found = {"events": events, "losses": losses, "trained": trained, "measured": measured}
     return found | {"untouched": untouched}
@@ -1276,6 +1278,12 @@ def new_batches_from_the_seed_alone(t: Trial) -> None:
         again["trained"] == first["trained"] and again["measured"] == first["measured"],
         "the same seed gives other batches",
         "a run that cannot be repeated cannot be compared",
+    )
+    alike = watched_run(t.answer, 3, val=1000)  # one function draws both
+    t.require(
+        not any(batch in alike["trained"] for batch in alike["measured"]),
+        "the validation batch is one of the training batches, if one function draws both",
+        "equal seeds give equal draws: the validation batch needs a seed of its own",
     )
     t.require(
         len({str(watched_run(t.answer, 3, seed)["trained"]) for seed in (3, 4, 5)}) == 3,

@@ -335,7 +335,8 @@ def measured_run(
 
     Each update gets a new training batch. They depend on `seed` and on nothing else: a run that
     measures more often trains on the same batches. All measurements of a run use one and the same
-    validation batch. The global generator of PyTorch is neither used nor changed.
+    validation batch, drawn with another seed: were both functions one, it would still be none of
+    the training batches. The global generator of PyTorch is neither used nor changed.
 
     Symptom: the run with `eval_interval=10` ends with other weights than the run with 100. And the
     measured loss jumps up and down, even when the learning rate is 0.

@@ -119,9 +119,9 @@ class TrainConfig:
         for name in ("micro_steps", "eval_interval"):
             if getattr(self, name) < 1:
                 problems.append(f"{name}={getattr(self, name)} is not positive")
-        # A limit of 0 would shorten every gradient to nothing; None is how to say "no limit".
-        if self.grad_clip is not None and self.grad_clip <= 0:
-            problems.append(f"grad_clip={self.grad_clip} is not positive")
+        # A limit of 0 shortens every gradient to nothing; None is how to say "no limit".
+        if self.grad_clip is not None and not self.grad_clip >= 0:
+            problems.append(f"grad_clip={self.grad_clip} is not a length")
         if self.precision not in TRAINING_PRECISIONS:
             problems.append(f"precision={self.precision!r} is not one of {TRAINING_PRECISIONS}")
         if problems:

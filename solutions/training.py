@@ -394,7 +394,8 @@ def measured_run(
 
     Each update gets a new training batch. They depend on `seed` and on nothing else: a run that
     measures more often trains on the same batches. All measurements of a run use one and the same
-    validation batch. The global generator of PyTorch is neither used nor changed.
+    validation batch, drawn with another seed: were both functions one, it would still be none of
+    the training batches. The global generator of PyTorch is neither used nor changed.
 
     Symptom: the run with `eval_interval=10` ends with other weights than the run with 100. And the
     measured loss jumps up and down, even when the learning rate is 0.
@@ -413,8 +414,8 @@ def measured_run(
     True
     """
     generator = torch.Generator().manual_seed(seed)
-    # A thermometer with a source of its own, asked once. (Equal seeds do no harm.)
-    fixed = draw_val(torch.Generator().manual_seed(seed))
+    # A thermometer with a source of its own, asked once.
+    fixed = draw_val(torch.Generator().manual_seed(seed + 1))
     losses = []
     for i in range(n_updates):
         if i % eval_interval == 0:

@@ -27,13 +27,25 @@ FAILED = ("fail", "error", "timeout")
 
 
 def judge_task(task: Task, root: Path, seed: int, sandbox: Sandbox) -> Verdict:
-    """The verdict on a task; on one that fails, with the first task that it builds on and that
-    fails its own check."""
+    """The verdict on a task; on one that fails, with the task to mend first, if there is one.
+
+    A guess at the mistake is made only where it is this task's own.
+    """
     verdict = sandbox.judge(task.name, root, seed)
     if verdict.status in FAILED:
-        needed = (name for name in task.needs if sandbox.judge(name, root, seed).status in FAILED)
-        verdict.helper = next(needed, "")
+        verdict.helper = failing_helper(task, root, seed, sandbox)
+    if verdict.helper:
+        verdict.misconception = verdict.explanation = ""
     return verdict
+
+
+def failing_helper(task: Task, root: Path, seed: int, sandbox: Sandbox) -> str:
+    """The first task that this one builds on and that fails its own check; of a chain of such
+    tasks, the deepest."""
+    for name in task.needs:
+        if sandbox.judge(name, root, seed).status in FAILED:
+            return failing_helper(load_tasks()[name], root, seed, sandbox) or name
+    return ""
 
 
 def check_tasks(

@@ -105,9 +105,10 @@ def test_batch_i_is_the_same_whenever_it_is_asked_for():
 
 def test_all_problems_of_the_settings_are_reported_at_once():
     with pytest.raises(ValueError, match="max_steps=-1") as error:
-        TrainConfig(max_steps=-1, micro_steps=0, eval_interval=-2, grad_clip=0.0, precision="int8")
-    for part in ("micro_steps=0", "eval_interval=-2", "grad_clip=0.0", "int8"):
+        TrainConfig(max_steps=-1, micro_steps=0, eval_interval=-2, grad_clip=-1.0, precision="int8")
+    for part in ("micro_steps=0", "eval_interval=-2", "grad_clip=-1.0", "int8"):
         assert part in str(error.value)
+    assert TrainConfig(grad_clip=0.0).grad_clip == 0  # a limit at which nothing moves
 
 
 def test_settings_cannot_be_changed_afterwards():
