@@ -15,4 +15,5 @@ schedule optim checkpoint       06 · rates, optimizers, what must be saved
 pretraining                     06 · the stream of poems
 midtraining                     07 · framed poems, masks, buckets
 evaluation                      07 · loss and novelty of what was learned
+scaling                         09 · more tokens, weights and machines, and what they are used for
 """

@@ -40,6 +40,7 @@ ORDER = [
     "pretraining",
     "midtraining",
     "evaluation",
+    "scaling",
 ]
 PACKAGE = Path(nanopoet_ref.__file__).parent
 SOURCES = {path.stem: path for path in PACKAGE.rglob("*.py") if path.stem != "__init__"}

@@ -20,6 +20,7 @@ READ_LINE_BY_LINE = [
     "loss",
     "midtraining",
     "checkpoint",
+    "scaling",
 ]
 LAYOUT = {tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 
