@@ -17,4 +17,5 @@ midtraining                     07 · framed poems, masks, buckets
 evaluation                      07 · loss and novelty of what was learned
 conversation tools              08 · who says what, and what of it to learn; a calculator
 mixture streaming               08 · tasks, mixed; batches from a stream of them
+scaling                         09 · more tokens, weights and machines, and what they are used for
 """

@@ -46,6 +46,7 @@ ORDER = [
     "tools",
     "mixture",
     "streaming",
+    "scaling",
 ]
 PACKAGE = Path(nanopoet_ref.__file__).parent
 SOURCES = {path.stem: path for path in PACKAGE.rglob("*.py") if path.stem != "__init__"}

@@ -21,6 +21,7 @@ READ_LINE_BY_LINE = [
     "midtraining",
     "checkpoint",
     "conversation",
+    "scaling",
 ]
 LAYOUT = {tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 
