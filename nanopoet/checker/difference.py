@@ -31,9 +31,7 @@ class Difference(Exception):  # noqa: N818 (not an error of the program)
 
 
 KEY = re.compile(r"\[((?:'[^']*'|\"[^\"]*\"|[^\[\]'\"])*)\]")
-PLACE = re.compile(
-    rf"([^\[\]'\"]+?)((?:{KEY.pattern})+)(?= (?:differs|has|is|holds|came|lacks)\b)"
-)
+PLACE = re.compile(rf"([^\[\]'\"]+?)((?:{KEY.pattern})+)(?= (?:differs|has|is|holds|came|lacks)\b)")
 
 
 def spoken(symptom: str) -> str:
@@ -175,7 +173,9 @@ def compare_arrays(where: str, expected: Any, got: Any, rtol: float, atol: float
             )
     if want.dtype.kind == "f":
         if np.isnan(have).any() and not np.isnan(want).any():
-            raise Difference(f"{where} came out with NaN", numbers(want.ravel()), numbers(have.ravel()))
+            raise Difference(
+                f"{where} came out as NaN", numbers(want.ravel()), numbers(have.ravel())
+            )
         if str(expected.dtype).endswith("float32"):
             atol = max(atol, rounding_of(want))
         wrong = ~np.isclose(have, want, rtol=rtol, atol=atol, equal_nan=True)
