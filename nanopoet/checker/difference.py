@@ -174,7 +174,7 @@ def compare_arrays(where: str, expected: Any, got: Any, rtol: float, atol: float
     if want.dtype.kind == "f":
         if np.isnan(have).any() and not np.isnan(want).any():
             raise Difference(
-                f"{where} came out with NaN", numbers(want.ravel()), numbers(have.ravel())
+                f"{where} came out as NaN", numbers(want.ravel()), numbers(have.ravel())
             )
         if str(expected.dtype).endswith("float32"):
             atol = max(atol, rounding_of(want))

@@ -107,6 +107,15 @@ def test_a_helper_that_fails_comes_first(nanopoet, exercises):
     assert "nanopoet check attention.causal_mask" in out
 
 
+def test_of_a_chain_that_fails_the_deepest_comes_first_without_a_guess(nanopoet, exercises):
+    solution = (SOLUTIONS / "loss.py").read_text("utf-8")
+    wrong = "def log_softmax(logits):\n    return logits.softmax(-1)\n"
+    (exercises / "loss.py").write_text(f"{solution}\n\n{wrong}", "utf-8")
+    out = nanopoet("check", "loss.cross_entropy").out
+    assert "loss.log_softmax, on which this builds, fails its own check" in out
+    assert "looks like" not in out
+
+
 def test_after_three_failures_in_a_row_a_hint_is_offered(nanopoet, exercises):
     add(exercises, "attention", WRONG)
     said = [nanopoet("check", "causal_mask").out for _ in range(3)]
