@@ -17,12 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from nanopoet_ref.pinyin import HAN_PATTERN
-from nanopoet_ref.poem import REGULATED
-from nanopoet_ref.prosody import NAMES, OTHER, tones_at
+from nanopoet_ref.prosody import NAMES, OTHER, SHAPES, tones_at
 from nanopoet_ref.rhymebook import BOOKS, LEVEL, OBLIQUE, level_rhyme, tone
 from nanopoet_ref.tokenizer import END, CharTokenizer
 
-SHAPES = {form: shape for shape, form in REGULATED.items()}
 RULES = ("rhyme", "tone")  # beside that of form, which every mask keeps
 ANY = 0  # of the wanted tones: either will do; 1 and 2 are those of NAMES
 

@@ -69,6 +69,7 @@ Rule = Literal["form", "rhyme", "alternation", "对", "粘", "line end"]
 TONE_RULES = ("alternation", "对", "粘", "line end")
 NAMES = {LEVEL: "level", OBLIQUE: "oblique"}
 OTHER = {LEVEL: OBLIQUE, OBLIQUE: LEVEL}
+SHAPES = {form: shape for shape, form in REGULATED.items()}  # lines, and characters in each
 
 
 class Fault(NamedTuple):
@@ -111,10 +112,10 @@ def find_faults(
     """
     lines = lines_of(poem.content)
     lengths = tuple(map(len, lines))
-    if poem.form not in REGULATED.values():
+    if poem.form not in SHAPES:
         known = patterns.get(poem.form, {lengths})
         return [] if lengths in known else [Fault(1, 0, "form", f"{poem.form} has other lines")]
-    n, length = next(shape for shape, form in REGULATED.items() if form == poem.form)
+    n, length = SHAPES[poem.form]
     if lengths != (length,) * n:
         found = f"{len(lines)} lines of {' and '.join(map(str, lengths))} characters"
         return [Fault(1, 0, "form", f"{found}; {poem.form} has {n} of {length}")]
@@ -209,7 +210,9 @@ def broken(number: int, before: Sequence[str], opening: str) -> bool:
     return number > 0 and (before[-1] == opening) == (number % 2 == 1)
 
 
-def alternation_fault(number: int, line: str, place: int, opening: str) -> Fault:
+def alternation_fault(
+    number: int, line: str, place: int, opening: str, book: str = "pingshui"
+) -> Fault:
     """The words for a character that does not alternate.
 
     平平仄平仄 in an odd line (in seven: 仄仄平平仄平仄) is against the rule and has always been
@@ -221,7 +224,7 @@ def alternation_fault(number: int, line: str, place: int, opening: str) -> Fault
     wanted = tones_at(len(line), opening)
     asked = f"{', '.join(map(str, wanted))} of this line are {''.join(wanted.values())}"
     why = f"{line[place - 1]} is {NAMES[OTHER[wanted[place]]]}; {asked}"
-    ending = [tone(character) for character in line[-3:]]
+    ending = [tone(character, book) for character in line[-3:]]
     if number % 2 and place == len(line) - 1 and ending == [{OBLIQUE}, {LEVEL}, {OBLIQUE}]:
         why += " (a licence that is common: it ends 仄平仄)"
     return Fault(number, place, "alternation", why)
@@ -236,7 +239,7 @@ def tone_faults(lines: Sequence[str], book: str = "pingshui") -> Iterator[Fault]
     openings = find_openings(lines, book)
     for i, (line, opening) in enumerate(zip(lines, openings, strict=True)):
         for place in mistoned(line, opening, book):
-            yield alternation_fault(i + 1, line, place, opening)
+            yield alternation_fault(i + 1, line, place, opening, book)
         if broken(i, openings[:i], opening):
             rule: Rule = "对" if i % 2 else "粘"
             other, asked = lines[i - 1][1], "the opposite of" if i % 2 else "the same as"

@@ -12,8 +12,9 @@ from itertools import pairwise
 
 from nanopoet.poet.data import Data
 from nanopoet_ref.evaluation import novel_lines, wilson
-from nanopoet_ref.poem import REGULATED, Poem
+from nanopoet_ref.poem import Poem
 from nanopoet_ref.prosody import (
+    SHAPES,
     Patterns,
     form_patterns,
     has_form,
@@ -85,7 +86,7 @@ def rates(
 
 def verse(poems: Sequence[Poem]) -> list[Poem]:
     """The poems of the four forms that have rules of rhyme and tone."""
-    return [poem for poem in poems if poem.form in REGULATED.values()]
+    return [poem for poem in poems if poem.form in SHAPES]
 
 
 def kept_shares(poems: Sequence[Poem], patterns: Patterns, book: str = "pingshui") -> Rates:
@@ -103,10 +104,9 @@ def deal(poems: Sequence[Poem], train: Sequence[Poem], dealer: random.Random) ->
     for poem in verse(train):
         for line in lines_of(poem.content):
             lines.setdefault(len(line), []).append(line)
-    shapes = {form: shape for shape, form in REGULATED.items() if shape[1] in lines}
-    asked = [poem.form for poem in poems if poem.form in shapes]
+    asked = [poem.form for poem in verse(poems) if SHAPES[poem.form][1] in lines]
     return [
-        Poem("", form, "", "，".join(dealer.choices(lines[shapes[form][1]], k=shapes[form][0])))
+        Poem("", form, "", "，".join(dealer.choices(lines[SHAPES[form][1]], k=SHAPES[form][0])))
         for form in (dealer.choices(asked, k=DEALT) if asked else [])
     ]
 

@@ -17,9 +17,9 @@ from nanopoet.poet.run import Run, RunError, find_trained
 from nanopoet.poet.verse import print_poem
 from nanopoet_ref.checkpoint import Checkpoint
 from nanopoet_ref.corpus import to_simplified
-from nanopoet_ref.masks import SHAPES, RuleError, VerseMask
+from nanopoet_ref.masks import RuleError, VerseMask
 from nanopoet_ref.poem import Poem, fields_of
-from nanopoet_ref.prosody import find_faults
+from nanopoet_ref.prosody import SHAPES, find_faults
 from nanopoet_ref.runtime import limit_threads, make_generator
 from nanopoet_ref.sampling import generate, write_poems
 from nanopoet_ref.tokenizer import BOS, UNK, CharTokenizer

@@ -11,6 +11,7 @@ import pytest
 from nanopoet_ref.poem import REGULATED, Poem
 from nanopoet_ref.prosody import (
     TONE_RULES,
+    alternation_fault,
     find_faults,
     find_openings,
     kept_rules,
@@ -197,3 +198,10 @@ def test_tone_is_kept_exactly_where_one_of_two_schemes_fits():
         assert fits == (not list(tone_faults(lines)))
         kept += fits
     assert 0 < kept < len(contents) + len(shuffled)
+
+
+def test_a_licence_is_heard_in_the_sounds_of_the_book_that_is_asked_for():
+    """泊 was oblique, so 泊烟渚 was the licence 仄平仄; today it is level, and there is none."""
+    line = "移舟泊烟渚"
+    assert "licence" in alternation_fault(3, line, 4, "平", "pingshui").why
+    assert "licence" not in alternation_fault(3, line, 4, "平", "xinyun").why
