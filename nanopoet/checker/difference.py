@@ -5,7 +5,6 @@ right result in another form is right: a tuple for a list, a tensor of one numbe
 """
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
@@ -30,23 +29,13 @@ class Difference(Exception):  # noqa: N818 (not an error of the program)
     values: tuple[Any, Any] | None = None  # both as they are
 
 
-KEY = re.compile(r"\[((?:'[^']*'|\"[^\"]*\"|[^\[\]'\"])*)\]")
-PLACE = re.compile(rf"([^\[\]'\"]+?)((?:{KEY.pattern})+)(?= (?:differs|has|is|holds|came|lacks)\b)")
+def item_of(where: str, key: object) -> str:
+    """A place in a nested result, in words.
 
-
-def spoken(symptom: str) -> str:
-    """A symptom whose place in a nested result is said in words.
-
-    >>> spoken("the list of ids[0] differs"), spoken("the run['loss'][2] is NaN")
-    ('item 0 of the list of ids differs', "item 2 of 'loss' of the run is NaN")
+    >>> item_of("the list of ids", 0), item_of(item_of("the run", "loss"), 2)
+    ('item 0 of the list of ids', "item 2 of 'loss' of the run")
     """
-    found = PLACE.match(symptom)
-    if not found:
-        return symptom
-    label = found[1]
-    for key in KEY.findall(found[2]):
-        label = f"item {key} of {label}" if key.lstrip("-").isdigit() else f"{key} of {label}"
-    return label + symptom[found.end() :]
+    return f"item {key} of {where}" if isinstance(key, int) else f"{shorten(key)} of {where}"
 
 
 def shorten(value: object, limit: int = 70, digits: int = 6) -> str:
@@ -231,7 +220,7 @@ def compare_mappings(where: str, expected: Any, got: Any, rtol: float, atol: flo
     for key in expected:
         if key not in got:
             raise Difference(f"{where} lacks {shorten(key)}", shorten(expected), shorten(got))
-        compare_values(f"{where}[{shorten(key)}]", expected[key], got[key], rtol, atol)
+        compare_parts(item_of(where, key), expected[key], got[key], rtol, atol)
     for key in got:
         if key not in expected:
             symptom = f"{where} has {shorten(key)} too much"
@@ -255,9 +244,9 @@ def compare_rows(where: str, expected: Any, got: Any, rtol: float, atol: float) 
         raise Difference(symptom, shorten(expected), shorten(got), values=(expected, got))
     names = getattr(expected, "_fields", None)
     for i, (want, have) in enumerate(zip(expected, got, strict=True)):
-        place = f"{where}.{names[i]}" if names else f"{where}[{i}]"
+        place = f"{where}.{names[i]}" if names else item_of(where, i)
         try:
-            compare_values(place, want, have, rtol, atol)
+            compare_parts(place, want, have, rtol, atol)
         except Difference as difference:
             if len(difference.expected) < 12 and isinstance(want, int | str):
                 difference.expected, difference.got = shorten(expected), shorten(got)
@@ -268,8 +257,13 @@ def compare_rows(where: str, expected: Any, got: Any, rtol: float, atol: float) 
 
 def compare_values(where: str, expected: Any, got: Any, rtol: float, atol: float) -> None:
     """Raise the first `Difference` between two results of any kind."""
-    if got is None and expected is not None and "[" not in where:
+    if got is None and expected is not None:
         raise Difference(f"{where} is None: is a `return` missing?", shorten(expected), "None")
+    compare_parts(where, expected, got, rtol, atol)
+
+
+def compare_parts(where: str, expected: Any, got: Any, rtol: float, atol: float) -> None:
+    """The same for a part of a result, by its kind."""
     for kind, compare in COMPARISONS.items():
         if isinstance(expected, kind):
             compare(where, expected, got, rtol, atol)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hypothesis.errors import Flaky
 
-from nanopoet.checker.difference import Difference, show_call, spoken
+from nanopoet.checker.difference import Difference, show_call
 from nanopoet.checker.relation import find_relation
 from nanopoet.checker.tasks import load_tasks
 from nanopoet.checker.trial import CHECKS, Answer, Check, Trial
@@ -54,7 +54,7 @@ def run_check(task: str, run: Check, answer: Answer, seed: int, file: str) -> Ve
         if not trial.outcomes:
             raise RuntimeError(f"the check of {task} compared nothing")
     except Difference as difference:
-        verdict.status, verdict.symptom = "fail", spoken(difference.symptom)
+        verdict.status, verdict.symptom = "fail", difference.symptom
         verdict.expected, verdict.got = difference.expected, difference.got
         verdict.why, verdict.images = difference.why, difference.images
         if load_tasks()[task].kind == "predict":

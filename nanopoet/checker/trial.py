@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nanopoet.checker.difference import Difference, compare_values, shorten
+from nanopoet.checker.difference import Difference, compare_values, item_of, shorten
 from nanopoet.checker.misconceptions import Misconception, misconceptions
 from nanopoet.paths import shipped
 
@@ -215,7 +215,7 @@ class Trial:
             return self._compare(use, why, rtol, atol)[name]
         except Difference as difference:
             for i, part in enumerate(parts):
-                difference.symptom = difference.symptom.replace(f"{name}[{i}]", part)
+                difference.symptom = difference.symptom.replace(item_of(name, i), part)
             raise
 
     def compare(

@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 
 from nanopoet.checker import serving
-from nanopoet.checker.difference import Difference, compare_values, show_call, spoken
+from nanopoet.checker.difference import Difference, compare_values, show_call
 from nanopoet.checker.progress import Memory, show_hint, show_progress
 from nanopoet.checker.show import show_verdict
 from nanopoet.checker.source import SOLUTIONS, answer_code
@@ -214,10 +214,18 @@ def test_a_place_is_said_in_words(nanopoet, exercises):
     add(exercises, "tokenizer", "def encode(text, stoi, unk):\n    return [99] * len(text)\n")
     out = nanopoet("check", "tokenizer.encode").out
     assert "tokenizer.encode  item 0 of the list of ids differs" in out
-    assert spoken("an error: got [3]") == "an error: got [3]"
-    assert spoken("the sets['a b'][1][0] has length 2, not 3") == (
-        "item 0 of item 1 of 'a b' of the sets has length 2, not 3"
-    )
+    for label, expected, got, symptom in (
+        ("an error: got [3]", 1, 2, "an error: got [3] differs"),
+        (
+            "the sets",
+            {"a b": [0, [[1, 2, 3]]]},
+            {"a b": [0, [[1, 2]]]},
+            "item 0 of item 1 of 'a b' of the sets has length 2, not 3",
+        ),
+    ):
+        with pytest.raises(Difference) as raised:
+            compare_values(label, expected, got, rtol=0, atol=0)
+        assert raised.value.symptom == symptom
 
 
 # --- What is kept
