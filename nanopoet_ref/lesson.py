@@ -12,9 +12,11 @@ import re
 from collections.abc import Iterable, Sequence
 
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 from IPython.display import Markdown, display, publish_display_data
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from nanopoet_ref.corpus import to_simplified
 from nanopoet_ref.figures import use_chinese_font
@@ -50,6 +52,16 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     lines = [headers, ["---"] * len(headers), *rows]
     cells = ([str(cell).replace("|", "\\|") for cell in line] for line in lines)
     display(Markdown("\n".join(f"| {' | '.join(line)} |" for line in cells)))
+
+
+def spread(values: ArrayLike, digits: int = 2) -> str:
+    """The mean of a few runs, and their standard deviation.
+
+    >>> spread([1.0, 2.0, 3.0])
+    '2.00 ± 1.00'
+    """
+    runs = np.asarray(values, dtype=float)
+    return f"{runs.mean():.{digits}f} ± {runs.std(ddof=1):.{digits}f}"
 
 
 def show_poem(poem: Poem | str) -> None:

@@ -28,10 +28,10 @@ from nanopoet_ref.spelling import spellings
 TEMPLATE = Path(__file__).with_name("datacard.md")
 CARD, PICTURE = "README.md", "lengths.png"
 PINYIN = {  # the forms of regulated verse; every other form is the tune of a lyric
-    "五言绝句": "*wǔyán juéjù*, 4 lines of 5",
-    "七言绝句": "*qīyán juéjù*, 4 lines of 7",
-    "五言律诗": "*wǔyán lǜshī*, 8 lines of 5",
-    "七言律诗": "*qīyán lǜshī*, 8 lines of 7",
+    "五言绝句": "*wǔ yán jué jù*, 4 lines of 5",
+    "七言绝句": "*qī yán jué jù*, 4 lines of 7",
+    "五言律诗": "*wǔ yán lǜ shī*, 8 lines of 5",
+    "七言律诗": "*qī yán lǜ shī*, 8 lines of 7",
 }
 Figures = dict[str, object]  # by the name that stands in the template
 
