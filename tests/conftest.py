@@ -172,18 +172,23 @@ def run_command(*args: object) -> Done:
     return Done(result.exit_code, result.stdout, result.stderr)
 
 
+def train_in(home: Path, raw: Path, preset: Path) -> None:
+    """Train a preset to its end, with its run and what was printed in `home`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NANOPOET_RAW", str(raw))
+        patch.setenv("NANOPOET_RUNS", str(home / "runs"))
+        result = run_command("train", "--preset", preset)
+    assert result.code == 0, result
+    (home / "printed.txt").write_text(result.out, "utf-8")
+
+
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with corpus, preset and a run that was trained to its end, for all to copy."""
     home = tmp_path_factory.mktemp("trained")
     write_corpus(home / "raw", made_up_poems(300))
     (home / "tiny.toml").write_text(PRESET, "utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NANOPOET_RAW", str(home / "raw"))
-        patch.setenv("NANOPOET_RUNS", str(home / "runs"))
-        result = run_command("train", "--preset", home / "tiny.toml")
-    assert result.code == 0, result
-    (home / "printed.txt").write_text(result.out, "utf-8")
+    train_in(home, home / "raw", home / "tiny.toml")
     return home
 
 

@@ -15,7 +15,7 @@ from nanopoet.poet.stages import BATCHES
 from nanopoet_ref.checkpoint import load_checkpoint
 from nanopoet_ref.conversation import CHAT_TOKENS
 from nanopoet_ref.mixture import CHARACTERS, TASKS
-from tests.conftest import PRESET, STAGE, run_command
+from tests.conftest import PRESET, STAGE, run_command, train_in
 
 MODEL = next(line for line in PRESET.splitlines() if line.startswith("model"))
 TALK = f"""
@@ -39,12 +39,7 @@ def learned(trained, tmp_path_factory):
     home = tmp_path_factory.mktemp("learned")
     shutil.copytree(trained / "runs", home / "runs")
     (home / "talk.toml").write_text(TALK, "utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NANOPOET_RAW", str(trained / "raw"))
-        patch.setenv("NANOPOET_RUNS", str(home / "runs"))
-        done = run_command("train", "--preset", home / "talk.toml")
-    assert done.code == 0, done
-    (home / "printed.txt").write_text(done.out, "utf-8")
+    train_in(home, trained / "raw", home / "talk.toml")
     return home
 
 
