@@ -9,6 +9,8 @@ from torch import Tensor
 
 from nanopoet.checker.trial import Answer, Difference, Trial, check
 from nanopoet_ref import attention as reference
+from nanopoet_ref.attention import attention as right_attention
+from nanopoet_ref.attention import causal_mask as right_mask
 
 
 def numbers(seed: int, *shape: int) -> Tensor:
@@ -442,7 +444,7 @@ def kv_cache(t: Trial) -> None:
 
 
 def single_head(x: Tensor, w_query: Tensor, w_key: Tensor, w_value: Tensor) -> Tensor:
-    return reference.attention(x @ w_query, x @ w_key, x @ w_value)[0]
+    return right_attention(x @ w_query, x @ w_key, x @ w_value)[0]
 
 
 @check("attention.one_head", reference=single_head)
@@ -467,7 +469,7 @@ def with_mask(make_mask: Answer) -> Answer:
     """Attention as in the chapter, with a mask made for T."""
 
     def attend(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        return reference.attention(q, k, v, make_mask(q.shape[-2]))
+        return right_attention(q, k, v, make_mask(q.shape[-2]))
 
     return attend
 
@@ -484,7 +486,7 @@ def by_loops(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
 
 def by_sigmoid(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     """Causal, though the rows of weights do not sum to 1."""
-    weights = (q @ k.mT).sigmoid() * reference.causal_mask(q.shape[-2])
+    weights = (q @ k.mT).sigmoid() * right_mask(q.shape[-2])
     return weights @ v, weights
 
 
@@ -519,25 +521,25 @@ def masked_too_late(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
 
 def over_queries(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     scores = q @ k.mT / q.shape[-1] ** 0.5
-    hidden = ~reference.causal_mask(q.shape[-2])
+    hidden = ~right_mask(q.shape[-2])
     weights = scores.masked_fill(hidden, float("-inf")).softmax(dim=-2)
     return weights @ v, weights
 
 
 def centred_values(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    return reference.attention(q, k, v - v.mean(dim=-2, keepdim=True))
+    return right_attention(q, k, v - v.mean(dim=-2, keepdim=True))
 
 
 def keys_over_time(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    return reference.attention(q, k / k.norm(dim=-2, keepdim=True), v)
+    return right_attention(q, k / k.norm(dim=-2, keepdim=True), v)
 
 
 def next_query(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    return reference.attention(torch.cat((q[..., 1:, :], q[..., -1:, :]), dim=-2), k, v)
+    return right_attention(torch.cat((q[..., 1:, :], q[..., -1:, :]), dim=-2), k, v)
 
 
 def a_little_of_the_next(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    out, weights = reference.attention(q, k, v)
+    out, weights = right_attention(q, k, v)
     return out + 1e-4 * torch.cat((v[..., 1:, :], v[..., -1:, :]), dim=-2), weights
 
 
@@ -558,7 +560,7 @@ def last_two_together(T: int) -> Tensor:
 
 
 ATTENDS: dict[str, tuple[Answer, str]] = {
-    "causal attention": (with_mask(reference.causal_mask), "row t changes with rows 0 … t only"),
+    "causal attention": (with_mask(right_mask), "row t changes with rows 0 … t only"),
     "attention without a mask": (with_mask(ones), "every row sees all others"),
     "causal attention by loops": (by_loops, "the past is computed without the future"),
     "attention in which each sees only itself": (
@@ -651,7 +653,7 @@ def measured_head() -> dict[str, float]:
         "scaled": raw / (d**0.5) ** 2,
         "by_d": raw / d**2,
         "tripled": d * torch.outer(3 * coin, 3 * coin).var(correction=0).item() / (d**0.5) ** 2,
-        "nonzero": int(reference.causal_mask(T).sum()),
+        "nonzero": int(right_mask(T).sum()),
         "products": len(pairs) * d,
         "cached": int((pairs[:, 0] == T - 1).sum()) * d,
     }

@@ -17,14 +17,15 @@ from nanopoet.checker.trial import Answer, Difference, Trial, check, gradients
 from nanopoet_ref import gpt as reference
 from nanopoet_ref import sampling
 from nanopoet_ref.attention import CausalSelfAttention, KVCache, causal_mask
+from nanopoet_ref.gpt import GPT, MLP, STYLES, Block, GPTConfig
 
 SEEDS = st.integers(0, 2**31)
 WHOLE = "a real vocabulary has about 12,000 tokens"
 
 
-def shape(style: str, **more: float) -> reference.GPTConfig:
+def shape(style: str, **more: float) -> GPTConfig:
     sizes = {"vocab_size": 11, "block_size": 9, "n_layer": 2, "n_head": 3, "n_embd": 12}
-    return reference.GPTConfig(**(sizes | more), style=style)  # type: ignore[arg-type]
+    return GPTConfig(**(sizes | more), style=style)  # type: ignore[arg-type]
 
 
 def random_weights(t: Trial, model: nn.Module) -> dict[str, Tensor]:
@@ -86,8 +87,8 @@ def count_parameters(t: Trial) -> None:
         "two layers within one another": lambda: nn.Sequential(
             nn.Sequential(nn.Linear(2, 9), nn.GELU()), nn.Linear(9, 4)
         ),
-        "a GPT": lambda: reference.GPT(shape("gpt2")),
-        "a modern GPT": lambda: reference.GPT(shape("modern")),
+        "a GPT": lambda: GPT(shape("gpt2")),
+        "a modern GPT": lambda: GPT(shape("modern")),
         "a part with buffers": lambda: nn.BatchNorm1d(6),
         "a model with a bit of everything": Counted,
     }
@@ -113,12 +114,12 @@ def gradient_of(names: list[str], style: str, i: int) -> str:
     return f"the gradient of {names[i]} in {style} style"
 
 
-@check("gpt.MLP", reference=reference.MLP)
+@check("gpt.MLP", reference=MLP)
 def mlp(t: Trial) -> None:
     # The sizes differ, so that no two axes can be mistaken for one another.
     for style, bend in (("gpt2", "GELU, exactly x·Φ(x)"), ("modern", "ReLU, then squared")):
         config = shape(style, n_embd=6, n_head=1)
-        weights = random_weights(t, reference.MLP(config))
+        weights = random_weights(t, MLP(config))
         for B, T in ((1, 3), (4, 5)):
             x = 2 * t.randn(B, T, 6)
 
@@ -159,7 +160,7 @@ def mlp(t: Trial) -> None:
 @check("gpt.MLP")
 def many_positions(t: Trial) -> None:
     config = shape("gpt2", n_embd=6, n_head=1)
-    weights, x = random_weights(t, reference.MLP(config)), t.randn(1, 300, 6)
+    weights, x = random_weights(t, MLP(config)), t.randn(1, 300, 6)
     t.compare(
         lambda cls: with_weights(cls(config), weights)(x.clone()),
         why="each position by itself, however many there are",
@@ -177,20 +178,20 @@ def padding_mask(fill: Tensor, T: int) -> Tensor:
 def blocks_of(t: Trial) -> tuple[Tensor, Tensor, Callable[..., Any]]:
     """A stream (2, 5, 12), its columns, and what builds an answer's block with large weights."""
     x, columns = t.randn(2, 5, 12), torch.arange(5)
-    weights = {s: random_weights(t, reference.Block(shape(s))) for s in reference.STYLES}
+    weights = {s: random_weights(t, Block(shape(s))) for s in STYLES}
 
     @cache
     def build(cls: Answer, style: str, dropout: float = 0.0) -> nn.Module:
         config = shape(style, dropout=dropout)
-        return with_weights(cls(config, CausalSelfAttention, reference.MLP), weights[style])
+        return with_weights(cls(config, CausalSelfAttention, MLP), weights[style])
 
     return x, columns, build
 
 
-@check("gpt.Block", reference=reference.Block)
+@check("gpt.Block", reference=Block)
 def the_stream_after_a_block(t: Trial) -> None:
     x, columns, build = blocks_of(t)
-    for style in reference.STYLES:
+    for style in STYLES:
         t.compare(
             lambda cls, style=style: build(cls, style)(x.clone(), columns),
             why="x + attention(norm_1(x)), and of that x + MLP(norm_2(x))",
@@ -286,7 +287,7 @@ def input_and_gradients_of_a_block(t: Trial) -> None:
         model, leaf = build(cls, "gpt2"), x.clone().requires_grad_()
         return gradients(model(leaf, columns), [leaf, *model.parameters()])
 
-    names = ["x", *parameter_names(reference.Block)]
+    names = ["x", *parameter_names(Block)]
     part = partial(gradient_of, names, "gpt2")
     why = "every weight must learn from the stream"
     compare_parts(t, backward, why, "the list of gradients", part)
@@ -306,7 +307,7 @@ def a_stream_of_300_positions(t: Trial) -> None:
 class Listening(nn.Module):
     """A block that hands the stream on as it is, and notes what else it was given."""
 
-    def __init__(self, config: reference.GPTConfig) -> None:
+    def __init__(self, config: GPTConfig) -> None:
         super().__init__()
 
     def forward(
@@ -332,18 +333,18 @@ def places_and_mask() -> tuple[Tensor, Tensor]:
 def models_of(t: Trial) -> tuple[Tensor, Callable[..., Any]]:
     """Ids (2, 6), and what builds an answer's model of a style with large weights."""
     idx = t.randint(11, 2, 6)
-    weights = {s: random_weights(t, reference.GPT(shape(s))) for s in reference.STYLES}
-    for style in reference.STYLES:
+    weights = {s: random_weights(t, GPT(shape(s))) for s in STYLES}
+    for style in STYLES:
         weights[style]["wte.weight"] *= 4  # far from size 1, and from the eps of a norm
 
     @cache
     def build(cls: Answer, style: str, dropout: float = 0.0) -> nn.Module:
-        return with_weights(cls(shape(style, dropout=dropout), reference.Block), weights[style])
+        return with_weights(cls(shape(style, dropout=dropout), Block), weights[style])
 
     return idx, build
 
 
-@check("gpt.GPT", reference=reference.GPT)
+@check("gpt.GPT", reference=GPT)
 def the_logits_of_a_model(t: Trial) -> None:
     idx, build = models_of(t)
     uneven, mask = places_and_mask()
@@ -361,7 +362,7 @@ def the_logits_of_a_model(t: Trial) -> None:
     compare(
         "modern", "", "the embedding at size 1, all blocks (they turn by position), norm and head"
     )
-    for style in reference.STYLES:
+    for style in STYLES:
         why = "positions are what the caller says: a padded row begins later than column 0"
         compare(style, " at given positions (T,)", why, positions=torch.arange(6) + 3)
         compare(style, " at given positions (B, T)", why, positions=uneven)
@@ -387,7 +388,7 @@ def logits_read_in_two_steps_with_caches(t: Trial) -> None:
 
         return use
 
-    for style in reference.STYLES:
+    for style in STYLES:
         for new in (1, 2):
             name = f"the result in {style} style, read in two steps with caches,"
             why = "each block finds its own keys and values in its own cache"
@@ -410,7 +411,7 @@ def texts_longer_than_the_block(t: Trial) -> None:
 
         return use
 
-    for style in reference.STYLES:
+    for style in STYLES:
         for positions, where in ((None, ""), (torch.zeros_like(ids[0]), " at given positions")):
             t.compare(
                 too_long(style, positions),
@@ -470,7 +471,7 @@ def dropout_and_gradients_of_a_model(t: Trial) -> None:
         model = build(cls, "gpt2")
         return gradients(model(idx), list(model.parameters()))
 
-    names = parameter_names(reference.GPT)
+    names = parameter_names(GPT)
     part, why = partial(gradient_of, names, "gpt2"), "every weight must learn from the logits"
     compare_parts(t, backward, why, "the list of gradients", part, rtol=1e-3, atol=1e-4)
 
@@ -479,11 +480,11 @@ def dropout_and_gradients_of_a_model(t: Trial) -> None:
 def a_block_of_300_and_a_whole_vocabulary(t: Trial) -> None:
     for V, T in ((11, 300), (12_000, 3)):
         config = shape("gpt2", vocab_size=V, block_size=300, n_layer=1, n_head=1, n_embd=2)
-        weights = random_weights(t, reference.GPT(config))
+        weights = random_weights(t, GPT(config))
         idx = t.randint(V, 1, T)
         t.compare(
             lambda cls, config=config, weights=weights, idx=idx: with_weights(
-                cls(config, reference.Block), weights
+                cls(config, Block), weights
             )(idx),
             why="T and V are what the configuration says",
             name=f"the result for {T} ids of {V:,}",
@@ -858,7 +859,7 @@ def which_generator_is_used(t: Trial) -> None:
             "the same, free": torch.equal(free, free_again),
         }
 
-    holds = apart(t, behaviour)(t.answer)
+    holds = t.ask(apart(t, behaviour))
     for key, symptom, why in GENERATORS:
         t.require(holds[key], symptom, why)
 
@@ -1079,10 +1080,10 @@ def rows_are_new_lists_of_ints(t: Trial) -> None:
 @check("gpt.generate")
 def rows_of_a_gpt_and_of_any_prompts(t: Trial) -> None:
     config = shape("gpt2", block_size=10)
-    weights = random_weights(t, reference.GPT(config))
+    weights = random_weights(t, GPT(config))
     compare_parts(
         t,
-        lambda f: f(with_weights(reference.GPT(config), weights), three_prompts(), 9, 3),
+        lambda f: f(with_weights(GPT(config), weights), three_prompts(), 9, 3),
         why="a real GPT reads at most block_size tokens",
         name="the rows of a GPT",
         part=partial(row_of, "the rows of a GPT"),
@@ -1260,7 +1261,7 @@ class Suspects:
 
     def gpt(self, style: str) -> nn.Module:
         sizes = {"vocab_size": self.V, "block_size": 16, "n_layer": 1, "n_head": 1, "n_embd": 8}
-        model = reference.GPT(shape(style, **sizes))
+        model = GPT(shape(style, **sizes))
         return with_weights(model, {n: 2 * w for n, w in random_weights(self.t, model).items()})
 
     def past(self, ids: Tensor) -> Tensor:
@@ -1379,7 +1380,7 @@ def count_parts() -> dict[str, int]:
     sizes = {"vocab_size": 2_000, "block_size": 64, "n_layer": 6, "n_head": 4, "n_embd": 96}
 
     def build(**more: object) -> nn.Module:
-        return reference.GPT(reference.GPTConfig(**(sizes | more)))  # type: ignore[arg-type]
+        return GPT(GPTConfig(**(sizes | more)))  # type: ignore[arg-type]
 
     model = build()
     marks = {"embedding": "wte", "positions": "wpe", "attention": "attn"}

@@ -17,6 +17,7 @@ from nanopoet.checker.difference import Difference
 from nanopoet.checker.trial import Trial, check
 from nanopoet_ref import midtraining as reference
 from nanopoet_ref.poem import FIELDS, Poem
+from nanopoet_ref.runtime import make_generator
 from nanopoet_ref.tokenizer import (
     BOS,
     SPECIAL_TOKENS,
@@ -225,7 +226,7 @@ def types_and_refused_rows(t: Trial) -> None:
 
 
 def seeded(*seed: int) -> torch.Generator:
-    return reference.make_generator(*seed)
+    return make_generator(*seed)
 
 
 def spread(lengths: np.ndarray, batches: list) -> float:
@@ -269,10 +270,11 @@ def every_poem_in_one_batch(t: Trial) -> None:
         given = [np.array([5, 9, 5, 9, 7]), np.arange(20) * 7 % 11]
         for part in given:
             answer(part, 2, seeded(t.seed), 2)
-        return given[0].tolist() == [5, 9, 5, 9, 7] and (given[1] == np.arange(20) * 7 % 11).all()
+        second = np.arange(20) * 7 % 11
+        return given[0].tolist() == [5, 9, 5, 9, 7] and bool((given[1] == second).all())
 
     t.require(
-        bool(keeps(t.answer)),
+        t.ask(keeps),
         "writes into `lengths`",
         "poem numbers are places in `lengths`: if it changes, they mean other poems",
     )
@@ -293,12 +295,13 @@ def different_lengths(t: Trial) -> np.ndarray:
 
 def batches_of(t: Trial, lengths: np.ndarray, *number: int, **pool: int) -> list[np.ndarray]:
     """Batches of 16 of the answer, with a new generator; it draws otherwise for a `number`."""
-    batches = t.answer(lengths.copy(), 16, seeded(t.seed, *number), **pool)
-    return [np.asarray(batch) for batch in batches]
+    return t.ask(lambda answer: using(answer, lengths, seeded(t.seed, *number), **pool))
 
 
-def using(t: Trial, answer: Callable, lengths: np.ndarray) -> list[np.ndarray]:
-    return answer(lengths.copy(), 16, seeded(t.seed))
+def using(
+    answer: Callable, lengths: np.ndarray, generator: torch.Generator, **pool: int
+) -> list[np.ndarray]:
+    return [np.asarray(batch) for batch in answer(lengths.copy(), 16, generator, **pool)]
 
 
 def how_lengths_lie(lengths: np.ndarray, batches: list[np.ndarray]) -> str:
@@ -322,7 +325,7 @@ def like_lengths_in_batches_in_any_order(t: Trial) -> None:
     lengths = different_lengths(t)
     batches = batches_of(t, lengths)
     t.compare(
-        lambda answer: how_lengths_lie(lengths, [*map(np.asarray, using(t, answer, lengths))]),
+        lambda answer: how_lengths_lie(lengths, using(answer, lengths, seeded(t.seed))),
         "poems of like length together leave little padding",
         name="what stands in a batch",
     )
@@ -359,9 +362,12 @@ def batches_of_equal_and_other_generators(t: Trial) -> None:
         "other batches",
         f"{shared:.0%} of the batches are the same",
     )
-    generator = seeded(t.seed)
-    calls = (t.answer(lengths.copy(), 16, generator) for _ in range(2))
-    first, second = ([np.asarray(batch).tolist() for batch in batches] for batches in calls)
+
+    def twice(answer: Callable) -> list[list[np.ndarray]]:
+        generator = seeded(t.seed)
+        return [using(answer, lengths, generator) for _ in range(2)]
+
+    first, second = map(in_lists, t.ask(twice))
     t.require(
         first != second,
         "a second call with the same generator gives the same batches",
@@ -610,7 +616,10 @@ def poems_of_both_sets(t: Trial) -> None:
 
 @check("midtraining.train_and_val")
 def which_poems_validate(t: Trial) -> None:
-    one, same, other = (split_poems(t.answer, POEMS, 6, seeded(t.seed, n)) for n in (1, 1, 2))
+    one, same, other = (
+        t.ask(lambda answer, n=n: split_poems(answer, POEMS, 6, seeded(t.seed, n)))
+        for n in (1, 1, 2)
+    )
     t.require(
         sorted(one["val"]) == sorted(same["val"]),
         "equal generators give different sets",
@@ -944,7 +953,7 @@ def targets_that_count(t: Trial) -> None:
             "the inputs from <|content|> to the last one count, the end is the last target",
         ),
     )
-    answer = t.answer()
+    answer = t.ask(lambda function: function())
     triples = isinstance(answer, tuple | list) and [np.size(counts) for counts in answer] == [3, 3]
     t.require(
         triples,

@@ -181,7 +181,7 @@ def order_of_the_windows(t: Trial) -> None:
 
 def in_order(t: Trial) -> bool:
     """Of windows that were shuffled nothing else is asked: no two answers shuffle alike."""
-    return not t.collecting or order_of_windows(t.answer) == "in the order of the stream"
+    return not t.collecting or t.ask(order_of_windows) == "in the order of the stream"
 
 
 @check("pretraining.split_windows")

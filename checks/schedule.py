@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 
 from nanopoet.checker.trial import Answer, Trial, check
 from nanopoet_ref import schedule as reference
+from nanopoet_ref.schedule import warmdown as straight_down
+from nanopoet_ref.schedule import warmup_cosine as right_cosine
+from nanopoet_ref.schedule import warmup_warmdown as right_line
 
 shares = st.sampled_from([0.0, 0.1, 0.25, 0.4, 0.5, 0.9, 1.0])
 lengths = st.integers(1, 30)
@@ -217,7 +220,7 @@ def cosine_rate(t: Trial) -> None:
 def right_late_decay(
     step: int, max_steps: int, decay_frac: float = 0.2, final_frac: float = 0.05
 ) -> float:
-    return reference.warmdown(step / max_steps, decay_frac, final_frac)
+    return straight_down(step / max_steps, decay_frac, final_frac)
 
 
 @check("schedule.late_decay", reference=right_late_decay)
@@ -284,7 +287,6 @@ def verdict_on(
 @check("schedule.wastes_a_step", reference=any_is_wrong)
 def schedules_of_the_field(t: Trial) -> None:
     asked = partial(verdict_on, t)
-    ref = reference
     asked("a level schedule", lambda step: 1.0, 5, "1 is right: as fast as you asked for")
     asked("a level schedule at one half", lambda step: 0.5, 5, "above 0 and at most 1 is right")
     asked("step / 4, as a warmup", lambda step: min(1.0, step / 4), 8, ZERO_FIRST)
@@ -298,19 +300,19 @@ def schedules_of_the_field(t: Trial) -> None:
     )
     asked(
         "a warmup and a cosine",
-        partial(ref.warmup_cosine, max_steps=12, warmup_steps=3),
+        partial(right_cosine, max_steps=12, warmup_steps=3),
         12,
         "above 0 and at most 1, from the first update to the last",
     )
     asked(
         "a warmdown to 0",
-        partial(ref.warmup_warmdown, max_steps=10, warmup_steps=2),
+        partial(right_line, max_steps=10, warmup_steps=2),
         10,
         "it would be 0 at update 10, but the last update of ten is number 9",
     )
     asked(
         "a warmdown that ends one update early",
-        lambda step: ref.warmdown((step + 1) / 10, 0.4),
+        lambda step: straight_down((step + 1) / 10, 0.4),
         10,
         "its last update, number 9, has a multiplier of 0",
     )

@@ -16,6 +16,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from nanopoet.checker.door import Notes
 from nanopoet.checker.trial import Difference, Trial, check
 from nanopoet_ref import training as reference
 from nanopoet_ref.loss import masked_cross_entropy
@@ -183,7 +184,7 @@ def draw(
 
 def many_starts(t: Trial, ids: np.ndarray) -> list[int] | None:
     """Where 3600 windows of 6 begin; None if a row is no window."""
-    return places(draw(t.answer, ids, 6, 3600, t.seed), ids)
+    return places(t.ask(lambda f: draw(f, ids, 6, 3600, t.seed)), ids)
 
 
 @check("training.random_windows", reference=reference.random_windows)
@@ -211,7 +212,7 @@ def as_batch(batch: Any) -> tuple:
 @check("training.random_windows")
 def a_long_stream(t: Trial) -> None:
     ids = torch.randperm(60_000, generator=t.generator).numpy().astype(np.uint16)
-    starts = places(draw(t.answer, ids, 300, 200, t.seed), ids)
+    starts = places(t.ask(lambda f: draw(f, ids, 300, 200, t.seed)), ids)
     t.require(
         starts is not None,
         "some row of 300 is no piece of a stream of 60,000 ids",
@@ -252,10 +253,14 @@ def windows_that_come(t: Trial) -> None:
 def each_row_drawn_for_itself(t: Trial) -> None:
     ids = distinct_ids(t)
     many = many_starts(t, ids)
+
     # Two rows, three windows: after 150 batches from one generator every pair has come.
-    generator = torch.Generator().manual_seed(t.seed)
-    with seeded(t.seed):
-        rows = [t.answer(ids, 9, 2, generator) for _ in range(150)]
+    def from_one_generator(f: Callable) -> list[Batch]:
+        generator = torch.Generator().manual_seed(t.seed)
+        with seeded(t.seed):
+            return [f(ids, 9, 2, generator) for _ in range(150)]
+
+    rows = t.ask(from_one_generator)
     t.require(
         len({str(batch.idx.tolist()) for batch in rows}) > 1,
         "each call with the same generator gives the same batch",
@@ -274,22 +279,33 @@ def each_row_drawn_for_itself(t: Trial) -> None:
 @check("training.random_windows")
 def randomness_from_the_generator_alone(t: Trial) -> None:
     ids = distinct_ids(t)
-    with seeded(1):
-        before = torch.get_rng_state()
-        one = t.answer(ids, 4, 20, torch.Generator().manual_seed(t.seed))
-        t.require(
-            torch.equal(before, torch.get_rng_state()),
-            "torch's global generator was changed",
-            "dropout draws from it: whoever draws batches must not disturb it",
-        )
-    other = draw(t.answer, ids, 4, 20, t.seed, outside=2)
+
+    def watched(f: Callable) -> tuple[Batch, bool]:
+        with seeded(1):
+            before = torch.get_rng_state()
+            batch = f(ids, 4, 20, torch.Generator().manual_seed(t.seed))
+            return batch, torch.equal(before, torch.get_rng_state())
+
+    one, untouched = t.ask(watched)
+    t.require(
+        untouched,
+        "torch's global generator was changed",
+        "dropout draws from it: whoever draws batches must not disturb it",
+    )
+    other = t.ask(lambda f: draw(f, ids, 4, 20, t.seed, outside=2))
     t.require(
         torch.equal(one.idx, other.idx),
         "two equal generators give different batches",
         "batch 7 of a run must be the same whenever it is asked for",
     )
     t.require(
-        len({str(draw(t.answer, ids, 4, 20, seed).idx.tolist()) for seed in range(5)}) == 5,
+        len(
+            {
+                str(t.ask(lambda f, seed=seed: draw(f, ids, 4, 20, seed)).idx.tolist())
+                for seed in range(5)
+            }
+        )
+        == 5,
         "five different generators do not give five different batches",
         "randomness comes from the generator, and from nothing else",
     )
@@ -561,7 +577,10 @@ def share_of_each_micro_batch(t: Trial) -> None:
     why = "a piece with 20 targets must weigh 20 times as much as one with 1"
     same_step(t, "the step on two micro-batches", why, batches=pieces)
     if not t.collecting:
-        whole, cut = (one_step(t, t.answer, given) for given in ([one_big(pieces)], pieces))
+        whole, cut = (
+            t.ask(lambda f, given=given: one_step(t, f, given))
+            for given in ([one_big(pieces)], pieces)
+        )
         t.require(
             math.isclose(whole["loss"], cut["loss"], rel_tol=1e-6),
             "one batch and its pieces give different losses",
@@ -762,7 +781,7 @@ class Runs:
             "val": [make_batch(t, 1, 3, keep=[1]), make_batch(t, 3, 5)],
             "train": [make_batch(t, 4, 4)],
         }
-        self.known: dict[str, dict[str, Any]] = {}
+        self.known = Notes()
 
     def run(
         self,
@@ -946,15 +965,20 @@ def runs_with_little_to_do(t: Trial) -> None:
 
 @check("training.train")
 def seconds_without_evaluation(t: Trial) -> None:
-    with clock_set_forward() as forward:
+    runs = Runs(t)
+    options: dict[str, Any] = {"max_steps": 2, "eval_interval": 1, "splits": ["train"]}
 
-        def slow_to_measure(logits: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
-            if not logits.requires_grad:
-                forward(1000.0)
-            return masked_cross_entropy(logits, targets, mask)
+    def seconds_of_updates(f: Callable) -> list[float]:
+        with clock_set_forward() as forward:
 
-        options: dict[str, Any] = {"max_steps": 2, "eval_interval": 1, "splits": ["train"]}
-        seconds = Runs(t).run(t.answer, **options, loss_fn=slow_to_measure)["seconds"]
+            def slow(logits: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
+                if not logits.requires_grad:  # it is measured
+                    forward(1000.0)
+                return masked_cross_entropy(logits, targets, mask)
+
+            return runs.run(f, **options, loss_fn=slow)["seconds"]
+
+    seconds = t.ask(seconds_of_updates)
     shown = " ".join(f"{value:.4f}" for value in seconds)
     t.require(
         len(seconds) == 2 and min(seconds) > 0,
@@ -1217,7 +1241,7 @@ def watched_run(
 
 @check("training.measured_run", reference=run_with_two_sources)
 def measuring_leaves_the_training_alone(t: Trial) -> None:
-    runs = {interval: watched_run(t.answer, interval) for interval in (3, 1, 100)}
+    runs = {n: t.ask(lambda f, n=n: watched_run(f, n)) for n in (3, 1, 100)}
     t.require(
         runs[3]["trained"] == runs[1]["trained"] == runs[100]["trained"],
         "with another eval_interval the updates get other batches",
@@ -1260,7 +1284,7 @@ def what_is_measured_and_when(t: Trial) -> None:
 
 @check("training.measured_run")
 def new_batches_from_the_seed_alone(t: Trial) -> None:
-    first = watched_run(t.answer, 3)
+    first = t.ask(lambda f: watched_run(f, 3))
     t.require(
         len(set(map(str, first["trained"]))) == 7,
         "some updates train on the same batch",
@@ -1268,7 +1292,7 @@ def new_batches_from_the_seed_alone(t: Trial) -> None:
         "7 different batches",
         f"{len(set(map(str, first['trained'])))}",
     )
-    again = watched_run(t.answer, 3, outside=1)
+    again = t.ask(lambda f: watched_run(f, 3, outside=1))
     t.require(
         again["untouched"],
         "the global generator of PyTorch was changed",
@@ -1279,14 +1303,15 @@ def new_batches_from_the_seed_alone(t: Trial) -> None:
         "the same seed gives other batches",
         "a run that cannot be repeated cannot be compared",
     )
-    alike = watched_run(t.answer, 3, val=1000)  # one function draws both
+    alike = t.ask(lambda f: watched_run(f, 3, val=1000))  # one function draws both
     t.require(
         not any(batch in alike["trained"] for batch in alike["measured"]),
         "the validation batch is one of the training batches, if one function draws both",
         "equal seeds give equal draws: the validation batch needs a seed of its own",
     )
+    seeds = [t.ask(lambda f, seed=seed: watched_run(f, 3, seed)) for seed in (3, 4, 5)]
     t.require(
-        len({str(watched_run(t.answer, 3, seed)["trained"]) for seed in (3, 4, 5)}) == 3,
+        len({str(run["trained"]) for run in seeds}) == 3,
         "another seed gives the same batches",
         "the training batches are a matter of the seed",
     )

@@ -1,27 +1,27 @@
-"""Judge an answer, here and now: run its task's checks, and say what came of them.
+"""Judge an answer: run its task's checks, and say what came of them.
 
-`nanopoet.checker.worker` does it with limits.
+The checks run here, the answer behind a door (`nanopoet.checker.door`).
 """
 
-import bdb
-import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hypothesis.errors import Flaky
 
 from nanopoet.checker.difference import Difference, show_call
+from nanopoet.checker.door import AnswerError, Door
 from nanopoet.checker.relation import find_relation
+from nanopoet.checker.runner import words_of
 from nanopoet.checker.tasks import load_tasks
-from nanopoet.checker.trial import CHECKS, Answer, Check, Trial
+from nanopoet.checker.trial import CHECKS, Check, Trial
 from nanopoet.checker.verdict import Verdict
 from nanopoet.paths import shipped
 
 
 def judge(
     task: str,
-    answer: Answer,
+    door: Door,
     seed: int,
     file: str = "",
     on_failure: Callable[[Verdict], None] | None = None,
@@ -33,7 +33,7 @@ def judge(
     verdict = Verdict(task, "pass", seed=seed, file=file)
     held = dict.fromkeys(CHECKS[task].checks, False)
     for name, run in CHECKS[task].checks.items():
-        found = run_check(task, run, answer, seed, file)
+        found = run_check(task, run, door, seed, file)
         held[name] = found.status == "pass"
         if verdict.status == "pass" and not held[name]:
             verdict = found
@@ -45,10 +45,10 @@ def judge(
     return verdict
 
 
-def run_check(task: str, run: Check, answer: Answer, seed: int, file: str) -> Verdict:
+def run_check(task: str, run: Check, door: Door, seed: int, file: str) -> Verdict:
     """What one check says."""
     verdict = Verdict(task, "pass", seed=seed, file=file)
-    trial = Trial(answer, CHECKS[task].reference, seed)
+    trial = Trial(door, CHECKS[task].reference, seed)
     try:
         run(trial)
         if not trial.outcomes:
@@ -64,67 +64,54 @@ def run_check(task: str, run: Check, answer: Answer, seed: int, file: str) -> Ve
     except Flaky:
         verdict.status, verdict.symptom = "fail", "does not do the same twice with the same input"
         verdict.why = "nothing may be kept from one call to the next, and no random number drawn"
-    except Exception as error:
-        said = message_of(error)
-        if isinstance(error, NotImplementedError) and said in load_tasks():
+    except AnswerError as error:
+        if error.kinds[0] == "NotImplementedError" and error.said in load_tasks():
             verdict.status, verdict.symptom = "todo", "is not written yet"
-            if said != task:
-                verdict.symptom = f"needs {said}, which is not written yet"
+            if error.said != task:
+                verdict.symptom = f"needs {error.said}, which is not written yet"
             return verdict
-        verdict.status, verdict.symptom = "error", in_words(error)
-        verdict.trace = current_trace(file)
-        frames = traceback.extract_tb(error.__traceback__)
-        if Path(frames[-1].filename).parent == shipped("checks"):
-            # The answer was done; the check could do nothing with what it got.
-            verdict.status = "fail"
-            verdict.symptom = (
-                f"gives something that is not what its contract says ({in_words(error)})"
-            )
-        own = [frame for frame in frames if frame.filename == file]
-        if own:
-            verdict.line, verdict.code = own[-1].lineno or 0, (own[-1].line or "").strip()
-    if verdict.status != "pass" and len(trial.calls) == 1:
-        verdict.given = show_call(load_tasks()[task].function, *trial.calls[0])
+        tell_error(verdict, error)
+    except EOFError:  # the answer's process has gone: whoever started it knows why
+        raise
+    except Exception as error:
+        # The answer was done; the check could do nothing with what it got.
+        verdict.status = "fail"
+        verdict.symptom = useless(in_words([type(error).__name__], words_of(error)))
+        verdict.trace = "".join(traceback.format_exception(error)[-8:])[-4000:]
+    if verdict.status != "pass" and (call := trial.last_call()):
+        verdict.given = show_call(load_tasks()[task].function, *call)
     return verdict
 
 
-TRACE = 4000  # characters of a traceback are kept, the last ones
+def useless(words: str) -> str:
+    return f"gives something that is not what its contract says ({words})"
 
 
-def current_trace(file: str = "") -> str:
-    """The end of the traceback of what is being handled, from the first line of `file` on.
-
-    What the check did before is not the learner's affair. An error may say a megabyte.
-    """
-    shown = traceback.TracebackException(*sys.exc_info())
-    own = [i for i, frame in enumerate(shown.stack) if frame.filename == file]
-    shown.stack = traceback.StackSummary.from_list(shown.stack[own[0] if own else 0 :][-8:])
-    return "".join(shown.format())[-TRACE:]
-
-
-def message_of(error: BaseException) -> str:
-    """What an error says. One of the answer's own making may fail at that, too."""
-    try:
-        return str(error)
-    except Exception:
-        return "an error that cannot be shown"
+def tell_error(verdict: Verdict, error: AnswerError) -> None:
+    """Put what an answer has raised, and where, into its verdict."""
+    words = in_words(error.kinds, error.said)
+    verdict.status, verdict.symptom, verdict.trace = "error", words, error.trace
+    if error.frames and Path(error.frames[-1][0]).parent == shipped("checks"):
+        # The answer was done; what the check does with its result could not be done.
+        verdict.status, verdict.symptom = "fail", useless(words)
+    if own := [frame for frame in error.frames if frame[0] == verdict.file]:
+        verdict.line, verdict.code = own[-1][1], own[-1][2].strip()
 
 
-def in_words(error: BaseException) -> str:
+def in_words(kinds: Sequence[str], said: str) -> str:
     """An error on one line, and what it comes from where that is not plain."""
-    said = message_of(error)
-    if isinstance(error, MemoryError) or "allocate memory" in said:
+    if "MemoryError" in kinds or "allocate memory" in said:
         return "asks for more memory than a check allows: is a size wrong?"
-    if isinstance(error, RecursionError):
+    if "RecursionError" in kinds:
         return "calls itself too often, or without end (RecursionError)"
-    if isinstance(error, SystemExit):
+    if "SystemExit" in kinds:
         return "ends the program (SystemExit); a function returns instead"
-    if isinstance(error, EOFError | bdb.BdbQuit):
+    if "EOFError" in kinds or "BdbQuit" in kinds:
         return (
             "waits for the keyboard (input() or breakpoint()), and a check has none: print() what "
             "you want to see, and check with -v"
         )
-    return shorten_text(f"{type(error).__name__}: {said}".rstrip(": "))
+    return shorten_text(f"{kinds[0]}: {said}".rstrip(": "))
 
 
 def shorten_text(text: str, limit: int = 200) -> str:

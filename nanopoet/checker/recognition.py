@@ -18,13 +18,12 @@ import numpy as np
 from torch import Tensor
 
 from nanopoet.checker.difference import Difference, compare_values
-from nanopoet.checker.judge import message_of
+from nanopoet.checker.door import AnswerError, Door, Rehearsal
 from nanopoet.checker.misconceptions import Misconception
 from nanopoet.checker.tasks import load_tasks
 from nanopoet.checker.trial import (
     CHECKS,
     MISCONCEPTIONS,
-    Answer,
     Outcome,
     Trial,
 )
@@ -34,21 +33,22 @@ ALIKE = 0.49  # of what either gets wrong: as much must be the same, unless one 
 TELLING = 4  # different numbers in a result that two answers hardly share by chance
 
 
-def reason(error: Exception) -> tuple[type, str]:
+def reason(error: Exception) -> tuple[str, str]:
     """Why something failed, whatever its variables are called.
 
     Sizes stay: on the same inputs they tell one operation from another. Two precisions that do not
     go together are one reason, whichever comes first.
 
-    >>> reason(NameError("name 'x' is not defined"))[1]
-    'name … is not defined'
+    >>> reason(AnswerError(["NameError", "Exception"], "name 'x' is not defined"))
+    ('NameError', 'name … is not defined')
     """
-    said = message_of(error)
+    kinds = error.kinds if isinstance(error, AnswerError) else [type(error).__name__]
+    said = str(error)
     if {"float", "double"} <= set(re.findall(r"\w+", said.lower())):
-        return type(error), "float and double"
-    if isinstance(error, NameError):  # and UnboundLocalError
+        return kinds[0], "float and double"
+    if "NameError" in kinds:  # UnboundLocalError is one, too
         said = re.sub(r"'\w+'", "…", said)
-    return type(error), re.sub(r"0x[0-9a-f]+", "…", said)  # an address is another each time
+    return kinds[0], re.sub(r"0x[0-9a-f]+", "…", said)  # an address is another each time
 
 
 def equal_outcomes(a: Any, b: Any) -> bool:
@@ -121,13 +121,15 @@ class Likeness:
         return self.alike / (self.alike + self.unlike + len(self.to_come))
 
 
-def collect(task: str, answer: Answer, seed: int, **options: Any) -> list[Outcome]:
+def collect(task: str, door: Door, seed: int, **options: Any) -> list[Outcome]:
     """All outcomes of an answer, right and wrong ones, as far as each check can go."""
     outcomes = []
     for name, run in CHECKS[task].checks.items():
-        trial = Trial(answer, CHECKS[task].reference, seed, collecting=True, name=name, **options)
+        trial = Trial(door, CHECKS[task].reference, seed, collecting=True, name=name, **options)
         try:
             run(trial)
+        except EOFError:  # the answer's process has gone
+            raise
         except Exception as error:
             trial.note(Difference(str(error)), error)
         outcomes += trial.outcomes
@@ -144,7 +146,7 @@ class Remembered:
 
 def recognize(
     task: str,
-    answer: Answer,
+    door: Door,
     seed: int,
     seconds: float = math.inf,
     remembered: Remembered | None = None,
@@ -156,23 +158,26 @@ def recognize(
     """
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
         expected = remembered.expected if remembered else {}
-        outcomes = collect(task, answer, seed, expected=expected)
+        outcomes = collect(task, door, seed, expected=expected)
         first = next((outcome for outcome in outcomes if not outcome.right), Outcome(True, None))
         telling = not isinstance(first.result, Exception) and (
             len(numbers_in(first.result)) >= TELLING
         )
         predicts = load_tasks()[task].kind == "predict"
         found, share = None, 0.0 if telling or predicts else ALIKE
-        end = time.process_time() + seconds
+        end = time.process_time() + seconds - door.computing
         for known in MISCONCEPTIONS[task]:
             likeness = Likeness(outcomes, share, predicts)
             with contextlib.suppress(UnlikeError):
                 if remembered is None:  # it ends early, where they are not alike
-                    collect(task, known.answer, seed, on_outcome=likeness, expected=expected)
+                    theirs = Rehearsal(known.answer, CHECKS[task].reference)
+                    collect(task, theirs, seed, on_outcome=likeness, expected=expected)
                 else:
                     if known.name not in remembered.outcomes:
-                        theirs = collect(task, known.answer, seed, expected=expected)
-                        remembered.outcomes[known.name] = theirs
+                        theirs = Rehearsal(known.answer, CHECKS[task].reference)
+                        remembered.outcomes[known.name] = collect(
+                            task, theirs, seed, expected=expected
+                        )
                     for outcome in remembered.outcomes[known.name]:
                         likeness(outcome)
                 if likeness.share > share:
@@ -184,13 +189,13 @@ def recognize(
 
 def name_misconception(
     verdict: Verdict,
-    answer: Answer,
+    door: Door,
     seconds: float = math.inf,
     remembered: Remembered | None = None,
 ) -> None:
     """Say in the verdict on a wrong answer what people think who give it, if that is known."""
     if verdict.status not in ("fail", "error"):
         return
-    if found := recognize(verdict.task, answer, verdict.seed, seconds, remembered):
+    if found := recognize(verdict.task, door, verdict.seed, seconds, remembered):
         verdict.status = "fail"
         verdict.misconception, verdict.explanation = found.name, found.why

@@ -1,16 +1,17 @@
 """The process that judges, which `nanopoet.checker.sandbox` starts, asks, and starts again.
 
-It reads one request per line and prints one verdict per line. Each answer gets a process of its
-own. PyTorch and the checks are loaded once, here; for each request this process forks, so each
-answer starts from the same clean state and can spoil nothing but its own. (Only Linux forks safely
-with PyTorch loaded; elsewhere, with --spawn, each answer's process loads it for itself.)
+It reads one request per line and prints one verdict per line. For each there are two processes: one
+in the box (`nanopoet.checker.box`), in which the answer runs, and one out here, in which the checks
+run (`nanopoet.checker.worker`); a socket is between them. PyTorch and the checks are loaded once,
+here and in the box; both fork for each request, so each answer starts from the same clean state and
+can spoil nothing but its own. (Only Linux forks safely with PyTorch loaded; elsewhere, with
+--spawn, each process loads it for itself.)
 
 Whatever an answer has started ends before its verdict is given, and when whoever asks is gone: then
 the pipe between them closes, be it by Ctrl-C, a closed terminal or a kill.
 """
 
 import contextlib
-import ctypes
 import json
 import os
 import re
@@ -18,45 +19,36 @@ import secrets
 import select
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+from nanopoet.checker.box import Box, BoxError, files_of
+from nanopoet.checker.processes import PDEATHSIG, SUBREAPER, end_all, prctl
 from nanopoet.checker.source import SourceError, line_of, read_source
 from nanopoet.checker.tasks import load_tasks
 from nanopoet.checker.verdict import LOADING, Verdict, output_of, read_verdict, running_of
 
 READY = "ready"  # the first line; who ends before it cannot judge at all
 PRINTED = 1000  # bytes of what an answer prints are kept
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # <sys/prctl.h>
-
-
-def prctl(option: int, value: int) -> None:
-    """Ask Linux for something; other systems do not have it."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
 # --- What came of an answer --------------------------------------------------------------------
 
 
-def died(status: int) -> str:
-    """In words, why a process that judged left no verdict."""
+def died(status: int | None) -> str:
+    """In words, why nothing more came from an answer's process. None: nobody knows how it ended."""
+    if status is None:
+        return "stopped or killed what it runs in, or memory ran out there"
     if status == -signal.SIGKILL:
         return "was killed: it took too much memory, or killed itself"
     if status < 0:
         names = {number.value: number.name for number in signal.Signals}
         return f"crashed ({names.get(-status, f'signal {-status}')})"
     return "ended the process before it was judged; a function returns instead"
-
-
-def ask_what_it_does(child: int) -> None:
-    """Let a process that takes too long write down where it is."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(child, signal.SIGUSR1)
-        time.sleep(0.05)  # it takes a moment, and nobody can wait for it to be done
 
 
 def line_running(verdict_file: Path, file: Path) -> int:
@@ -77,8 +69,10 @@ def line_at(file: Path, number: int) -> str:
         return ""
 
 
-def conclude(request: dict[str, Any], verdict_file: Path, status: int | None) -> Verdict:
-    """The verdict that was left, or why there is none. `status` is None after too long a time.
+def conclude(
+    request: dict[str, Any], verdict_file: Path, in_time: bool, status: int | None
+) -> Verdict:
+    """The verdict that was left, or why there is none. `status` is how the answer's process ended.
 
     One that was left counts, even if the search for a name was cut short.
     """
@@ -88,7 +82,7 @@ def conclude(request: dict[str, Any], verdict_file: Path, status: int | None) ->
         verdict = read_verdict(verdict_file.read_bytes(), task.name)
     except (OSError, ValueError):
         verdict = Verdict(task.name, "error", file=str(file), line=line_of(file, task.function))
-        if status is None:
+        if not in_time:
             verdict.status = "timeout"
             verdict.symptom = f"takes longer than {request['seconds']:g} s: does a loop never end?"
             verdict.line = line_running(verdict_file, file) or verdict.line
@@ -104,29 +98,25 @@ def conclude(request: dict[str, Any], verdict_file: Path, status: int | None) ->
 # --- One answer --------------------------------------------------------------------------------
 
 
-def start(request: dict[str, Any], verdict_file: Path, forks: bool) -> int:
+def start_judge(
+    request: dict[str, Any], verdict_file: Path, talk: socket.socket, forks: bool
+) -> int:
     """A process that judges one answer and leaves its verdict in a file. Returns its id."""
     server = os.getpid()
-    for wait in (0.1, 0.5, None):  # a machine that is full now may not be in a moment
-        try:
-            child = os.fork()
-            break
-        except OSError:
-            if wait is None:
-                raise
-            time.sleep(wait)
+    child = os.fork()
     if child == 0:
         try:
             os.setsid()
-            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            prctl(PDEATHSIG, signal.SIGKILL)
             if os.getppid() != server:  # it died before it could be said
                 os._exit(70)
             if forks:
                 from nanopoet.checker.worker import judge_alone
 
-                judge_alone(request, verdict_file)
+                judge_alone(request, verdict_file, talk)
+            os.set_inheritable(talk.fileno(), True)
             judging = [sys.executable, "-m", "nanopoet.checker.worker", json.dumps(request)]
-            os.execv(sys.executable, [*judging, str(verdict_file)])
+            os.execv(sys.executable, [*judging, str(verdict_file), str(talk.fileno())])
         finally:
             os._exit(70)
     return child
@@ -144,54 +134,45 @@ def wait_for(child: int, seconds: float) -> int | None:
     return None
 
 
-def own_children() -> list[int]:
-    """Which processes this one has to wait for."""
-    try:
-        return [
-            int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-        ]
-    except OSError:
-        return []  # another system
-
-
-def end_all(child: int, running: bool) -> None:
-    """End a child, its group, and whatever else it has started.
-
-    On Linux a process whose parent has died comes back to this one (it is a "subreaper"), whatever
-    session or group it has put itself into.
-    """
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(child, signal.SIGKILL)
-    while left := own_children() or [child] * running:
-        for pid in left:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        for pid in left:
-            os.waitpid(pid, 0)
-        running = False
-
-
-def no_process(request: dict[str, Any], error: OSError) -> Verdict:
+def no_process(request: dict[str, Any], error: Exception) -> Verdict:
     """What is said of an answer that was not judged, since the machine is full."""
-    symptom = f"was not judged: no process could be started ({error.strerror}); try again"
+    symptom = f"was not judged: no process could be started ({error}); try again"
     return Verdict(request["task"], "error", symptom, seed=request["seed"])
 
 
-def serve_one(request: dict[str, Any], forks: bool) -> Verdict:
-    """Start, wait no longer than allowed, end everything, conclude."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        # A name that the answer cannot guess: it may print, but it cannot write a verdict.
+def serve_one(request: dict[str, Any], box: Box, forks: bool) -> Verdict:
+    """Start both processes, wait no longer than allowed, end everything, conclude."""
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        contextlib.ExitStack() as open_,
+    ):
         verdict_file = Path(folder) / secrets.token_hex(16)
-        (Path(folder) / "scratch").mkdir()
+        ours, theirs = map(open_.enter_context, socket.socketpair())
+        noted = [open_.enter_context(of(verdict_file).open("wb")) for of in (output_of, running_of)]
+        task, status = load_tasks()[request["task"]], None
+        answer = {
+            "module": task.module,
+            "function": task.function,
+            "files": files_of(request["root"]),
+        }
         try:
-            child = start(request, verdict_file, forks)
-        except OSError as error:
+            started = box.tell(
+                request | answer | {"do": "start"}, [theirs.fileno(), *(f.fileno() for f in noted)]
+            )
+            theirs.close()
+            if not started["child"] and forks:
+                raise OSError("no room for another process")
+            child = start_judge(request, verdict_file, ours, forks)
+        except (OSError, BoxError) as error:
             return no_process(request, error)
-        status = wait_for(child, request["seconds"] + (0 if forks else LOADING))
-        if status is None:
-            ask_what_it_does(child)
-        end_all(child, running=status is None)
-        return conclude(request, verdict_file, status)
+        ours.close()  # the judge has it: now each side sees when the other has gone
+        ended = wait_for(child, request["seconds"] + (0 if forks else LOADING))
+        with contextlib.suppress(BoxError):
+            if ended is None:
+                box.tell({"do": "where"})
+            status = box.tell({"do": "end"})["status"]
+        end_all(child, running=ended is None, but=box.number)
+        return conclude(request, verdict_file, ended is not None, status)
 
 
 def go_on_in_a_child() -> None:
@@ -199,7 +180,7 @@ def go_on_in_a_child() -> None:
 
     An answer can kill the process that judges it. What it has started then comes back to this one.
     """
-    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    prctl(SUBREAPER, 1)
     folder = tempfile.mkdtemp(prefix="nanopoet-")
     server = os.fork()
     if server == 0:
@@ -220,7 +201,9 @@ def serve(forks: bool) -> None:
     """Answer requests until there are none. Never returns."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, it would hide how a child ended
     go_on_in_a_child()
-    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    prctl(SUBREAPER, 1)
+    box = Box(forks)
+    box.start()  # while PyTorch is loaded here, it is loaded there
     if forks:
         from nanopoet.checker import worker
 
@@ -231,7 +214,8 @@ def serve(forks: bool) -> None:
             request = json.loads(line)
             if forks:
                 worker.load_checks(load_tasks()[request["task"]].module)  # answers then find them
-            print(serve_one(request, forks).as_json(), flush=True)
+            print(serve_one(request, box, forks).as_json(), flush=True)
+    box.close()
     os._exit(0)
 
 

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 
 from nanopoet.checker.difference import Difference, compare_values, item_of, shorten
+from nanopoet.checker.door import Answer, AnswerError, Door, Use
 from nanopoet.checker.misconceptions import Misconception, misconceptions
 from nanopoet.paths import shipped
 
-Answer = Callable[..., Any]
 Call = tuple[tuple[Any, ...], dict[str, Any]]  # what an answer was called with
 
 
@@ -129,40 +129,13 @@ class Outcome:
     place: tuple[str, int] = ("", 0)  # the check, and the number of the comparison in it
 
 
-@dataclass
-class Trial:
-    """One answer on one set of inputs, all drawn from `seed`.
+class Draws:
+    """Random inputs, all drawn from `seed`: what goes to an answer's process of a trial."""
 
-    `collecting` goes on after a difference, to see what else the answer does; for that, a few
-    examples of each property are enough. `on_outcome` is told of every outcome. `name` is that of
-    the check.
-    """
-
-    answer: Answer
-    reference: Answer
-    seed: int
-    collecting: bool = False
-    on_outcome: Callable[[Outcome], None] | None = None
-    expected: dict[tuple, dict[str, Any]] = field(default_factory=dict)  # by place
-    calls: list[Call] = field(default_factory=list)  # of the answer, in the last comparison
-    name: str = ""
-    outcomes: list[Outcome] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.generator = torch.Generator().manual_seed(self.seed)
-        self.random = random.Random(self.seed)
-
-    @property
-    def noting_calls(self) -> Answer:
-        """The answer, with its calls noted if it is a function; a class is more than its calls."""
-        if isinstance(self.answer, type):
-            return self.answer
-
-        def called(*args: Any, **kwargs: Any) -> Any:
-            self.calls.append((args, kwargs))
-            return self.answer(*args, **kwargs)
-
-        return called
+    def __init__(self, seed: int, collecting: bool = False) -> None:
+        self.seed, self.collecting = seed, collecting
+        self.generator = torch.Generator().manual_seed(seed)
+        self.random = random.Random(seed)
 
     def randn(self, *shape: int, grad: bool = False, dtype: torch.dtype = torch.float64) -> Tensor:
         """Normal numbers; with `grad`, gradients by them are compared, too."""
@@ -171,6 +144,59 @@ class Trial:
 
     def randint(self, high: int, *shape: int) -> Tensor:
         return torch.randint(high, shape, generator=self.generator)
+
+
+def draws_from(seed: int, collecting: bool, torch_state: Tensor, state: Any) -> Draws:
+    """Draws that go on where others are."""
+    draws = Draws(seed, collecting)
+    draws.generator.set_state(torch_state)
+    draws.random.setstate(state)
+    return draws
+
+
+class Trial(Draws):
+    """One answer on one set of inputs, all drawn from `seed`.
+
+    `collecting` goes on after a difference, to see what else the answer does; for that, a few
+    examples of each property are enough. `on_outcome` is told of every outcome. `name` is that of
+    the check.
+    """
+
+    def __init__(
+        self,
+        door: Door,
+        reference: Answer,
+        seed: int,
+        collecting: bool = False,
+        on_outcome: Callable[[Outcome], None] | None = None,
+        expected: dict[tuple, dict[str, Any]] | None = None,
+        name: str = "",
+    ) -> None:
+        super().__init__(seed, collecting)
+        self.door, self.reference = door, reference
+        self.on_outcome = on_outcome
+        self.expected = {} if expected is None else expected  # by place
+        self.name = name
+        self.call: Call | None = None  # what the answer was called with, where this is known
+        self.compared = False  # the last thing was a comparison by `compare`
+        self.outcomes: list[Outcome] = []
+
+    def __reduce__(self) -> Any:
+        """What draws goes to an answer's process; the reference and what is expected do not."""
+        state = self.generator.get_state(), self.random.getstate()
+        return draws_from, (self.seed, self.collecting, *state)
+
+    def ask(self, use: Use) -> Any:
+        """What `use` makes of the answer, as plain data, with nothing to compare it with."""
+        self.call, self.compared = None, False
+        return self.door.ask(use)
+
+    def last_call(self) -> Call | None:
+        """The one call of the answer that went wrong, if it was one."""
+        if self.compared and len(calls := self.door.calls()) == 1:
+            args, kwargs = calls[0]
+            return tuple(args), kwargs
+        return self.call
 
     @property
     def place(self) -> tuple[str, int]:
@@ -210,7 +236,7 @@ class Trial:
                 found["the gradient"] = gradients(result, leaves)
             return found
 
-        self.calls = [(args, kwargs)]
+        self.call, self.compared = (args, kwargs), False
         try:
             return self._compare(use, why, rtol, atol)[name]
         except Difference as difference:
@@ -227,31 +253,34 @@ class Trial:
         atol: float = 1e-7,
     ) -> Any:
         """What `use` makes of the answer must equal what it makes of the reference."""
-        self.calls = []
+        self.call, self.compared = None, True
         return self._compare(lambda function: {name: use(function)}, why, rtol, atol)[name]
 
     def equals(self, got: Any, expected: Any, why: str, name: str) -> None:
         """What was made of the answer's results must be `expected`."""
-        self.calls = []
+        self.call, self.compared = None, False
         self.expected[self.place] = {name: expected}
-        self._compare(lambda _: {name: got}, why, 1e-5, 1e-7)
+        self._judge({name: got}, why, 1e-5, 1e-7)
 
     def _compare(
         self, use: Callable[[Answer], dict[str, Any]], why: str, rtol: float, atol: float
     ) -> dict[str, Any]:
-        place = self.place
-        if place not in self.expected:
-            self.expected[place] = use(self.reference)
-        expected = self.expected[place]
+        if self.place not in self.expected:
+            self.expected[self.place] = use(self.reference)
         try:
-            got = use(self.noting_calls if self.calls == [] else self.answer)
-        except Exception as error:
+            got = self.door.ask(use)
+        except AnswerError as error:
             if not self.collecting:
                 raise
+            expected = self.expected[self.place]
             self.note(Difference(str(error)), error)
             return expected
+        return self._judge(got, why, rtol, atol)
+
+    def _judge(self, got: dict[str, Any], why: str, rtol: float, atol: float) -> dict[str, Any]:
+        """Hold a result against what is expected at this place."""
         try:
-            for name, value in expected.items():
+            for name, value in self.expected[self.place].items():
                 compare_values(name, value, got[name], rtol, atol)
         except Difference as difference:
             difference.why = why
@@ -265,17 +294,18 @@ class Trial:
 
     def refuses(self, *args: Any, why: str, error: type[Exception] = ValueError, **kw: Any) -> None:
         """The answer must raise `error` for these arguments."""
-        self.calls = [(args, kw)]
+        self.call, self.compared = (args, kw), False
         try:
-            result = self.answer(*copied(args), **copied(kw))
-        except error as raised:
-            self.note(None, type(raised)())
-        except NotImplementedError:
-            raise
-        except Exception as raised:
-            name = type(raised).__name__
-            wrong = Difference(f"raises {name}", error.__name__, f"{name}: {raised}", why)
-            self.note(wrong, raised)
+            result = self.door.ask(lambda function: function(*copied(args), **copied(kw)))
+        except AnswerError as raised:
+            name = raised.kinds[0]
+            if error.__name__ in raised.kinds:
+                self.note(None, error())
+            elif name == "NotImplementedError":
+                raise
+            else:
+                got = f"{name}: {raised}"
+                self.note(Difference(f"raises {name}", error.__name__, got, why), raised)
         else:
             wrong = Difference("raises no error", error.__name__, shorten(result), why)
             self.note(wrong, None)
@@ -284,7 +314,7 @@ class Trial:
         self, holds: bool, symptom: str, why: str, expected: str = "", got: str = ""
     ) -> None:
         """Something that must hold of the answer's results; `symptom` says what is wrong."""
-        self.calls = []
+        self.call, self.compared = None, False
         holds = bool(holds)
         self.note(None if holds else Difference(symptom, expected, got, why), holds)
 
