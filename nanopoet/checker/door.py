@@ -90,7 +90,7 @@ def cached_property_of(function: Callable, name: str) -> functools.cached_proper
     return made
 
 
-class Shipping(cloudpickle.Pickler):  # type: ignore[misc]
+class Shipping(cloudpickle.Pickler):
     """Writes a function with all that it uses; never the reference, and no module of ours whole."""
 
     def __init__(self, file: io.BytesIO, secret: object, kept: dict[int, Any]) -> None:
@@ -108,7 +108,7 @@ class Shipping(cloudpickle.Pickler):  # type: ignore[misc]
         """As cloudpickle does it, without annotations, which would bring with them what they name,
         and without a search of all modules for each function."""
         found = {key: function.__globals__.get(key, self) for key in globals_of(function.__code__)}
-        slots = {
+        slots: dict[str, Any] = {
             "__name__": function.__name__,
             "__qualname__": function.__qualname__,
             "__module__": function.__module__,
@@ -167,7 +167,8 @@ def came_out(line: bytes) -> Any:
         case {"value": value}:
             return value
         case {"difference": [*words]}:
-            raise Difference(*map(str, words[:4]))
+            symptom, expected, got, why = map(str, words)
+            raise Difference(symptom, expected, got, why)
         case {
             "error": {"kinds": [*kinds], "said": said, "trace": trace, "frames": [*frames]} as told
         }:

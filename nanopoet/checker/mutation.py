@@ -25,7 +25,7 @@ from tqdm import tqdm
 from nanopoet.checker.judge import judge
 from nanopoet.checker.source import SOLUTIONS, find_node
 from nanopoet.checker.tasks import Task, find_tasks, load_tasks
-from nanopoet.checker.trial import load_checks
+from nanopoet.checker.trial import load_checks, rehearse
 from nanopoet.files import ensure_writable, write_atomically
 from nanopoet.paths import shipped
 
@@ -169,7 +169,8 @@ def killed(task: Task, tree: ast.Module, seeds: tuple[int, ...] = (1, 2)) -> boo
                 module = types.ModuleType(f"mutant_of_{task.module}")
                 sys.modules[module.__name__] = module  # dataclasses look their module up
                 exec(compile(tree, f"mutant of {task.file}", "exec"), module.__dict__)
-                if judge(task.name, getattr(module, task.function), seed).status != "pass":
+                door = rehearse(task.name, getattr(module, task.function))
+                if judge(task.name, door, seed).status != "pass":
                     return True
             except Exception:
                 return True

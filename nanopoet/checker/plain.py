@@ -81,18 +81,18 @@ def pack_several(value: Any, depth: int) -> Any:
         names = [field.name for field in dataclasses.fields(value)]
         items = [pack(getattr(value, name), depth) for name in names]
         return ["record", type(value).__name__, names, items]
-    for kind, base in SEQUENCES.items():
-        if isinstance(value, base):
+    for kind, sequence in SEQUENCES.items():
+        if isinstance(value, sequence):
             return [kind, [pack(item, depth) for item in value]]
     if isinstance(value, Mapping):
         return ["dict", [[pack(key, depth), pack(item, depth)] for key, item in value.items()]]
-    if isinstance(value, int | float | str):  # a subclass: what it is beneath
-        base = next(base for base in (int, float, str) if isinstance(value, base))
-        return pack(base.__add__(value, base()))
+    for beneath in (int, float, str):  # of a subclass, what it is beneath
+        if isinstance(value, beneath):
+            return beneath(value)
     return opaque(value)
 
 
-SEQUENCES: dict[str, type] = {
+SEQUENCES: dict[str, Any] = {
     "size": torch.Size,
     "list": list,
     "tuple": tuple,
@@ -160,7 +160,7 @@ def read_record(name: Any, fields: Any, items: Any) -> Any:
     """A record of the same name and fields, with no methods but a tuple's."""
     if not (isinstance(fields, list) and isinstance(items, list) and len(fields) == len(items)):
         raise refuse(name)
-    return namedtuple(str(name), fields, rename=True)(*map(unpack, items))  # type: ignore[misc]
+    return namedtuple(str(name), fields, rename=True)(*map(unpack, items))
 
 
 def unpack(data: Any) -> Any:

@@ -20,7 +20,7 @@ from nanopoet.paths import ROOT
 
 SECONDS = 15.0  # of wall time for one task; most need a tenth of one
 MEMORY = 2 * 2**30  # bytes more than the judging process has at its start
-PATIENCE = 15.0  # seconds more until the process that judges must have said something
+PATIENCE = 45.0  # seconds more until a verdict must be there: a box may have to be made anew
 FORKS = sys.platform == "linux"
 
 
@@ -30,6 +30,8 @@ class SandboxError(ValueError):
 
 class Sandbox:
     """A process that judges answers; use it in a `with` statement.
+
+    Answers run in a box where there is one (`nanopoet.checker.box`), unless `boxed` is False.
 
     >>> from nanopoet.paths import shipped
     >>> with Sandbox() as sandbox:
@@ -42,9 +44,10 @@ class Sandbox:
         seconds: float = SECONDS,
         memory: int = MEMORY,
         forks: bool = FORKS,
+        boxed: bool = True,
     ) -> None:
         self.limits = {"seconds": seconds, "memory": memory}
-        self.forks = forks
+        self.forks, self.boxed = forks, boxed
         self.patience = seconds + PATIENCE + (0 if forks else LOADING)
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -95,6 +98,7 @@ class Sandbox:
                 "-m",
                 "nanopoet.checker.serving",
                 *([] if self.forks else ["--spawn"]),
+                *([] if self.boxed else ["--unboxed"]),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -197,12 +197,12 @@ def go_on_in_a_child() -> None:
     os._exit(0)
 
 
-def serve(forks: bool) -> None:
+def serve(forks: bool, boxed: bool) -> None:
     """Answer requests until there are none. Never returns."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, it would hide how a child ended
     go_on_in_a_child()
     prctl(SUBREAPER, 1)
-    box = Box(forks)
+    box = Box(forks, boxed)
     box.start()  # while PyTorch is loaded here, it is loaded there
     if forks:
         from nanopoet.checker import worker
@@ -220,4 +220,4 @@ def serve(forks: bool) -> None:
 
 
 if __name__ == "__main__":
-    serve(forks="--spawn" not in sys.argv)
+    serve(forks="--spawn" not in sys.argv, boxed="--unboxed" not in sys.argv)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from nanopoet.checker.difference import Difference, compare_values, item_of, shorten
-from nanopoet.checker.door import Answer, AnswerError, Door, Use
+from nanopoet.checker.door import Answer, AnswerError, Door, Rehearsal, Use
 from nanopoet.checker.misconceptions import Misconception, misconceptions
 from nanopoet.paths import shipped
 
@@ -71,6 +71,11 @@ def load_checks(module: str) -> None:
     sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules[name])
     MISCONCEPTIONS.update(misconceptions(module))
+
+
+def rehearse(task: str, answer: Answer) -> Rehearsal:
+    """The door to an answer that runs here: one that is known, and not hostile."""
+    return Rehearsal(answer, CHECKS[task].reference)
 
 
 # --- Trials -----------------------------------------------------------------------------------

@@ -9,12 +9,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from nanopoet.checker.judge import judge
 from nanopoet.checker.misconceptions import Misconception, MisconceptionError
-from nanopoet.checker.recognition import equal_outcomes, name_misconception, numbers_in
+from nanopoet.checker.recognition import equal_outcomes, numbers_in
 from nanopoet.checker.tasks import load_tasks, modules
 from nanopoet.checker.trial import MISCONCEPTIONS, load_checks
 from nanopoet.checker.worker import NAMING
+from tests.checker.rehearsed import judge, name_misconception
 
 
 def two_at_once(task, how_many, chooser):

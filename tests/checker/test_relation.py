@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from nanopoet.checker.judge import judge
-from nanopoet.checker.recognition import name_misconception
 from nanopoet.checker.relation import find_relation
 from nanopoet.checker.trial import MISCONCEPTIONS, load_checks
+from tests.checker.rehearsed import judge, name_misconception
 
 MATRIX = np.array([[1.0, 2.0, 4.0], [3.0, 9.0, 5.0], [6.0, 8.0, 7.0]])
 EDGE = MATRIX + np.array([[0, 0, 1], [0, 0, 2], [0, 0, 0]])

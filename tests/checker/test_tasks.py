@@ -21,9 +21,8 @@ import torch
 
 from nanopoet.checker import mutation as mutate
 from nanopoet.checker.difference import Difference, compare_values
-from nanopoet.checker.judge import judge
 from nanopoet.checker.mutation import changed_modules, equivalents, mutants, try_changes
-from nanopoet.checker.recognition import Remembered, name_misconception
+from nanopoet.checker.recognition import Remembered
 from nanopoet.checker.source import SOLUTIONS, find_node
 from nanopoet.checker.stubs import stub_file
 from nanopoet.checker.tasks import Task, TaskError, find_tasks, load_tasks, modules
@@ -35,6 +34,7 @@ from nanopoet.checker.trial import (
 from nanopoet.checker.verdict import Verdict
 from nanopoet.checker.worker import NAMING
 from nanopoet.paths import ROOT
+from tests.checker.rehearsed import judge, name_misconception
 
 for module in modules():
     load_checks(module)
