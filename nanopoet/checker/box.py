@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,8 @@ INSIDE = (
     "checker/messages.py",
     "checker/processes.py",
 )
-SCRATCH = 2**26  # bytes that an answer may write in all
+PLACES = ("/tmp", "/dev/shm")  # that can be written to, and begin empty
+SCRATCH = 2**26  # bytes that an answer may write in each
 ANSWERS = 5.0  # seconds in which the box must answer, once it stands
 STANDS = 120.0  # seconds until it must stand: PyTorch takes a while to load on a busy machine
 
@@ -67,8 +69,9 @@ def walls(bwrap: str) -> list[str]:
     root = HERE.parent
     for name in (*INSIDE, "checker/runner.py"):
         command += ["--ro-bind", str(root / name), f"/box/nanopoet/{name}"]
-    command += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--size", str(SCRATCH)]
-    command += ["--tmpfs", "/tmp", "--size", str(SCRATCH), "--tmpfs", "/dev/shm"]
+    command += ["--proc", "/proc", "--dev", "/dev"]
+    for place in PLACES:
+        command += ["--perms", "1777", "--size", str(SCRATCH), "--tmpfs", place]
     return [*command, "--chdir", "/tmp"]
 
 
@@ -119,16 +122,18 @@ class Box:
     def start(self) -> None:
         """Let the box be made; `stand` waits until it is there."""
         self.control, theirs = socket.socketpair()
-        number = str(theirs.fileno())
-        command = [sys.executable, "-m", "nanopoet.checker.runner", number]
+        how = str(theirs.fileno()), "forks" if self.forks else "once"
+        command = [sys.executable, "-m", "nanopoet.checker.runner", *how]
         environment = {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "LANG": "C.UTF-8"}
         bwrap = bubblewrap() if self.boxed and not unboxed() else None
         environment["PYTHONPATH"] = "/box" if bwrap else str(HERE.parents[1])
         if bwrap:
             named = [part for item in environment.items() for part in ("--setenv", *item)]
-            command = [*walls(bwrap), *named, *command]
+            command = [*walls(bwrap), *named, *command, *PLACES]
+        else:
+            environment["TMPDIR"] = tempfile.gettempdir()
         self.process = subprocess.Popen(
-            command if self.forks else [*command, "--once"],
+            command,
             env=environment,
             cwd="/",
             pass_fds=[theirs.fileno()],
@@ -166,10 +171,13 @@ class Box:
             raise BoxError("the box does not listen") from error
         try:
             told = json.loads(self.answer(ANSWERS))
-            return {key: told[key] for key in ("child", "status")}
+            found = {key: told[key] for key in ("child", "status", "left")}
         except (ValueError, KeyError, TypeError) as error:
             self.close()
             raise BoxError("the box speaks nonsense") from error
+        if request["do"] == "end" and found["left"]:
+            self.close()  # what an answer leaves goes with its box
+        return found
 
     def close(self) -> None:
         """Throw the box away, and all that is in it."""

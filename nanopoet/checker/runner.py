@@ -21,6 +21,7 @@ import os
 import pickle
 import random
 import resource
+import shutil
 import signal
 import socket
 import struct
@@ -244,35 +245,33 @@ def serve_answer(request: dict[str, Any], talk: socket.socket, output: int, runn
     faulthandler.register(signal.SIGUSR1, file=running, all_threads=False)
     limit(request)
     before, file = snapshot(), request["files"][request["module"]][0]
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
-        os.chdir(scratch)
+    try:
+        room = Room(load_answer(request), file)
+        send(talk, encode({"value": tampering(before)}))
+    except BaseException as error:
+        told = told_of(error, file)
+        if isinstance(error, SyntaxError):
+            told |= {"line": error.lineno or 0, "code": marked(error), "message": error.msg}
+        send(talk, encode({"error": told}))
+        os._exit(0)
+    this = os.getpid()
+    while True:
         try:
-            room = Room(load_answer(request), file)
-            send(talk, encode({"value": tampering(before)}))
-        except BaseException as error:
-            told = told_of(error, file)
-            if isinstance(error, SyntaxError):
-                told |= {"line": error.lineno or 0, "code": marked(error), "message": error.msg}
-            send(talk, encode({"error": told}))
+            message = receive(talk)
+        except EOFError:
             os._exit(0)
-        this = os.getpid()
-        while True:
-            try:
-                message = receive(talk)
-            except EOFError:
-                os._exit(0)
-            kind, rest = message[:1], message[1:]
-            began = time.process_time()
-            if kind == USE:
-                reply = room.reply(rest)
-            elif kind == CALLS:
-                reply = room.calls()
-            else:
-                sys.stdout.flush()
-                reply = encode({"value": tampering(before)})
-            if os.getpid() != this:  # the answer has forked: one reply is enough
-                os._exit(70)
-            send(talk, struct.pack("<d", time.process_time() - began) + reply)
+        kind, rest = message[:1], message[1:]
+        began = time.process_time()
+        if kind == USE:
+            reply = room.reply(rest)
+        elif kind == CALLS:
+            reply = room.calls()
+        else:
+            sys.stdout.flush()
+            reply = encode({"value": tampering(before)})
+        if os.getpid() != this:  # the answer has forked: one reply is enough
+            os._exit(70)
+        send(talk, struct.pack("<d", time.process_time() - began) + reply)
 
 
 def marked(error: SyntaxError) -> str:
@@ -307,7 +306,7 @@ class CompilerOnDemand(types.ModuleType):
         return getattr(importlib.import_module(self.__name__), name)
 
 
-def start_answer(request: dict[str, Any], fds: list[int], forks: bool) -> int:
+def start_answer(request: dict[str, Any], fds: list[int], scratch: str, forks: bool) -> int:
     """A process for one answer. Returns its number; 0 if there was no room for it."""
     for wait in (0.1, 0.5, None):  # a machine that is full now may not be in a moment
         try:
@@ -322,6 +321,7 @@ def start_answer(request: dict[str, Any], fds: list[int], forks: bool) -> int:
             if forks:
                 os.setsid()
                 prctl(PDEATHSIG, signal.SIGKILL)
+            os.chdir(scratch)
             serve_answer(request, socket.socket(fileno=fds[0]), fds[1], fds[2])
         finally:
             os._exit(70)
@@ -334,12 +334,15 @@ def has_ended(child: int) -> int | None:
     return os.waitstatus_to_exitcode(raw) if finished else None
 
 
-def main(control: socket.socket, forks: bool) -> None:
-    """Start, look at, and end processes for answers, as it is told. Never returns."""
+def main(control: socket.socket, forks: bool, places: list[str]) -> None:
+    """Start, look at, and end processes for answers, as it is told. Never returns.
+
+    Of `places` that belong to answers alone it says what they have left there.
+    """
     prctl(SUBREAPER, 1)
     sys.modules["torch._dynamo"] = CompilerOnDemand("torch._dynamo")
     send(control, READY.encode())
-    child = 0
+    child, scratch = 0, ""
     while True:
         try:
             _, fds, *_ = socket.recv_fds(control, 1, 3)  # one byte, to carry them
@@ -349,7 +352,8 @@ def main(control: socket.socket, forks: bool) -> None:
             os._exit(0)
         status = None
         if request["do"] == "start":
-            child = start_answer(request, fds, forks)
+            scratch = tempfile.mkdtemp()
+            child = start_answer(request, fds, scratch, forks)
         elif request["do"] == "where":  # let it write down where it is
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(child, signal.SIGUSR1)
@@ -357,10 +361,14 @@ def main(control: socket.socket, forks: bool) -> None:
         else:
             status = has_ended(child)
             end_all(child, running=status is None)
+            shutil.rmtree(scratch, ignore_errors=True)
         for fd in fds:
             os.close(fd)
-        send(control, json.dumps({"child": child, "status": status}).encode())
+        left = [name for place in places for name in os.listdir(place)]
+        told = {"child": child, "status": status, "left": len(left)}
+        send(control, json.dumps(told).encode())
 
 
 if __name__ == "__main__":
-    main(socket.socket(fileno=int(sys.argv[1])), forks="--once" not in sys.argv)
+    number, how, *places = sys.argv[1:]
+    main(socket.socket(fileno=int(number)), how == "forks", places)

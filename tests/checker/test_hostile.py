@@ -97,11 +97,11 @@ def test_in_a_box_there_is_nothing_to_steal(box, tmp_path, way):
 
 
 SEARCHING = {
-    "all objects": """
-        import gc
+    "all functions": """
+        import gc, types
         for thing in gc.get_objects():
-            if getattr(thing, "__name__", "") in ("causal_mask", "right_mask") and callable(thing):
-                if thing is not causal_mask:
+            if type(thing) is types.FunctionType and thing is not causal_mask:
+                if thing.__name__ in ("causal_mask", "right_mask"):
                     return thing(T)
     """,
     "all tensors": """
@@ -142,7 +142,7 @@ def test_neither_the_reference_nor_what_is_expected_is_in_an_answers_process(
     sandbox, tmp_path, way
 ):
     verdict = judge(sandbox, tmp_path, SEARCHING[way])
-    assert verdict.status == "fail", verdict
+    assert verdict.status in ("fail", "error"), verdict
     assert "found" not in verdict.symptom
 
 
@@ -257,7 +257,7 @@ FORGING = {
         for pid in [os.getppid(), 1, *range(2, 40)]:
             for fd in range(12):
                 try:
-                    with open(f"/proc/{{pid}}/fd/{{fd}}", "w") as pipe: pipe.write({FORGED!r} + "\\n")
+                    with open(f"/proc/{{pid}}/fd/{{fd}}", "w") as pipe: print({FORGED!r}, file=pipe)
                 except OSError: pass
     """,
     "a verdict as output": f"print({FORGED!r})",
@@ -295,6 +295,7 @@ def test_the_environment_is_empty_and_nobody_is_at_home(box, tmp_path, monkeypat
         assert int(sees("len([p for p in os.listdir('/proc') if p.isdigit()])")) < 6
 
 
+@pytest.mark.enable_socket
 def test_there_is_no_network(box, tmp_path):
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
