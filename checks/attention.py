@@ -395,7 +395,7 @@ def compare_filled(t: Trial, chunks: list[tuple[Tensor, Tensor]], capacity: int,
         sizes = " + ".join(str(k.shape[2]) for k, _ in chunks)
         symptom = difference.symptom
         for part, words in PARTS.items():
-            symptom = symptom.replace(f"the cache['{part}']", words)
+            symptom = symptom.replace(f"'{part}' of the cache", words)
         difference.symptom = f"after {sizes} characters, {symptom}"
         raise
 

@@ -47,9 +47,10 @@ def compare_parts(
         t.compare(use, why=why, name=name, **near)
     except Difference as difference:
         symptom = difference.symptom
-        found = re.match(re.escape(name) + r"\[(\d+)\](?:\[(\d+)\]|\['(.+?)'\])?", symptom)
+        inner = r"(?:item (\d+) of |'(.+?)' of )?"
+        found = re.match(rf"{inner}item (\d+) of {re.escape(name)}", symptom)
         if found:
-            number, place, key = found.groups()
+            place, key, number = found.groups()
             words = (f"place {place} of " if place else "") + part(int(number))
             difference.symptom = words + (f" as {key}" if key else "") + symptom[found.end() :]
         raise

@@ -40,11 +40,11 @@ assert {SPECIAL_TOKENS[i]: field for i, field in FIELD_OF.items()} == {
 
 @contextlib.contextmanager
 def in_words(whole: str, part: str = "{}") -> Iterator[None]:
-    """Say of what is called @ what it is, and of @['key'] that it is `part` with this key."""
+    """Say of what is called @ what it is, and of 'key' of @ that it is `part` with this key."""
     try:
         yield
     except Difference as difference:
-        said = re.sub(r"^@\['(.*?)'\]", lambda found: part.format(found[1]), difference.symptom)
+        said = re.sub(r"^'(.*?)' of @", lambda found: part.format(found[1]), difference.symptom)
         difference.symptom = said.replace("@", whole)
         raise
 

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import re
 import warnings
 from collections.abc import Iterable
 from functools import lru_cache
@@ -71,10 +72,11 @@ def parameter_groups(t: Trial) -> None:
         try:
             t.compare(lambda groups: settings_by_name(groups, *settings)[key], why=why, name=model)
         except Difference as difference:
-            said = difference.symptom.removeprefix(model).replace("'] ", " ")
-            if said.startswith("['"):  # of one weight
-                difference.symptom = f"{WORDS[key]} {said[2:]} {model}"
+            of_one = re.match(rf"'(.+?)' of {re.escape(model)}(.*)", difference.symptom)
+            if of_one:
+                difference.symptom = f"{WORDS[key]} {of_one[1]}{of_one[2]} {model}"
             else:
+                said = difference.symptom.removeprefix(model)
                 difference.symptom = f"what the groups hold{said} {model}"
             raise
 

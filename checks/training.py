@@ -3,6 +3,7 @@
 import contextlib
 import math
 import random
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -554,10 +555,9 @@ def same_step(t: Trial, what: str, why: str, names: Sequence[str] = STEP, **opti
         try:
             t.compare(lambda f, name=name: found(f)[name], why=why, name=said)
         except Difference as difference:
-            rest = difference.symptom.removeprefix(said)
-            if rest.startswith("['"):  # of one weight
-                weight, rest = rest[2:].split("']", 1)
-                difference.symptom = f"{weight} after {what}{rest}"
+            of_one = re.match(rf"'(.+?)' of {re.escape(said)}(.*)", difference.symptom)
+            if of_one:
+                difference.symptom = f"{of_one[1]} after {what}{of_one[2]}"
             raise
 
 
