@@ -96,8 +96,8 @@ def told_of(error: BaseException, file: str = "") -> dict[str, Any]:
 class Room:
     """An answer, and what is done with it."""
 
-    def __init__(self, answer: Answer, file: str = "") -> None:
-        self.answer, self.file = answer, file
+    def __init__(self, answer: Answer, file: str = "", look: Callable[[], object] = int) -> None:
+        self.answer, self.file, self.look = answer, file, look
         self.kept: dict[int, Any] = {}
         self.noted: list[Any] = []
 
@@ -114,10 +114,12 @@ class Room:
             use = Unpacking(io.BytesIO(message), self.kept).load()
             # A class is more than its calls.
             value = use(self.answer if isinstance(self.answer, type) else self.called)
+            self.look()
             return encode({"value": value})
         except NotPlainError as error:
             return encode({"error": told_of(MemoryError(str(error)), self.file)})
         except BaseException as error:
+            self.look()
             if type(error).__name__ == "Difference":  # the check's own, found on the way
                 fields = ("symptom", "expected", "got", "why")
                 return encode({"difference": [str(getattr(error, name)) for name in fields]})
@@ -148,25 +150,33 @@ WATCHED = (
 )
 
 
-def snapshot() -> list[dict[str, int]]:
-    """Which object stands behind each name of the libraries."""
-    return [{name: id(value) for name, value in vars(space).items()} for space in WATCHED]
+class Watch:
+    """Notices what an answer changes that is not its own, and puts it back: all here relies on it.
 
+    It uses nothing that an answer can have replaced.
+    """
 
-def tampering(before: list[dict[str, int]]) -> str:
-    """What an answer has changed that is not its own, in words, or nothing."""
-    if torch.get_default_dtype() != torch.float32:
-        return f"changes the default dtype to {torch.get_default_dtype()}"
-    if not torch.is_grad_enabled():
-        return "switches gradients off for everybody: use `with torch.no_grad():`"
-    for space, names in zip(WATCHED, before, strict=True):
-        now = {name: id(value) for name, value in vars(space).items()}
-        for name, identity in names.items():
-            # torch._dynamo, which torch.vmap loads, wraps torch.manual_seed.
-            known = name.startswith("__") or name == "manual_seed"
-            if now.get(name) != identity and not known:
-                return f"replaces {getattr(space, '__name__', space)}.{name}"
-    return ""
+    put = staticmethod(setattr)
+
+    def __init__(self) -> None:
+        self.spaces = [(space, dict(vars(space))) for space in WATCHED]
+        self.changed = ""  # the first thing, in words
+
+    def look(self) -> None:
+        for space, names in self.spaces:
+            now = space.__dict__
+            for name, value in names.items():
+                # torch._dynamo, which torch.vmap loads, wraps torch.manual_seed.
+                if now.get(name) is value or name.startswith("__") or name == "manual_seed":
+                    continue
+                self.put(space, name, value)
+                self.changed = self.changed or f"replaces {space.__name__}.{name}"
+        if torch.get_default_dtype() != torch.float32:
+            self.changed = f"changes the default dtype to {torch.get_default_dtype()}"
+            torch.set_default_dtype(torch.float32)
+        if not torch.is_grad_enabled():
+            self.changed = "switches gradients off for everybody: use `with torch.no_grad():`"
+            torch.set_grad_enabled(True)
 
 
 # --- Loading an answer ---------------------------------------------------------------------------
@@ -244,11 +254,13 @@ def serve_answer(request: dict[str, Any], talk: socket.socket, output: int, runn
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     faulthandler.register(signal.SIGUSR1, file=running, all_threads=False)
     limit(request)
-    before, file = snapshot(), request["files"][request["module"]][0]
+    watch, file = Watch(), request["files"][request["module"]][0]
     try:
-        room = Room(load_answer(request), file)
-        send(talk, encode({"value": tampering(before)}))
+        room = Room(load_answer(request), file, watch.look)
+        watch.look()
+        send(talk, encode({"value": watch.changed}))
     except BaseException as error:
+        watch.look()
         told = told_of(error, file)
         if isinstance(error, SyntaxError):
             told |= {"line": error.lineno or 0, "code": marked(error), "message": error.msg}
@@ -268,7 +280,7 @@ def serve_answer(request: dict[str, Any], talk: socket.socket, output: int, runn
             reply = room.calls()
         else:
             sys.stdout.flush()
-            reply = encode({"value": tampering(before)})
+            reply = encode({"value": watch.changed})
         if os.getpid() != this:  # the answer has forked: one reply is enough
             os._exit(70)
         send(talk, struct.pack("<d", time.process_time() - began) + reply)
