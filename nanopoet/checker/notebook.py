@@ -6,8 +6,8 @@ import re
 from nanopoet.checker.tasks import modules
 
 # The line that names a file of exercises, as chapters have it.
-MARK = re.compile(r"^#\s*(?:exercises/)(\w+)\.py\s*$", re.MULTILINE)
-MAGIC = re.compile(r"^(\s*)([%!?].*)$", re.MULTILINE)
+MARK = re.compile(r"^#\s*exercises/(\w+)\.py\s*$", re.MULTILINE)
+MAGIC = re.compile(r"^([%!?].*)$", re.MULTILINE)
 
 
 class NotebookError(ValueError):
@@ -38,7 +38,7 @@ def source_of(notebook: bytes) -> str:
     if not parts:
         raise NotebookError("has no cells of code")
     kept = [part for part in parts if not part.lstrip().startswith("%%")]
-    return "\n\n\n".join(MAGIC.sub(r"\1pass  # \2", part) for part in kept) + "\n"
+    return "\n\n\n".join(MAGIC.sub(r"# \1", part) for part in kept) + "\n"
 
 
 def module_of(source: str, stem: str) -> str:

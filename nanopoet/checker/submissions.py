@@ -1,48 +1,32 @@
 """What a class has handed in: a folder, a zip, a .py or an .ipynb for each learner.
 
-Nothing is followed and nothing is unpacked: of each submission a few regular files are read, none
-larger than a file of exercises may be. What is left out is said.
+Of each, the files are found that stand for files of exercises, wherever they lie; how is said.
 """
 
 import os
-import re
-import shutil
 import stat
-import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
 
-from nanopoet.checker.notebook import NotebookError, module_named, source_of
-from nanopoet.checker.source import LARGEST
+from nanopoet.checker.handed_in import (
+    KINDS,
+    Found,
+    UnreadableError,
+    decoded,
+    in_folder,
+    in_zip,
+    open_regular,
+    read_regular,
+)
+from nanopoet.checker.notebook import NotebookError, module_named, module_of, source_of
 from nanopoet.checker.tasks import TaskError, modules
 from nanopoet.files import printable
 
 LARGEST_ZIP = 2**24  # bytes
-MOST_FILES = 10_000  # that are looked at in one submission
-DEEPEST = 8  # folders in folders
 MOST_REMARKS = 20
-KINDS = (".py", ".ipynb")
-# Folders of a clone, or of tools, in which nobody's answers are.
-NOT_ANSWERS = {
-    *("solutions", "checks", "tests", "nanopoet", "nanopoet_ref", "chapters", "build"),
-    *("__pycache__", "__MACOSX", "node_modules", "site-packages", "venv"),
-}
-
-
-class UnreadableError(ValueError):
-    """Why a file is left out, in a few words."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """A file of a submission that may hold answers; `read` gives its bytes."""
-
-    path: PurePosixPath
-    newest: float
-    read: Callable[[], bytes]
 
 
 @dataclass
@@ -70,38 +54,103 @@ class Submission:
         folder.chmod(0o555)
 
 
-# --- Reading -------------------------------------------------------------------------------------
+def take(found: Iterator[Found], submission: Submission) -> None:
+    """Read the best file for each module: in a folder `exercises`, by its exact name, not a
+    notebook, high up."""
+
+    def rank(one: Found) -> tuple:
+        exact = one.path.name in [f"{module}.py" for module in modules()]
+        above = one.path.parent
+        return (
+            above.name != "exercises",
+            not exact,
+            one.path.suffix != ".py",
+            len(above.parts),
+            one.path,
+        )
+
+    taken: dict[str, PurePosixPath] = {}
+    others: list[str] = []
+    for one in sorted(found, key=rank):
+        module = module_named(one.path.stem)
+        if one.path.suffix == ".py" and not module:
+            others.append(str(one.path))
+            continue
+        try:
+            source = one.read()
+            if one.path.suffix == ".ipynb":
+                code = source_of(source)
+                module, source = module_of(code, one.path.stem), code.encode()
+            source = decoded(source)
+        except (UnreadableError, NotebookError, UnicodeEncodeError) as error:
+            why = "is not UTF-8" if isinstance(error, UnicodeError) else error
+            submission.remark(f"{one.path} {why}: left out")
+            continue
+        if not module:
+            submission.remark(f"{one.path} does not say which file of exercises it is: left out")
+        elif module in taken:
+            submission.remark(f"{one.path} is left out: {taken[module]} is taken for {module}.py")
+        else:
+            taken[module] = one.path
+            submission.sources[module] = source
+            submission.newest = max(submission.newest, one.newest)
+            if str(one.path) != f"{module}.py":
+                submission.remark(f"{module}.py is {one.path}")
+    if others:
+        named = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
+        submission.remark(f"left out, since no file of exercises is called so: {named}")
 
 
-def decoded(source: bytes) -> bytes:
-    """A source as it is. Raises `UnreadableError` if it is not UTF-8."""
+# --- The class -----------------------------------------------------------------------------------
+
+
+def read_submission(path: Path) -> Submission:
+    """The answers in an entry of the class's folder. What is wrong with it becomes a remark."""
+    submission = Submission(path.name)
     try:
-        source.decode("utf-8")
-    except UnicodeDecodeError:
-        raise UnreadableError("is not UTF-8") from None
-    return source
+        mode = path.lstat().st_mode
+        if stat.S_ISDIR(mode):
+            take(in_folder(path, submission.remark), submission)
+        elif not stat.S_ISREG(mode):
+            submission.remark("is a link or a device: not followed")
+        elif path.suffix == ".zip":
+            with open_regular(path) as file:
+                if os.fstat(file.fileno()).st_size > LARGEST_ZIP:
+                    raise UnreadableError(
+                        f"has more than {LARGEST_ZIP:,} bytes: zip exercises/ alone"
+                    )
+                with zipfile.ZipFile(file) as archive:
+                    take(in_zip(archive, submission.remark), submission)
+        else:
+            one = Found(
+                PurePosixPath(path.name), path.lstat().st_mtime, partial(read_regular, path)
+            )
+            take(iter([one]), submission)
+    except (UnreadableError, OSError) as error:
+        submission.remark(getattr(error, "strerror", None) or str(error))
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError, MemoryError):
+        submission.remark("is not a zip that can be read")
+    if not submission.sources:
+        submission.remark("holds no file of exercises")
+    return submission
 
 
-def limited(file: BinaryIO, limit: int) -> bytes:
-    """All of a file. Raises `UnreadableError` for one that has more bytes, whatever it claims."""
-    content = file.read(limit + 1)
-    if len(content) > limit:
-        raise UnreadableError(f"has more than {limit:,} bytes")
-    return content
+def find_submissions(folder: Path) -> tuple[list[Path], list[str]]:
+    """The entries of a class's folder that are submissions, in order, and the names of the others.
+
+    Raises `TaskError` for a folder that is none, or has no submission.
+    """
+    if not folder.is_dir():
+        raise TaskError(f"{folder} is not a folder of submissions")
+    entries = sorted(path for path in folder.iterdir() if not path.name.startswith((".", "__")))
+    ours = [path for path in entries if path.suffix in (*KINDS, ".zip") or not is_other(path)]
+    if not ours:
+        raise TaskError(
+            f"{folder} holds no submissions: a folder, a zip, a .py or an .ipynb for each learner"
+        )
+    return ours, [printable(path.name) for path in entries if path not in ours]
 
 
-def open_regular(path: Path) -> BinaryIO:
-    """A regular file, opened. Raises `UnreadableError` for a link, a device, or none at all."""
-    try:
-        number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError as error:
-        raise UnreadableError(f"cannot be read: {error.strerror}") from None
-    if not stat.S_ISREG(os.fstat(number).st_mode):
-        os.close(number)
-        raise UnreadableError("is not a regular file")
-    return os.fdopen(number, "rb")
-
-
-def read_regular(path: Path) -> bytes:
-    with open_regular(path) as file:
-        return limited(file, LARGEST)
+def is_other(path: Path) -> bool:
+    """Whether an entry is a file of another kind, such as a list of names."""
+    return stat.S_ISREG(path.lstat().st_mode)
