@@ -112,14 +112,14 @@ def in_folder(folder: Path, remark: Remark) -> Iterator[Found]:
 def in_zip(archive: zipfile.ZipFile, remark: Remark) -> Iterator[Found]:
     """The files of a zip that may hold answers; nothing is unpacked to a disk."""
     for number, info in enumerate(archive.infolist()):
-        path = PurePosixPath(info.filename)
+        path = PurePosixPath(info.filename.replace("\\", "/"))  # as some Windows programs write
         if number == MOST_FILES:
             remark(f"has more than {MOST_FILES:,} files: the rest is not looked at")
             return
-        if info.is_dir() or any(map(is_apart, path.parts[:-1])):
-            continue
-        if path.is_absolute() or ".." in path.parts or re.search(r"[\\:]", info.filename):
+        if path.is_absolute() or ".." in path.parts or re.match("[A-Za-z]:", info.filename):
             remark(f"{info.filename} leads out of the zip: left out")
+        elif info.is_dir() or any(map(is_apart, path.parts[:-1])):
+            continue
         elif path.name.endswith(KINDS) and not is_apart(path.name):
             kind = stat.S_IFMT(info.external_attr >> 16)
             if kind not in (0, stat.S_IFREG):
