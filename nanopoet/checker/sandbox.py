@@ -74,6 +74,11 @@ class Sandbox:
         process.wait()
         process.stdout.close()
 
+    def interrupt(self) -> None:
+        """From another thread: end what is judged. Whoever waits for it gets an error of some kind."""
+        if process := self.process:
+            process.terminate()
+
     def judge(self, task: str, root: Path, seed: int) -> Verdict:
         """The verdict on `task` in the folder `root`, with inputs drawn from `seed`.
 
