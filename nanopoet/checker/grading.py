@@ -7,6 +7,7 @@ import ast
 import queue
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
@@ -54,7 +55,7 @@ def stub_fingerprint(task: Task) -> list[str]:
 
 
 def is_untouched(source: bytes, task: Task) -> bool:
-    """Whether an answer is as it was handed out: a bug that was not looked for is not half right."""
+    """Whether an answer is as handed out: a bug that nobody looked for is not half mended."""
     try:
         return task.kind != "given" and fingerprint(source, task) == stub_fingerprint(task)
     except NO_PYTHON:
@@ -91,3 +92,99 @@ def judge_submission(
                 verdict = judge_task(task, root, seed, judging)  # type: ignore[arg-type]
             verdicts[task.name] = without(verdict, root)
     return verdicts
+
+
+# --- The class -----------------------------------------------------------------------------------
+
+
+class Grading:
+    """Grades submissions into a folder; `new_sandbox` makes what judges one of them."""
+
+    def __init__(
+        self,
+        out: Path,
+        seed: int,
+        resume: bool = False,
+        new_sandbox: Callable[[], Sandbox] = Sandbox,
+    ) -> None:
+        self.out, self.seed, self.resume, self.new_sandbox = out, seed, resume, new_sandbox
+        self.stop = threading.Event()
+        self.judging: dict[int, Sandbox] = {}  # by thread
+        self.done: queue.Queue[Graded | BaseException | None] = queue.Queue()
+
+    def grade(self, path: Path) -> Graded:
+        """Judge a submission and keep what came of it, or take what was kept of the same files."""
+        submission = read_submission(path)
+        graded = Graded(
+            submission.name,
+            key_of(submission, self.seed),
+            self.seed,
+            sorted(submission.sources),
+            submission.remarks,
+            submission.newest,
+        )
+        kept = self.out / f"{graded.file}.json"
+        verdicts = self.kept_verdicts(kept, graded.key)
+        if verdicts is None:
+            verdicts = {}
+            if submission.sources:
+                with self.new_sandbox() as sandbox:
+                    self.judging[threading.get_ident()] = sandbox
+                    verdicts = judge_submission(submission, self.seed, sandbox, self.stop)
+        graded.verdicts = verdicts
+        write_atomically(kept, as_json(graded))
+        return graded
+
+    def kept_verdicts(self, kept: Path, key: str) -> dict[str, Verdict] | None:
+        """What a run before this one has found; None if it did not get so far."""
+        if not self.resume or not kept.is_file():
+            return None
+        try:
+            graded = read_graded(kept)
+        except ValueError:  # of a program before this one
+            return None
+        return graded.verdicts if graded.key == key else None
+
+    def work(self, paths: Iterator[Path], lock: threading.Lock) -> None:
+        """What a thread does."""
+        try:
+            while not self.stop.is_set():
+                with lock:
+                    path = next(paths, None)
+                if path is None:
+                    break
+                self.done.put(self.grade(path))
+        except Stopped:
+            pass
+        except BaseException as error:
+            self.done.put(error)
+        finally:
+            self.judging.pop(threading.get_ident(), None)
+            self.done.put(None)
+
+    def run(self, paths: Sequence[Path], workers: int) -> Iterator[Graded]:
+        """What is done, in the order in which it is done. Whatever ends this ends the threads."""
+        for task in load_tasks().values():
+            stub_fingerprint(task)  # the checks are loaded by one thread
+        todo, lock = iter(paths), threading.Lock()
+        threads = [
+            threading.Thread(target=self.work, args=(todo, lock), daemon=True)
+            for _ in range(min(workers, len(paths)))
+        ]
+        try:
+            for thread in threads:
+                thread.start()
+            working = len(threads)
+            while working:
+                found = self.done.get()
+                if isinstance(found, BaseException):
+                    raise found
+                working -= found is None
+                if found is not None:
+                    yield found
+        finally:
+            self.stop.set()
+            while any(thread.is_alive() for thread in threads):
+                for sandbox in list(self.judging.values()):
+                    sandbox.interrupt()
+                time.sleep(0.02)

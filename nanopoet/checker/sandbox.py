@@ -75,7 +75,7 @@ class Sandbox:
         process.stdout.close()
 
     def interrupt(self) -> None:
-        """From another thread: end what is judged. Whoever waits for it gets an error of some kind."""
+        """From another thread: end what is judged; whoever waits for it gets some error."""
         if process := self.process:
             process.terminate()
 
