@@ -39,13 +39,13 @@ def json_report(verdicts: Sequence[Verdict]) -> str:
     return json.dumps([as_row(verdict) for verdict in verdicts], ensure_ascii=False, indent=1)
 
 
-def junit_report(verdicts: Sequence[Verdict]) -> str:
-    """The same rows as a JUnit report, which CI systems show."""
+def junit_suite(verdicts: Sequence[Verdict], name: str = "nanopoet") -> ElementTree.Element:
+    """The same rows as a suite of JUnit."""
     failed = [verdict for verdict in verdicts if verdict.status in ("fail", "todo")]
     errors = [verdict for verdict in verdicts if verdict.status in ("error", "timeout")]
     suite = ElementTree.Element(
         "testsuite",
-        name="nanopoet",
+        name=name,
         tests=str(len(verdicts)),
         failures=str(len(failed)),
         errors=str(len(errors)),
@@ -63,9 +63,18 @@ def junit_report(verdicts: Sequence[Verdict]) -> str:
             found.text = "\n".join(
                 filter(None, [verdict.why, verdict.misconception, verdict.explanation])
             )
-    ElementTree.indent(suite)
+    return suite
+
+
+def junit_report(verdicts: Sequence[Verdict]) -> str:
+    """The same rows as a JUnit report, which CI systems show."""
+    return as_xml(junit_suite(verdicts))
+
+
+def as_xml(root: ElementTree.Element) -> str:
+    ElementTree.indent(root)
     # Not encoding="unicode": that would declare the encoding of the locale.
-    return ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True).decode()
+    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True).decode()
 
 
 def write_reports(verdicts: Sequence[Verdict], as_json: str | None, junit: Path | None) -> None:
