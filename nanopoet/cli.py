@@ -278,6 +278,52 @@ def compare(
     compare_command(tasks or [], everything, submission, html, solution, seed)
 
 
+@command(
+    "nanopoet grade class --out grades\n"
+    "nanopoet grade class --out grades --workers 4 --resume\n"
+    "nanopoet grade class --out grades --weights points.toml --due 2026-11-30\n"
+    "nanopoet grade class --out first --shard 1/2\nnanopoet grade --merge first second --out all"
+)
+def grade(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(help="A folder with a folder, zip, .py or .ipynb for each learner."),
+    ],
+    out: Annotated[Path, typer.Option(help="A folder for the grades, which may be new.")],
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Same seed, same inputs for all.")
+    ] = 0,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=256, help="How many at once.", show_default="one per core, at most 8"
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Judge only what is new or not judged yet.")
+    ] = False,
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="The I-th of N parts, for N machines.")
+    ] = None,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Put the grades of shards together.")
+    ] = False,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="TOML", help="Points by task, factors by chapter.")
+    ] = None,
+    due: Annotated[
+        str | None, typer.Option(help="A day or a moment: what was modified later is called late.")
+    ] = None,
+) -> None:
+    """Grade a class: a table, a page, JUnit, and feedback for each learner.
+
+    A task is worth 1 point, or what --weights says, times the share of its checks that hold.
+    """
+    from nanopoet.checker.grade import grade_command
+
+    grade_command(folders, out, seed, workers, resume, shard, merge, weights, due)
+
+
 @command("nanopoet progress\nnanopoet progress 2\nnanopoet progress attention loss")
 def progress(
     tasks: Annotated[

@@ -68,7 +68,7 @@ def text(value: str) -> str:
     return escape(printable(value))
 
 
-def html_page(title: str, body: Iterable[str]) -> str:
+def html_page(title: str, body: Iterable[str], style: str = "") -> str:
     """A whole page: one file, without scripts, which loads nothing."""
     inner = "\n".join(body)
     return f"""<!doctype html>
@@ -78,7 +78,7 @@ def html_page(title: str, body: Iterable[str]) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
 <title>{text(title)}</title>
-<style>{STYLE}</style>
+<style>{STYLE}{style}</style>
 </head>
 <body>
 {inner}

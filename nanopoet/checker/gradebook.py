@@ -9,12 +9,12 @@ from itertools import groupby
 from pathlib import Path
 from xml.etree import ElementTree
 
+from nanopoet.checker.check import FAILED
 from nanopoet.checker.compare_page import AS_WRITTEN, said_of, verdict_rows
 from nanopoet.checker.graded import MISSING, Graded, read_graded
 from nanopoet.checker.report import as_xml, junit_suite
 from nanopoet.checker.tasks import Task, load_tasks
 
-FAILED = ("fail", "error", "timeout")
 # What begins so is a formula to a spreadsheet; some read the wide signs, too.
 FORMULA = tuple("=+-@\t\r＝＋－＠")
 MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|!&~])")
