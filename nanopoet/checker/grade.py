@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from tqdm import tqdm
 
+from nanopoet.checker.grade_page import grade_page
 from nanopoet.checker.gradebook import Gradebook, csv_table, feedback, junit_class
 from nanopoet.checker.graded import load_weights, program_version, read_graded
 from nanopoet.checker.grading import Grading
@@ -66,6 +67,7 @@ def write_results(book: Gradebook, out: Path, run: dict) -> None:
     write_atomically(out / "junit.xml", junit_class(book) + "\n")
     for graded in book:
         write_atomically(out / "feedback" / f"{graded.file}.md", feedback(book, graded))
+    write_atomically(out / "report.html", grade_page(book, run["seed"]))
     write_atomically(out / RUN, json.dumps(run, indent=1) + "\n")
 
 
