@@ -19,13 +19,16 @@ STYLE = """
 .wide { overflow-x: auto; margin: 1rem 0 2rem; }
 .wide:focus { outline: 3px solid var(--link); outline-offset: 2px; }
 .wide th, .wide td { overflow-wrap: break-word; }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
+td.n { white-space: nowrap; }
+.wide tbody th { position: sticky; left: 0; background: var(--page); min-width: 8rem; }
 tbody tr:nth-child(even) { background: var(--soft); }
 .bar { font-family: ui-monospace, monospace; letter-spacing: -.05em; margin-right: .5rem; }
 nav ul { display: flex; flex-wrap: wrap; gap: .3rem 1.5rem; list-style: none; padding: 0; }
 summary:focus { outline: 3px solid var(--link); outline-offset: 2px; }
 @media print { nav { display: none; } .wide { overflow: visible; }
-  thead { display: table-header-group; } table { font-size: 8pt; } td.n, th.n { white-space: normal; } }
+  thead { display: table-header-group; } table { font-size: 8pt; }
+  .wide tbody th { position: static; min-width: 0; } td.n { white-space: normal; } }
 """
 MOST_ERRORS = 50  # kinds of errors shown
 
@@ -115,8 +118,9 @@ def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]], num
     )
 
 
-def chapters() -> list[int]:
-    return sorted({task.chapter for task in load_tasks().values()})
+def chapters(book: Gradebook) -> list[int]:
+    """Those whose tasks have points."""
+    return [n for n in sorted({t.chapter for t in load_tasks().values()}) if book.of_chapter(n)]
 
 
 def class_row(book: Gradebook, graded: Graded) -> list[str]:
@@ -127,7 +131,7 @@ def class_row(book: Gradebook, graded: Graded) -> list[str]:
     return [
         text(graded.title),
         number(graded.points(book.weights)),
-        *(number(graded.points(book.weights, chapter)) for chapter in chapters()),
+        *(number(graded.points(book.weights, chapter)) for chapter in chapters(book)),
         *map(str, counts),
         f"{seconds:.1f}",
         "<br>".join(map(text, said)),
@@ -135,7 +139,7 @@ def class_row(book: Gradebook, graded: Graded) -> list[str]:
 
 
 def class_table(book: Gradebook, found: Findings) -> str:
-    parts = [f"ch. {n:02d} (of {number(book.of_chapter(n))})" for n in chapters()]
+    parts = [f"ch. {n:02d} (of {number(book.of_chapter(n))})" for n in chapters(book)]
     counts = ["pass", "fail", "not written", "not handed in", "seconds"]
     heads = ["submission", f"points (of {number(book.total)})", *parts, *counts, "remarks"]
     return table("Points and tasks by submission", heads, found.rows, len(heads) - 2)
@@ -169,9 +173,10 @@ def task_table(found: Findings) -> str:
     return table("Each task: of those handed in, how many pass", heads, rows, len(heads) - 1)
 
 
-def who(names: Sequence[str]) -> str:
+def who(mistake: Mistake) -> str:
     """The names, folded: they can be unfolded by keyboard, too."""
-    return f"<details><summary>who</summary>{'<br>'.join(map(text, names))}</details>"
+    title = f'who<span class="unseen"> has: {text(mistake.name)} in {mistake.task}</span>'
+    return f"<details><summary>{title}</summary>{'<br>'.join(map(text, mistake.who))}</details>"
 
 
 def mistake_table(caption: str, what: str, mistakes: Sequence[Mistake], found: Findings) -> str:
@@ -180,7 +185,7 @@ def mistake_table(caption: str, what: str, mistakes: Sequence[Mistake], found: F
     for mistake in mistakes:
         share = f"{len(mistake.who)} of {found.tasks[mistake.task].handed_in}"
         explanation = [text(mistake.explanation)] if explained else []
-        rows.append([text(mistake.name), share, mistake.task, *explanation, who(mistake.who)])
+        rows.append([text(mistake.name), share, mistake.task, *explanation, who(mistake)])
     heads = [what, "how many", "task", *(["what it is"] if explained else []), "submissions"]
     return table(caption, heads, rows, 1)
 

@@ -8,7 +8,7 @@ import queue
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -98,16 +98,10 @@ def judge_submission(
 
 
 class Grading:
-    """Grades submissions into a folder; `new_sandbox` makes what judges one of them."""
+    """Grades submissions into a folder. `resume`: what is there already, and fits, is kept."""
 
-    def __init__(
-        self,
-        out: Path,
-        seed: int,
-        resume: bool = False,
-        new_sandbox: Callable[[], Sandbox] = Sandbox,
-    ) -> None:
-        self.out, self.seed, self.resume, self.new_sandbox = out, seed, resume, new_sandbox
+    def __init__(self, out: Path, seed: int, resume: bool = False) -> None:
+        self.out, self.seed, self.resume = out, seed, resume
         self.stop = threading.Event()
         self.judging: dict[int, Sandbox] = {}  # by thread
         self.done: queue.Queue[Graded | BaseException | None] = queue.Queue()
@@ -128,7 +122,7 @@ class Grading:
         if verdicts is None:
             verdicts = {}
             if submission.sources:
-                with self.new_sandbox() as sandbox:
+                with Sandbox() as sandbox:
                     self.judging[threading.get_ident()] = sandbox
                     verdicts = judge_submission(submission, self.seed, sandbox, self.stop)
         graded.verdicts = verdicts
