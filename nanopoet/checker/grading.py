@@ -178,7 +178,7 @@ class Grading:
                     yield found
         finally:
             self.stop.set()
+            told = set[Sandbox]()
             while any(thread.is_alive() for thread in threads):
-                for sandbox in list(self.judging.values()):
-                    sandbox.interrupt()
+                told |= {s for s in set(self.judging.values()) - told if s.interrupt()}
                 time.sleep(0.02)

@@ -74,10 +74,15 @@ class Sandbox:
         process.wait()
         process.stdout.close()
 
-    def interrupt(self) -> None:
-        """From another thread: end what is judged; whoever waits for it gets some error."""
-        if process := self.process:
+    def interrupt(self) -> bool:
+        """From another thread: end what is judged; whoever waits for it gets some error.
+
+        Returns whether there was anything to end.
+        """
+        process = self.process
+        if process:
             process.terminate()
+        return process is not None
 
     def judge(self, task: str, root: Path, seed: int) -> Verdict:
         """The verdict on `task` in the folder `root`, with inputs drawn from `seed`.
