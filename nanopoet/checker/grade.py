@@ -91,13 +91,13 @@ def grade_class(
     """Judge the submissions in a folder, or a shard of them; returns what was done."""
     number, shards = shard_of(shard)
     paths, others = find_submissions(folder)
+    mine = paths[number - 1 :: shards]
+    if not mine:
+        raise TaskError(f"--shard {shard}: there are not so many submissions")
     prepare(out, [folder], resume)
     if others:
         named = ", ".join(others[:10]) + (", …" if len(others) > 10 else "")
         console.print(f"no submissions: {named}", markup=False, highlight=False, soft_wrap=True)
-    mine = paths[number - 1 :: shards]
-    if not mine:
-        raise TaskError(f"--shard {shard}: there are {len(paths)} submissions")
     grading = Grading(out / "submissions", seed, resume)
     files = {}
     with tqdm(total=len(mine), unit="submission", disable=None, leave=False) as bar:

@@ -1,0 +1,305 @@
+"""`nanopoet grade`: a class judged, kept, gone on with, put together, and shown."""
+
+import csv
+import io
+import os
+import threading
+from xml.etree import ElementTree
+
+import pytest
+
+from nanopoet.checker import grading
+from nanopoet.checker.source import SOLUTIONS
+from nanopoet.checker.stubs import stub_file
+from nanopoet.checker.tasks import load_tasks
+from nanopoet.checker.verdict import Verdict
+
+WELCOME, MASK = "welcome.first_line", "attention.causal_mask"
+HOSTILE = ["=cmd|' C calc'!A0", 'quo"te, comma', "two\nlines", "诗 <b>bold<b>", "-x", "@y"]
+
+
+class Fake:
+    """What judges by what an answer says of itself: a comment with a status."""
+
+    judged = 0
+    interrupt_after = None
+    lock = threading.Lock()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def interrupt(self):
+        return True
+
+    def judge(self, task, root, seed):
+        with Fake.lock:
+            Fake.judged += 1
+            if Fake.judged == Fake.interrupt_after:
+                raise KeyboardInterrupt
+        source = (root / load_tasks()[task].file).read_text("utf-8")
+        assert not (root.stat().st_mode | (root / load_tasks()[task].file).stat().st_mode) & 0o222
+        status = source.partition("# says ")[2].split()[:1] or ["pass"]
+        verdict = Verdict(task, status[0], seed=seed, seconds=Fake.judged / 100)
+        verdict.checks = {"first": True, "second": status[0] == "pass"}
+        if status[0] == "fail":
+            verdict.symptom, verdict.got = f"differs | in {root}/x.py", "`<script>`"
+            verdict.misconception, verdict.explanation = "too early", "You <b>look</b> ahead."
+        if status[0] == "error":
+            verdict.symptom, verdict.checks = "NameError: <x>", {}
+        return verdict
+
+
+@pytest.fixture
+def judging(monkeypatch):
+    monkeypatch.setattr(grading, "Sandbox", Fake)
+    monkeypatch.setattr(Fake, "judged", 0)
+    return Fake
+
+
+@pytest.fixture
+def answers(tmp_path):
+    """A folder of submissions, and a way to add one."""
+    folder = tmp_path / "class"
+    folder.mkdir()
+
+    def add(name, status="pass", modules=("attention",)):
+        (folder / name).mkdir()
+        for module in modules:
+            source = (SOLUTIONS / f"{module}.py").read_text("utf-8")
+            (folder / name / f"{module}.py").write_text(f"# says {status}\n{source}", "utf-8")
+
+    add.folder = folder
+    return add
+
+
+@pytest.fixture
+def grade(nanopoet, answers, tmp_path, judging):
+    def run(*args, out="out"):
+        return nanopoet("grade", answers.folder, "--out", tmp_path / out, *args)
+
+    return run
+
+
+def rows(out):
+    text = (out / "grades.csv").read_bytes().decode("utf-8-sig")
+    return {row["submission"]: row for row in csv.DictReader(io.StringIO(text, newline=""))}
+
+
+def files(out):
+    """What does not depend on when it was made, nor on how fast."""
+    found = [out / "grades.csv", out / "run.json", *(out / "feedback").iterdir()]
+    return {path.name: path.read_bytes() for path in found}
+
+
+# --- Grades --------------------------------------------------------------------------------------
+
+
+def test_points_are_shares_of_checks(grade, answers, tmp_path):
+    answers("ada"), answers("bo", "fail"), answers("cy", "error"), answers("di", modules=())
+    done = grade()
+    assert (done.code, done.err) == (0, "")
+    assert "di: holds no file of exercises" in done.out
+    found = rows(tmp_path / "out")
+    tasks = sum(task.module == "attention" for task in load_tasks().values())
+    assert [found[name]["points"] for name in found] == [f"{tasks}", f"{tasks / 2:g}", "0", "0"]
+    assert [found[name][MASK] for name in found] == ["1", "0.5", "0", "0"]
+    assert found["bo"] | {"pass": "0", "fail": f"{tasks}", "not written": "0"} == found["bo"]
+    assert found["di"]["not handed in"] == str(len(load_tasks()))
+    assert "late" not in found["ada"]
+
+
+def test_nothing_is_judged_that_is_missing_or_untouched(grade, answers, judging, tmp_path):
+    answers("ada", modules=())
+    (answers.folder / "bo").mkdir()
+    (answers.folder / "bo" / "attention.py").write_text(stub_file("attention"), "utf-8")
+    assert grade().code == 0
+    assert judging.judged == 0
+    assert {row["points"] for row in rows(tmp_path / "out").values()} == {"0"}
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_same_again_to_the_byte(grade, answers, tmp_path, workers):
+    for name in HOSTILE:
+        answers(name, "fail")
+    assert grade(out="one").code == grade("--workers", workers, out="two").code == 0
+    assert files(tmp_path / "one") == files(tmp_path / "two")
+
+
+def test_hostile_names_are_text_everywhere(grade, answers, tmp_path):
+    for name in HOSTILE:
+        answers(name, "fail")
+    grade()
+    out = tmp_path / "out"
+    names = [name.replace("\n", "\\n") for name in sorted(HOSTILE)]
+    assert list(rows(out)) == ["'" * (name[0] in "=-@") + name for name in names]
+    assert (out / "grades.csv").read_bytes().startswith(b'\xef\xbb\xbf"submission",')
+    suites = ElementTree.parse(out / "junit.xml").getroot()
+    assert [suite.get("name") for suite in suites] == names
+    page = (out / "report.html").read_text("utf-8")
+    assert "<b>" not in page
+    assert "诗 &lt;b&gt;bold&lt;b&gt;" in page
+    assert len(list((out / "feedback").iterdir())) == len(HOSTILE)
+
+
+def test_feedback_says_the_verdicts_in_words(grade, answers, tmp_path):
+    answers("ada", "fail"), answers("bo_1", "pass")
+    grade("--seed", 7)
+    said = (tmp_path / "out" / "feedback" / "ada.md").read_text("utf-8")
+    assert f"### {MASK}\n\n- verdict: ✗ fails\n- says: differs \\| in x.py\n" in said
+    assert "- got: `` `<script>` ``\n" in said
+    assert "- looks like: too early. You \\<b\\>look\\</b\\> ahead.\n- checks: 1 of 2" in said
+    assert "--seed 7" in said
+    bo = (tmp_path / "out" / "feedback" / "bo_1.md").read_text("utf-8")
+    assert bo.startswith("# bo\\_1\n")
+    assert "✓ passes: attention.average\\_before" in bo
+    assert "###" not in bo
+
+
+@pytest.mark.parametrize(("due", "late"), [("2001-09-08", "late"), ("2001-09-10", "in time")])
+def test_late_is_said_and_nothing_more(grade, answers, tmp_path, due, late):
+    answers("ada")
+    os.utime(answers.folder / "ada" / "attention.py", (1e9, 1e9))  # 2001-09-09
+    grade("--due", due)
+    row = rows(tmp_path / "out")["ada"]
+    assert (row["late"], row[MASK]) == (late, "1")
+
+
+def test_weights(grade, answers, tmp_path):
+    answers("ada")
+    weights = tmp_path / "points.toml"
+    weights.write_text(
+        f'[tasks]\n"{MASK}" = 4\nattention.rotate = 0\n[chapters]\n2 = 0.5\n1 = 0\n', "utf-8"
+    )
+    grade("--weights", weights)
+    row = rows(tmp_path / "out")["ada"]
+    assert (row[MASK], row["attention.rotate"], row["attention.attention"]) == ("2", "0", "0.5")
+    chapters = [task.chapter for task in load_tasks().values() if task.kind != "given"]
+    assert float(row["of"]) == len(chapters) - chapters.count(1) - chapters.count(2) / 2 + 1
+
+
+# --- Gone on with, and put together --------------------------------------------------------------
+
+
+def test_what_was_interrupted_is_gone_on_with(grade, answers, judging, tmp_path, monkeypatch):
+    for name in ("ada", "bo", "cy"):
+        answers(name, "fail")
+    whole = grade(out="whole")
+    each = judging.judged // 3
+    monkeypatch.setattr(judging, "judged", 0)
+    monkeypatch.setattr(judging, "interrupt_after", 2 * each - 1)
+    done = grade("--workers", 1)
+    assert (whole.code, done.code) == (0, 130)
+    assert "1 of 3 submissions are graded: the same command with --resume goes on" in done.out
+    out = tmp_path / "out"
+    assert [path.name for path in out.rglob("*") if path.is_file()] == ["ada.json"]
+    monkeypatch.setattr(judging, "judged", 0)
+    monkeypatch.setattr(judging, "interrupt_after", None)
+    assert grade("--workers", 1, "--resume").code == 0
+    assert judging.judged == 2 * each
+    assert files(out) == files(tmp_path / "whole")
+
+
+def test_what_has_changed_is_judged_again(grade, answers, judging, tmp_path, monkeypatch):
+    for name in ("ada", "bo", "cy"):
+        answers(name)
+    grade()
+    each = judging.judged // 3
+
+    def again(*args):
+        monkeypatch.setattr(judging, "judged", 0)
+        assert grade("--resume", *args).code == 0
+        return judging.judged / each
+
+    assert again() == 0
+    (answers.folder / "ada" / "attention.py").write_text("# says error\nx", "utf-8")
+    (tmp_path / "out" / "submissions" / "bo.json").write_text('{"half', "utf-8")
+    assert again() == 2
+    assert rows(tmp_path / "out")["ada"]["points"] == "0"
+    assert again("--seed", 1) == 3
+    monkeypatch.setattr(grading, "key_of", lambda *_: "another program")
+    assert again("--seed", 1) == 3
+
+
+def test_shards_make_the_whole(grade, nanopoet, answers, tmp_path):
+    for name in ("ada", "bo", "cy", "=di"):
+        answers(name, "fail")
+    grade(out="whole")
+    shards = [tmp_path / f"shard{number}" for number in (1, 2, 3)]
+    for number, shard in enumerate(shards, 1):
+        assert grade("--shard", f"{number}/3", out=shard.name).code == 0
+    assert [list(rows(shard)) for shard in shards] == [["'=di", "cy"], ["ada"], ["bo"]]
+    done = nanopoet("grade", "--merge", *shards, "--out", tmp_path / "all")
+    assert (done.code, done.err) == (0, "")
+    assert files(tmp_path / "all") == files(tmp_path / "whole")
+
+
+def test_what_does_not_belong_together_is_not_merged(grade, nanopoet, answers, tmp_path):
+    answers("ada")
+    grade(out="one"), grade("--seed", 1, out="two")
+    (tmp_path / "none").mkdir()
+    for other, said in (("two", "another seed"), ("none", "no finished grades")):
+        done = nanopoet(
+            "grade", "--merge", tmp_path / "one", tmp_path / other, "--out", tmp_path / "all"
+        )
+        assert done.code == 1
+        assert said in done.err
+    assert not (tmp_path / "all").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--shard", "3/2"], "--shard 3/2: it is 1/3"),
+        (["--shard", "2/2"], "there are not so many submissions"),
+        (["--due", "soon"], "--due soon: it is like 2026-11-30"),
+        (["--weights", "none.toml"], "No such file"),
+        (["--weights", "bad.toml"], "is not TOML"),
+        (["--weights", "unknown.toml"], "there is no task 'attention.mask'"),
+        (["--weights", "module.toml"], "'attention' is not the whole name"),
+        (["--weights", "negative.toml"], "points are 0 or more"),
+        (["--weights", "text.toml"], "is not a number"),
+        (["--weights", "chapter.toml"], "there is no chapter '77'"),
+        (["--weights", "table.toml"], "['grades'] not"),
+        (["--merge", "--resume"], "--merge goes with finished grades"),
+        (["another"], "name one folder"),
+        (["--out", "../class/grades"], "name a folder outside"),
+        (["--out", "bad.toml"], "is a file"),
+    ],
+)
+def test_bad_input_is_an_error_and_leaves_nothing(grade, answers, tmp_path, args, said):
+    answers("ada")
+    for name, text in {
+        "bad": "[tasks",
+        "unknown": '[tasks]\n"attention.mask" = 1',
+        "module": "[tasks]\nattention = 1",
+        "negative": f'[tasks]\n"{MASK}" = -1',
+        "text": f'[tasks]\n"{MASK}" = "1"',
+        "chapter": "[chapters]\n77 = 1",
+        "table": "[grades]\n1 = 1",
+    }.items():
+        (tmp_path / "here" / f"{name}.toml").write_text(text, "utf-8")
+    done = grade(*args)
+    assert done.code == 1
+    assert said in done.err
+    assert done.err.count("\n") == 1
+    assert not list(tmp_path.rglob("grades*"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_empty_class_is_an_error(grade, tmp_path):
+    done = grade()
+    assert done.code == 1
+    assert "holds no submissions" in done.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_grades_are_not_written_over(grade, answers, tmp_path):
+    answers("ada")
+    grade()
+    done = grade("--seed", 3)
+    assert done.code == 1
+    assert "holds grades: --resume" in done.err
+    assert "--seed 0" in (tmp_path / "out" / "feedback" / "ada.md").read_text("utf-8")
