@@ -2,8 +2,11 @@
 
 import csv
 import io
+import json
 import os
 import threading
+import zipfile
+from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import pytest
@@ -303,3 +306,106 @@ def test_grades_are_not_written_over(grade, answers, tmp_path):
     assert done.code == 1
     assert "holds grades: --resume" in done.err
     assert "--seed 0" in (tmp_path / "out" / "feedback" / "ada.md").read_text("utf-8")
+
+
+# --- The page ------------------------------------------------------------------------------------
+
+
+class Page(HTMLParser):
+    """How a page is built."""
+
+    VOID = ("meta", "br")
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.links, self.ids = [], [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.tags.append((tag, found))
+        self.ids += [found["id"]] if "id" in found else []
+        self.links += [found["href"]] if "href" in found else []
+        assert not {"src", "onclick", "onload"} & set(found)
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def count(self, name):
+        return sum(tag == name for tag, _ in self.tags)
+
+
+@pytest.fixture
+def page(grade, answers, tmp_path):
+    answers("ada"), answers("bo <i>", "fail"), answers("cy", "error"), answers("di", "fail")
+    grade()
+    return (tmp_path / "out" / "report.html").read_text("utf-8")
+
+
+def test_the_page_is_one_file_with_landmarks_and_real_tables(page):
+    found = Page(page)
+    for tag in ("h1", "header", "main", "nav"):
+        assert found.count(tag) == 1
+    assert found.count("table") == found.count("caption") == found.count("thead") == 4
+    assert all(a.get("scope") in ("col", "row") for tag, a in found.tags if tag == "th")
+    assert found.count("script") == found.count("i") == found.count("link") == 0
+    assert all(link.removeprefix("#") in found.ids for link in found.links)
+    regions = [a for _, a in found.tags if a.get("role") == "region"]
+    assert [a["tabindex"] for a in regions] == ["0"] * 4
+    assert "default-src 'none'" in page
+
+
+def test_the_page_says_what_a_class_did(page):
+    flat = page.replace(' class="n"', "")
+    assert f'<th scope="row">{MASK}<br>' in flat
+    row = flat.partition(f"{MASK}<br>")[2].partition("</tr>")[0]
+    assert "25 %" in row  # one of four passes
+    assert "<td>0.50</td><td>1</td><td>2</td><td>1</td><td>0</td><td>0</td><td>4</td>" in row
+    known = flat.partition('id="misconceptions"')[2].partition("</section>")[0]
+    assert f"<td>2 of 4</td><td>{MASK}</td><td>You &lt;b&gt;look&lt;/b&gt; ahead.</td>" in known
+    assert "bo &lt;i&gt;<br>di</details>" in known
+    errors = flat.partition('id="errors"')[2].partition("</section>")[0]
+    assert f"NameError: &lt;x&gt;</th><td>1 of 4</td><td>{MASK}</td>" in errors
+
+
+def test_a_class_without_mistakes_has_a_page(grade, answers, tmp_path):
+    answers("ada", modules=("welcome",))
+    grade()
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert "No answer looks like a known mistake" in page
+    assert "No answer raises an error" in page
+
+
+# --- A real class --------------------------------------------------------------------------------
+
+
+def test_a_real_class(nanopoet, tmp_path):
+    folder = tmp_path / "class"
+    (folder / "ada").mkdir(parents=True)
+    (folder / "ada" / "welcome.py").write_text(
+        (SOLUTIONS / "welcome.py").read_text("utf-8"), "utf-8"
+    )
+    with zipfile.ZipFile(folder / "诗.zip", "w") as archive:
+        archive.writestr(
+            "exercises/attention.py",
+            stub_file("attention")
+            + "\n\ndef causal_mask(T):\n    return torch.ones(T, T, dtype=torch.bool).triu()\n",
+        )
+    cells = ["# exercises/welcome.py\nimport os\n", "def first_line():\r\n    os._exit(0)\r\n"]
+    notebook = {"cells": [{"cell_type": "code", "source": cell} for cell in cells]}
+    (folder / "mine.ipynb").write_text(json.dumps(notebook), "utf-8")
+    done = nanopoet("grade", folder, "--out", tmp_path / "out", "--workers", 2)
+    assert (done.code, done.err) == (0, "")
+    found = rows(tmp_path / "out")
+    assert list(found) == ["ada", "mine.ipynb", "诗.zip"]
+    assert [row["pass"] for row in found.values()] == ["1", "0", "0"]
+    assert [row["fail"] for row in found.values()] == ["0", "1", "1"]
+    said = (tmp_path / "out" / "feedback" / "诗.zip.md").read_text("utf-8")
+    assert "attention.py is exercises/attention.py" in said
+    assert f"### {MASK}" in said
+    assert "looks like" in said
+    said = (tmp_path / "out" / "feedback" / "mine.ipynb.md").read_text("utf-8")
+    assert "ended the process before it was judged" in said
