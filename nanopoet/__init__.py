@@ -1,7 +1,7 @@
 """The program one runs: its rooms, and what stands between them.
 
 poet       corpus, presets, runs: train, write, evaluate
-checker    check, hint, progress, reset: each answer in a process of its own
+checker    check, hint, progress, reset, grade: each answer in a process of its own
 book       chapters run again, the glossary, the data card, the pages
 bench      speed beside the baseline's, and the runs behind the chapters' tables
 mine       the one place where poet meets checker: train with a learner's own code

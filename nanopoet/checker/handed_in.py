@@ -21,7 +21,7 @@ DEEPEST = 8  # folders in folders
 KINDS = (".py", ".ipynb")
 # Folders of a clone, or of tools, in which nobody's answers are.
 NOT_ANSWERS = {
-    *("solutions", "checks", "tests", "nanopoet_ref", "chapters", "build"),
+    *("solutions", "checks", "nanopoet_ref", "chapters", "build"),
     *("__pycache__", "__MACOSX", "node_modules", "site-packages", "venv"),
 }
 Remark = Callable[[str], None]
@@ -102,9 +102,7 @@ def in_folder(folder: Path, remark: Remark) -> Iterator[Found]:
                 return
             path = Path(place, name)
             if name.endswith(KINDS) and not is_apart(name):
-                yield Found(
-                    here / name, path.lstat().st_mtime, lambda path=path: read_regular(path)
-                )  # type: ignore[misc]
+                yield Found(here / name, path.lstat().st_mtime, partial(read_regular, path))
             elif name.endswith(".zip"):
                 remark(f"{here / name} is a zip in a folder: not opened")
 

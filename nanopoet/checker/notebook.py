@@ -15,14 +15,15 @@ class NotebookError(ValueError):
 
 
 def module_named(stem: str) -> str:
-    """The file of exercises that a name speaks of; nothing if it speaks of none, or of several.
+    """The file of exercises that a name speaks of; nothing if it speaks of none, of several, or of
+    its test.
 
-    >>> module_named("Zhang San_1234_attention"), module_named("homework")
+    >>> module_named("Zhang San_1234_attention"), module_named("test_attention")
     ('attention', '')
     """
     words = set(re.split(r"[\W_\d]+", stem.lower()))
     found = [module for module in modules() if module in words]
-    return found[0] if len(found) == 1 else ""
+    return found[0] if len(found) == 1 and "test" not in words else ""
 
 
 def source_of(notebook: bytes) -> str:

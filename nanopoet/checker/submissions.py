@@ -94,11 +94,22 @@ def take(found: Iterator[Found], submission: Submission) -> None:
             taken[module] = one.path
             submission.sources[module] = source
             submission.newest = max(submission.newest, one.newest)
-            if str(one.path) != f"{module}.py":
-                submission.remark(f"{module}.py is {one.path}")
+    say_where(taken, submission)
     if others:
         named = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
         submission.remark(f"left out, since no file of exercises is called so: {named}")
+
+
+def say_where(taken: dict[str, PurePosixPath], submission: Submission) -> None:
+    """Say what does not lie at the top under its own name."""
+    below: dict[PurePosixPath, list[str]] = {}
+    for module, path in taken.items():
+        if path.name != f"{module}.py":
+            submission.remark(f"{module}.py is {path}")
+        elif len(path.parts) > 1:
+            below.setdefault(path.parent, []).append(path.name)
+    for folder, names in below.items():
+        submission.remark(f"found in {folder}: {', '.join(names)}")
 
 
 # --- The class -----------------------------------------------------------------------------------

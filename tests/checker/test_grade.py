@@ -404,7 +404,7 @@ def test_a_real_class(nanopoet, tmp_path):
     assert [row["pass"] for row in found.values()] == ["1", "0", "0"]
     assert [row["fail"] for row in found.values()] == ["0", "1", "1"]
     said = (tmp_path / "out" / "feedback" / "诗.zip.md").read_text("utf-8")
-    assert "attention.py is exercises/attention.py" in said
+    assert "found in exercises: attention.py" in said
     assert f"### {MASK}" in said
     assert "looks like" in said
     said = (tmp_path / "out" / "feedback" / "mine.ipynb.md").read_text("utf-8")

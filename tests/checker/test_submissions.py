@@ -57,11 +57,11 @@ def test_without_submissions_there_is_no_class(tmp_path, folder):
     ("place", "said"),
     [
         ("welcome.py", []),
-        ("exercises/welcome.py", ["welcome.py is exercises/welcome.py"]),
-        ("homework/x/exercises/welcome.py", ["welcome.py is homework/x/exercises/welcome.py"]),
+        ("exercises/welcome.py", ["found in exercises: welcome.py"]),
+        ("homework/x/exercises/welcome.py", ["found in homework/x/exercises: welcome.py"]),
         ("Zhang_San_12_welcome.py", ["welcome.py is Zhang_San_12_welcome.py"]),
-        ("a\\exercises\\welcome.py", ["welcome.py is a/exercises/welcome.py"]),
-        ("nanopoet/exercises/welcome.py", ["welcome.py is nanopoet/exercises/welcome.py"]),
+        ("a\\exercises\\welcome.py", ["found in a/exercises: welcome.py"]),
+        ("nanopoet/exercises/welcome.py", ["found in nanopoet/exercises: welcome.py"]),
     ],
 )
 @pytest.mark.parametrize("kind", ["folder", "zip"])
