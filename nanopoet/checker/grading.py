@@ -16,10 +16,10 @@ from pathlib import Path
 from nanopoet.checker.check import judge_task
 from nanopoet.checker.comparison import NO_PYTHON, parts_of, stub_source
 from nanopoet.checker.graded import Graded, as_json, key_of, read_graded
-from nanopoet.checker.sandbox import Sandbox
+from nanopoet.checker.sandbox import Sandbox, SandboxError
 from nanopoet.checker.submissions import Submission, read_submission
 from nanopoet.checker.tasks import Task, load_tasks
-from nanopoet.checker.verdict import Verdict
+from nanopoet.checker.verdict import NOT_JUDGED, Verdict
 from nanopoet.files import write_atomically
 
 
@@ -39,6 +39,8 @@ class Remembering:
             self.known[task] = self.sandbox.judge(task, root, seed)
         if self.stop.is_set():  # what was judged then may have been interrupted
             raise Stopped
+        if self.known[task].symptom.startswith(NOT_JUDGED):
+            raise SandboxError(f"{task} {self.known[task].symptom}, with --resume")
         return replace(self.known[task])
 
 

@@ -30,7 +30,14 @@ from nanopoet.checker.box import Box, BoxError, files_of
 from nanopoet.checker.processes import PDEATHSIG, SUBREAPER, end_all, prctl
 from nanopoet.checker.source import SourceError, line_of, read_source
 from nanopoet.checker.tasks import load_tasks
-from nanopoet.checker.verdict import LOADING, Verdict, output_of, read_verdict, running_of
+from nanopoet.checker.verdict import (
+    LOADING,
+    NOT_JUDGED,
+    Verdict,
+    output_of,
+    read_verdict,
+    running_of,
+)
 
 READY = "ready"  # the first line; who ends before it cannot judge at all
 PRINTED = 1000  # bytes of what an answer prints are kept
@@ -136,7 +143,7 @@ def wait_for(child: int, seconds: float) -> int | None:
 
 def no_process(request: dict[str, Any], error: Exception) -> Verdict:
     """What is said of an answer that was not judged, since the machine is full."""
-    symptom = f"was not judged: no process could be started ({error}); try again"
+    symptom = f"{NOT_JUDGED}: no process could be started ({error}); try again"
     return Verdict(request["task"], "error", symptom, seed=request["seed"])
 
 

@@ -8,6 +8,7 @@ from nanopoet.files import printable
 
 STATUSES = ("pass", "fail", "todo", "error", "timeout")
 SYNTAX = "syntax error"  # how a symptom begins that all tasks of a file share
+NOT_JUDGED = "was not judged"  # how one begins that says nothing of the answer
 LOADING = 30.0  # seconds more for a process that has PyTorch to load
 
 

@@ -15,10 +15,18 @@ from nanopoet.checker import grading
 from nanopoet.checker.source import SOLUTIONS
 from nanopoet.checker.stubs import stub_file
 from nanopoet.checker.tasks import load_tasks
-from nanopoet.checker.verdict import Verdict
+from nanopoet.checker.verdict import NOT_JUDGED, Verdict
 
 WELCOME, MASK = "welcome.first_line", "attention.causal_mask"
-HOSTILE = ["=cmd|' C calc'!A0", 'quo"te, comma', "two\nlines", "诗 <b>bold<b>", "-x", "@y"]
+HOSTILE = [
+    "=cmd|' C calc'!A0",
+    'quo"te, comma',
+    "two\nlines",
+    "诗 <b>bold<b>",
+    "-x",
+    "@y",
+    "z\udcff",
+]
 
 
 class Fake:
@@ -136,7 +144,7 @@ def test_hostile_names_are_text_everywhere(grade, answers, tmp_path):
         answers(name, "fail")
     grade()
     out = tmp_path / "out"
-    names = [name.replace("\n", "\\n") for name in sorted(HOSTILE)]
+    names = [name.replace("\n", "\\n").replace("\udcff", r"\udcff") for name in sorted(HOSTILE)]
     assert list(rows(out)) == ["'" * (name[0] in "=-@") + name for name in names]
     assert (out / "grades.csv").read_bytes().startswith(b'\xef\xbb\xbf"submission",')
     suites = ElementTree.parse(out / "junit.xml").getroot()
@@ -203,6 +211,16 @@ def test_what_was_interrupted_is_gone_on_with(grade, answers, judging, tmp_path,
     assert grade("--workers", 1, "--resume").code == 0
     assert judging.judged == 2 * each
     assert files(out) == files(tmp_path / "whole")
+
+
+def test_a_machine_that_is_full_gives_no_grades(grade, answers, judging, tmp_path, monkeypatch):
+    answers("ada")
+    full = Verdict(MASK, "error", f"{NOT_JUDGED}: no process could be started; try again")
+    monkeypatch.setattr(judging, "judge", lambda *_: full)
+    done = grade()
+    assert done.code == 1
+    assert "try again, with --resume" in done.err
+    assert not list((tmp_path / "out").rglob("*.*"))
 
 
 def test_what_has_changed_is_judged_again(grade, answers, judging, tmp_path, monkeypatch):
