@@ -314,6 +314,9 @@ def grade(
     due: Annotated[
         str | None, typer.Option(help="A day or a moment: what was modified later is called late.")
     ] = None,
+    similar: Annotated[
+        bool, typer.Option("--similar", help="Also show which answers are alike, side by side.")
+    ] = False,
 ) -> None:
     """Grade a class: a table, a page, JUnit, and feedback for each learner.
 
@@ -321,7 +324,7 @@ def grade(
     """
     from nanopoet.checker.grade import grade_command
 
-    grade_command(folders, out, seed, workers, resume, shard, merge, weights, due)
+    grade_command(folders, out, seed, workers, resume, shard, merge, weights, due, similar)
 
 
 @command("nanopoet progress\nnanopoet progress 2\nnanopoet progress attention loss")

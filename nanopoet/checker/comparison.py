@@ -146,6 +146,16 @@ def parts_of(source: bytes, task: Task) -> tuple[Node | None, list[ast.stmt]]:
     return node, sorted(kept + last, key=lambda part: part.lineno)
 
 
+def own_parts(source: bytes, task: Task) -> tuple[Node | None, list[ast.stmt]]:
+    """The same without what stood there when the file was handed out."""
+    node, used = parts_of(source, task)
+    return node, [
+        part
+        for part in used
+        if task.function in names_given(part) or ast.dump(part) not in handed_out(task.module)
+    ]
+
+
 def piece(source: bytes, parts: list[ast.stmt]) -> Piece:
     """Some statements at the top of a file, as they are shown and compared."""
     rows = [row.decode() for row in source.removeprefix(b"\xef\xbb\xbf").splitlines()]
@@ -194,12 +204,7 @@ def add_answer(comparison: Comparison, root: Path) -> None:
     assert wanted is not None
     try:
         source = read_source(root / task.file)
-        node, used = parts_of(source, task)
-        own = [
-            part
-            for part in used
-            if task.function in names_given(part) or ast.dump(part) not in handed_out(task.module)
-        ]
+        node, own = own_parts(source, task)
         answer = piece(source, own)
         comparison.signature = signature_problems(wanted, node or own[-1]) if own else []
     except SourceError as error:

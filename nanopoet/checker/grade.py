@@ -14,9 +14,11 @@ from nanopoet.checker.grade_page import grade_page
 from nanopoet.checker.gradebook import Gradebook, csv_table, feedback, junit_class
 from nanopoet.checker.graded import load_weights, program_version, read_graded
 from nanopoet.checker.grading import Grading
-from nanopoet.checker.submissions import find_submissions
+from nanopoet.checker.similar_page import similar_page
+from nanopoet.checker.similarity import Class
+from nanopoet.checker.submissions import find_submissions, read_submission
 from nanopoet.checker.tasks import TaskError
-from nanopoet.files import ensure_writable, write_atomically
+from nanopoet.files import ensure_writable, printable, write_atomically
 
 RUN = "run.json"  # what was graded, and how; written last
 
@@ -69,6 +71,16 @@ def write_results(book: Gradebook, out: Path, run: dict) -> None:
         write_atomically(out / "feedback" / f"{graded.file}.md", feedback(book, graded))
     write_atomically(out / "report.html", grade_page(book, run["seed"]))
     write_atomically(out / RUN, json.dumps(run, indent=1) + "\n")
+
+
+def write_similar(folder: Path, out: Path) -> None:
+    """Compare the submissions of a whole class with each other."""
+    paths = {printable(path.name): path for path in find_submissions(folder)[0]}
+    whole = Class()
+    for name, path in paths.items():
+        whole.add(name, read_submission(path).sources)
+    page = similar_page(whole.pairs(), lambda name: read_submission(paths[name]).sources)
+    write_atomically(out / "similar.html", page)
 
 
 def summarize(book: Gradebook, out: Path, console: Console) -> None:
@@ -167,10 +179,13 @@ def grade_command(
     merging: bool,
     weights: Path | None,
     due: str | None,
+    similar: bool,
 ) -> None:
     """Grade a class, or put together what was graded in shards."""
     points, until = load_weights(weights), due_at(due)
     console = Console()
+    if similar and (merging or shard):
+        raise TaskError("--similar needs the whole class: --resume with it, once that is graded")
     if merging:
         if resume or shard:
             raise TaskError("--merge goes with finished grades only")
@@ -182,4 +197,6 @@ def grade_command(
         raise TaskError("name one folder of submissions; several with --merge")
     book = Gradebook(out / "submissions", run["files"], points, until)
     write_results(book, out, run)
+    if similar:
+        write_similar(folders[0], out)
     summarize(book, out, console)
