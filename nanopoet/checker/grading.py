@@ -75,20 +75,25 @@ def without(verdict: Verdict, root: Path) -> Verdict:
 
 
 def judge_submission(
-    submission: Submission, seed: int, sandbox: Sandbox, stop: threading.Event
+    submission: Submission,
+    seed: int,
+    sandbox: Sandbox,
+    stop: threading.Event,
+    parsing: threading.Lock,
 ) -> dict[str, Verdict]:
     """The verdicts on all tasks of the files that were handed in.
 
     Raises `Stopped`.
     """
     judging, verdicts = Remembering(sandbox, stop), {}
+    tasks = [task for task in load_tasks().values() if task.module in submission.sources]
+    with parsing:  # two threads that parse can end in a SystemError of Python 3.11
+        untouched = [t for t in tasks if is_untouched(submission.sources[t.module], t)]
     with tempfile.TemporaryDirectory(prefix="nanopoet-grade-") as folder:
         root = Path(folder).resolve() / "exercises"
         submission.write(root)
-        for task in load_tasks().values():
-            if task.module not in submission.sources:
-                continue
-            if is_untouched(submission.sources[task.module], task):
+        for task in tasks:
+            if task in untouched:
                 verdict = Verdict(task.name, "todo", "is not written yet", seed=seed)
             else:
                 verdict = judge_task(task, root, seed, judging)  # type: ignore[arg-type]
@@ -104,7 +109,7 @@ class Grading:
 
     def __init__(self, out: Path, seed: int, resume: bool = False) -> None:
         self.out, self.seed, self.resume = out, seed, resume
-        self.stop = threading.Event()
+        self.stop, self.parsing = threading.Event(), threading.Lock()
         self.judging: dict[int, Sandbox] = {}  # by thread
         self.done: queue.Queue[Graded | BaseException | None] = queue.Queue()
 
@@ -126,7 +131,9 @@ class Grading:
             if submission.sources:
                 with Sandbox() as sandbox:
                     self.judging[threading.get_ident()] = sandbox
-                    verdicts = judge_submission(submission, self.seed, sandbox, self.stop)
+                    verdicts = judge_submission(
+                        submission, self.seed, sandbox, self.stop, self.parsing
+                    )
         graded.verdicts = verdicts
         write_atomically(kept, as_json(graded))
         return graded

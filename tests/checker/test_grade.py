@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from nanopoet.checker import grading
+from nanopoet.checker.similarity import Class
 from nanopoet.checker.source import SOLUTIONS
 from nanopoet.checker.stubs import stub_file
 from nanopoet.checker.tasks import load_tasks
@@ -427,3 +428,80 @@ def test_a_real_class(nanopoet, tmp_path):
     assert "looks like" in said
     said = (tmp_path / "out" / "feedback" / "mine.ipynb.md").read_text("utf-8")
     assert "ended the process before it was judged" in said
+
+
+# --- Answers that are alike ----------------------------------------------------------------------
+
+OWN = """
+def rotate(x, positions, base=10_000.0):
+    half = x.shape[-1] // 2
+    total = []
+    for place in range(half):
+        if place % 3 == 2 and place > 4:
+            total.append(x[place] * base ** place)
+    return torch.stack(total)[::-1].flip(0) - positions.sum() * 7
+"""
+COPY = '''
+def rotate(x, positions, base=10_000.0):
+    """Mine."""
+    h = x.shape[-1] // 2  # half
+
+    found = [
+    ]
+    for p in range(h):
+        # look
+        if p % 3 == 2 and p > 4:
+            found.append(x[p] * base**p)
+    return torch.stack(found)[::-1].flip(0) - positions.sum() * 7
+'''
+OTHER = """
+def rotate(x, positions, base=10_000.0):
+    half = x.shape[-1] // 2
+    angle = positions[..., None] * base ** (-torch.arange(half) / half)
+    a, b = x[..., :half], x[..., half:]
+    return torch.cat((a * angle.cos() - b * angle.sin(), b), dim=-1)
+"""
+
+
+def handed_in(code):
+    return {"attention": (stub_file("attention") + code).encode()}
+
+
+def pairs_of(*codes):
+    found = Class()
+    for number, code in enumerate(codes):
+        found.add(f"s{number}", handed_in(code))
+    return found.pairs()
+
+
+def test_a_copy_with_other_names_is_found():
+    first, *others = pairs_of(OWN, OTHER, COPY)
+    assert (first.names, set(first.by_task)) == (("s0", "s2"), {"attention.rotate"})
+    assert all(first.total > 20 * other.total for other in others)  # they share one line
+
+
+def test_what_was_handed_out_or_is_no_python_is_like_nothing():
+    assert pairs_of("", "", "def rotate(", "def rotate(") == []
+
+
+def test_what_few_have_weighs_more_than_what_many_have():
+    rare = OWN.replace("% 3 == 2", "% 5 == 2")
+    assert pairs_of(rare, *[OWN] * 5, rare)[0].names == ("s0", "s6")
+
+
+def test_pairs_are_shown_side_by_side(grade, answers, tmp_path):
+    for name, code in (("ada <i>", OWN), ("bo", OTHER), ("cy", COPY)):
+        answers(name, modules=())
+        (answers.folder / name / "attention.py").write_bytes(handed_in(code)["attention"])
+    assert grade("--similar").code == 0
+    page = (tmp_path / "out" / "similar.html").read_text("utf-8")
+    found = Page(page)
+    assert found.count("i") == found.count("script") == 0
+    assert found.count("h1") == found.count("main") == 1
+    assert page.count("ada &lt;i&gt; · cy") == 2  # in the table, and above the code
+    assert "This is no verdict" in page
+    shown = page.partition('<article id="pair-1">')[2].partition("</article>")[0]
+    assert shown.count('<tr class="same">') == 7
+    assert '<tr class="differs">' not in shown
+    assert "# look" in shown
+    assert grade("--similar", "--shard", "1/2", out="half").code == 1
