@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from tqdm import tqdm
 
+from nanopoet.checker.box import unboxed
 from nanopoet.checker.grade_page import grade_page
 from nanopoet.checker.gradebook import Gradebook, csv_table, feedback, junit_class
 from nanopoet.checker.graded import load_weights, program_version, read_graded
@@ -107,6 +108,14 @@ def grade_class(
     if not mine:
         raise TaskError(f"--shard {shard}: there are not so many submissions")
     prepare(out, [folder], resume)
+    if reason := unboxed():
+        console.print(
+            f"answers run with your rights, and see your files: {reason}",
+            style="red",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
     if others:
         named = ", ".join(others[:10]) + (", …" if len(others) > 10 else "")
         console.print(f"no submissions: {named}", markup=False, highlight=False, soft_wrap=True)

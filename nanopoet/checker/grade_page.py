@@ -26,6 +26,7 @@ tbody tr:nth-child(even) { background: var(--soft); }
 .bar { font-family: ui-monospace, monospace; letter-spacing: -.05em; margin-right: .5rem; }
 nav ul { display: flex; flex-wrap: wrap; gap: .3rem 1.5rem; list-style: none; padding: 0; }
 summary:focus { outline: 3px solid var(--link); outline-offset: 2px; }
+@page { size: landscape; }
 @media print { nav { display: none; } .wide { overflow: visible; }
   thead { display: table-header-group; } table { font-size: 8pt; }
   .wide tbody th { position: static; min-width: 0; } td.n { white-space: normal; } }

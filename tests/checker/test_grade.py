@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from nanopoet.checker import grade as grade_module
 from nanopoet.checker import grading
 from nanopoet.checker.similarity import Class
 from nanopoet.checker.source import SOLUTIONS
@@ -309,6 +310,20 @@ def test_bad_input_is_an_error_and_leaves_nothing(grade, answers, tmp_path, args
     assert done.err.count("\n") == 1
     assert not list(tmp_path.rglob("grades*"))
     assert not (tmp_path / "out").exists()
+
+
+def test_without_a_box_that_is_said(grade, answers, monkeypatch):
+    answers("ada")
+    assert "your rights" not in grade().out
+    monkeypatch.setattr(grade_module, "unboxed", lambda: "there is no bubblewrap")
+    said = "answers run with your rights, and see your files: there is no bubblewrap"
+    assert said in grade("--resume").out
+
+
+@pytest.fixture(autouse=True)
+def a_box(monkeypatch):
+    """What is said does not depend on the machine."""
+    monkeypatch.setattr(grade_module, "unboxed", lambda: "")
 
 
 def test_an_empty_class_is_an_error(grade, tmp_path):
