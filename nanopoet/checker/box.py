@@ -145,7 +145,7 @@ class Box:
 
     def stand(self) -> None:
         """Wait for the box. Raises `BoxError` if it does not stand in time."""
-        if self.process is None or self.process.poll() is not None:
+        if self.gone:
             self.close()
             self.start()
         if not self.stands:
@@ -178,6 +178,19 @@ class Box:
         if request["do"] == "end" and found["left"]:
             self.close()  # what an answer leaves goes with its box
         return found
+
+    def end(self) -> int | None:
+        """End the answer that runs, and all that it has started. How it had ended, if it had."""
+        if self.forks:
+            return self.tell({"do": "end"})["status"]
+        status = self.process.poll() if self.process else None
+        self.close()
+        return status
+
+    @property
+    def gone(self) -> bool:
+        """Whether its process has ended."""
+        return self.process is None or self.process.poll() is not None
 
     def close(self) -> None:
         """Throw the box away, and all that is in it."""

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from nanopoet.checker.difference import Difference
 from nanopoet.checker.messages import receive, send
 from nanopoet.checker.plain import LIMIT, NotPlainError, decode
-from nanopoet.checker.runner import CALLS, STATE, USE, Room
+from nanopoet.checker.runner import CALLS, QUIET, STATE, USE, Room
 
 Answer = Callable[..., Any]
 Use = Callable[[Answer], Any]
@@ -219,3 +219,7 @@ class Line:
     def changed(self) -> str:
         """What it has changed by now."""
         return str(came_out(self.request(STATE)))
+
+    def silence(self) -> None:
+        """From now on nothing that the answer prints is kept."""
+        self.request(QUIET)
