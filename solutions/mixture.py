@@ -22,6 +22,7 @@ FRAMES = {
     "python": (["<|python_start|>"], ["<|python_end|>"]),
     "python_output": (["<|output_start|>"], ["<|output_end|>"]),
 }
+OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}
 
 # --- Tasks ------------------------------------------------------------------------------------
 
@@ -160,8 +161,7 @@ def answer_targets(ids: Tensor, said: Tensor) -> tuple[Tensor, Tensor]:
     they are.
 
     Symptom: a model is trained on questions that are answered by one letter. It learns to end its
-    answers behind the first character. Which letter is right it never learns, and all characters
-    stay as likely as they were.
+    answers behind the first character. Which letter is right it never learns.
 
     >>> inputs, targets = answer_targets(torch.tensor([[7, 8, 9]]), torch.tensor([[0, 1, 1]]) > 0)
     >>> inputs.tolist(), targets.tolist()
@@ -172,9 +172,6 @@ def answer_targets(ids: Tensor, said: Tensor) -> tuple[Tensor, Tensor]:
 
 
 # --- A tool -----------------------------------------------------------------------------------
-
-OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}
-
 
 def calculate(expression: str) -> str:
     """The value of an expression as text, or a text that begins with "error".
