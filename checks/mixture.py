@@ -1,13 +1,14 @@
 """Checks of chapter 08."""
 
 import itertools
-import operator
+import math
 import random
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 
+from nanopoet.checker.difference import Difference
 from nanopoet.checker.trial import Trial, check
 
 # --- multiple_choice --------------------------------------------------------------------------
@@ -91,9 +92,10 @@ def every_example_once(t: Trial) -> None:
 def shuffled_as_a_whole(t: Trial) -> None:
     seeds = [t.random.randrange(10**6) for _ in range(8)]
 
-    def tasks_are_mixed(function: Callable) -> bool:
+    def changes_of_task(function: Callable) -> str:
         # 299 pairs of neighbours, 150 changes on average, with a spread of 9.
-        return all(105 < neighbours(function([150, 150], seed))[0] < 195 for seed in seeds)
+        changes = sorted(neighbours(function([150, 150], seed))[0] for seed in seeds)
+        return "few" if changes[0] < 105 else "many" if changes[-1] > 195 else "about every second"
 
     def examples_are_mixed(function: Callable) -> bool:
         # One of 150 examples is followed by the next, on average.
@@ -105,7 +107,7 @@ def shuffled_as_a_whole(t: Trial) -> None:
         return 30 < sum(places) / 60 < 70 and len(set(places)) > 20
 
     mixed = "tasks follow one another as chance has it: not one by one, and not in turn"
-    t.compare(tasks_are_mixed, why=mixed, name="whether the tasks are mixed")
+    t.compare(changes_of_task, why=mixed, name="how often the task changes")
     anew = "the examples of a task are shuffled, too: their numbers may mean something"
     t.compare(examples_are_mixed, why=anew, name="whether the examples of a task are mixed")
     anywhere = "a task of one example may come at any place"
@@ -116,24 +118,20 @@ def shuffled_as_a_whole(t: Trial) -> None:
 def a_seed_is_an_order(t: Trial) -> None:
     first, second = t.random.sample(range(1000), 2)
 
-    def others_draw(function: Callable) -> list[list]:
+    def among_others(function: Callable, seed: int) -> tuple[list, list[float]]:
+        """The order when the global generators begin at `seed`, and what they give after it."""
         states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-        orders = []
-        for seed in (1, 2):
-            random.seed(seed), np.random.seed(seed), torch.manual_seed(seed)
-            orders.append(function([20, 30], first))
-        random.setstate(states[0]), np.random.set_state(states[1]), torch.set_rng_state(states[2])
-        return orders
-
-    def untouched(function: Callable) -> bool:
-        states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-        function([20, 30], first)
-        after = random.getstate(), np.random.get_state(), torch.get_rng_state()
-        random.setstate(states[0]), np.random.set_state(states[1]), torch.set_rng_state(states[2])
-        return str(states) == str(after)
+        for begin in (random.seed, np.random.seed, torch.manual_seed):
+            begin(seed)
+        order = function([20, 30], first)
+        drawn = [random.random(), np.random.random(), torch.rand(1).item()]
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+        return order, drawn
 
     t.compare(
-        lambda f: operator.eq(*others_draw(f)),
+        lambda f: among_others(f, 1)[0] == among_others(f, 2)[0],
         why="a seed means the same order, whatever was drawn before",
         name="whether a seed gives one order",
     )
@@ -143,7 +141,66 @@ def a_seed_is_an_order(t: Trial) -> None:
         name="whether two seeds give the same order",
     )
     t.compare(
-        untouched,
+        lambda f: among_others(f, 1)[1],
         why="whoever draws from a global generator changes what all others draw after it",
-        name="whether the global generators stay as they were",
+        name="what Python, NumPy and PyTorch draw next",
     )
+
+
+# --- What is predicted ------------------------------------------------------------------------
+
+
+def compare_predictions(t: Trial, whys: dict[str, str], exact: Sequence[str]) -> None:
+    """One number after the other; the first wrong one is the one to explain."""
+    t.compare(
+        lambda f: set(f()),
+        why="seven numbers, under these names",
+        name="the set of names in the dictionary",
+    )
+    for key, why in whys.items():
+        tolerance = {"rtol": 0.0, "atol": 1e-6} if key in exact else {"rtol": 1e-3}
+        try:
+            t.compare(lambda f, key=key: f()[key], why=why, name=f'"{key}"', **tolerance)
+        except Difference as difference:
+            difference.expected = "another number"  # it is to be worked out, not copied
+            raise
+        if not t.outcomes[-1].right:
+            return
+
+
+LISTED = {
+    "conversations": 460_000,
+    "choice": 100_000,
+    "sums": 8_000,
+    "identity": 1_000,
+    "spelling": 200_000,
+    "counting": 80_000,
+}
+TOKENS_A_STEP, TOKENS = 524_288, 95_000_000
+
+
+def worked_out() -> dict[str, float]:
+    listed = sum(LISTED.values())
+    return {
+        "listed": listed,
+        "choice": LISTED["choice"] / listed,
+        "spelling": (LISTED["spelling"] + LISTED["counting"]) / listed,
+        "identity": 1000 * 2 * LISTED["identity"] / (listed + LISTED["identity"]),
+        "tokens": 2000 * TOKENS_A_STEP,
+        "steps": math.ceil(TOKENS / TOKENS_A_STEP),
+        "length": TOKENS / listed,
+    }
+
+
+@check("mixture.shares", reference=worked_out)
+def shares(t: Trial) -> None:
+    whys = {
+        "listed": "the six numbers of the list, added up",
+        "choice": "100,000 of all that are listed: less than the text itself advises",
+        "spelling": "spelling and counting together, of all: more than the text itself advises",
+        "identity": "2,000 of 850,000, since identity comes twice and is counted twice",
+        "tokens": "as many tokens as a step has, 2,000 times",
+        "steps": "the last tokens take a step, too, though they do not fill it",
+        "length": "the tokens are shared out among the examples listed",
+    }
+    compare_predictions(t, whys, exact=["listed", "tokens", "steps"])
