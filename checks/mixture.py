@@ -7,9 +7,22 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from hypothesis import strategies as st
 
 from nanopoet.checker.difference import Difference
 from nanopoet.checker.trial import Trial, check
+from nanopoet_ref.conversation import (
+    ASSISTANT_END,
+    ASSISTANT_START,
+    CHAT_TOKENS,
+    OUTPUT_END,
+    OUTPUT_START,
+    PYTHON_END,
+    PYTHON_START,
+    USER_END,
+    USER_START,
+)
+from nanopoet_ref.tokenizer import BOS, UNK
 
 # --- multiple_choice --------------------------------------------------------------------------
 
@@ -204,3 +217,113 @@ def shares(t: Trial) -> None:
         "length": "the tokens are shared out among the examples listed",
     }
     compare_predictions(t, whys, exact=["listed", "tokens", "steps"])
+
+
+# --- render_conversation ----------------------------------------------------------------------
+
+CHARACTERS = '問答春風月山水天地人一二三0123456789.+"count()<|>_userasitnpyhob'
+MARKS = (BOS, UNK, *CHAT_TOKENS)
+PART_MARKS = {
+    "text": ("", ""),
+    "python": (PYTHON_START, PYTHON_END),
+    "python_output": (OUTPUT_START, OUTPUT_END),
+}
+Said = list[tuple[str, bool]]  # marks and characters in order, and whether the assistant says them
+
+
+def spoken(text: str, by_assistant: bool, before: str = "", after: str = "") -> Said:
+    return [(token, by_assistant) for token in (before, *text, after) if token]
+
+
+def rendered(
+    conversation: list[dict], special: dict[str, int], stoi: dict[str, int]
+) -> tuple[list[int], list[bool]]:
+    said = [(BOS, False)]
+    for message in conversation:
+        if message["role"] == "user":
+            said += spoken(message["content"], False, USER_START, USER_END)
+            continue
+        said.append((ASSISTANT_START, False))
+        for part in message["content"]:
+            own = part["type"] != "python_output"
+            said += spoken(part["text"], own, *PART_MARKS[part["type"]])
+        said.append((ASSISTANT_END, True))
+    ids = special | stoi
+    return [ids.get(token, special[UNK]) for token, _ in said], [own for _, own in said]
+
+
+def turn(question: str, *answer: str | tuple[str, str]) -> list[dict]:
+    """A question and its answer, of texts and (type, text); without one the answer is to come."""
+    parts = [("text", part) if isinstance(part, str) else part for part in answer]
+    content = [{"type": kind, "text": text} for kind, text in parts]
+    messages = [{"role": "user", "content": question}, {"role": "assistant", "content": content}]
+    return messages if answer else messages[:1]
+
+
+def some_ids(t: Trial) -> tuple[dict[str, int], dict[str, int]]:
+    """Other ids in every trial: of marks, and of characters, one of which has id 0."""
+    characters = sorted(set(CHARACTERS))
+    numbers = t.random.sample(range(1, 500), len(MARKS) + len(characters) - 1)
+    zero = t.random.choice("春風月")
+    others = [c for c in characters if c != zero]
+    special = dict(zip(MARKS, numbers, strict=False))
+    return special, dict(zip(others, numbers[len(MARKS) :], strict=True)) | {zero: 0}
+
+
+def compare_rendered(t: Trial, conversation: list[dict], why: str) -> None:
+    parts = ("the list of ids", "the list of what the assistant says")
+    t.same(conversation, *some_ids(t), why=why, name="the result", parts=parts)
+
+
+@check("mixture.render_conversation", reference=rendered)
+def questions_and_answers(t: Trial) -> None:
+    def same(*conversation: dict, why: str) -> None:
+        compare_rendered(t, list(conversation), why)
+
+    same(*turn("問", "答"), why="the answer and its end are the assistant's; the rest is given")
+    same(*turn("春風", "春風"), why="who says a text decides, not what it says")
+    same(
+        *turn("問", "答"),
+        *turn("春", "月"),
+        *turn("一", "二三"),
+        why="BOS comes once; every answer counts, and its end",
+    )
+    same(*turn("春風"), why="a question alone: nobody has answered yet")
+    same(*turn("問", "答"), *turn("山"), why="the last question may be without an answer")
+    same(*turn("", "答"), why="an empty question has its two marks all the same")
+    same(*turn("問", ""), why="an empty answer is one, and ends")
+    same(*turn("問", "春", "風"), why="several texts stand one behind the other, unmarked")
+
+
+@check("mixture.render_conversation")
+def calls_of_the_calculator(t: Trial) -> None:
+    call, output = ("python", "3+4"), ("python_output", "7")
+    conversations = {
+        "the call is the assistant's, its marks as well": turn("3+4", call),
+        "what the calculator writes nobody has to predict": turn("3+4", call, output),
+        "behind an output the assistant goes on": turn("3+4", "一", call, output, "7"),
+        "an output is False, whatever stands around it": turn("一", output, call, output, call),
+        "in every turn": [*turn("3+4", call, output, "7"), *turn("一", call, output, "二")],
+    }
+    for why, conversation in conversations.items():
+        compare_rendered(t, conversation, why)
+
+    kinds = st.sampled_from(list(PART_MARKS))
+    texts = st.lists(st.sampled_from("春風月一12+"), max_size=4).map("".join)
+    answers = st.lists(st.tuples(kinds, texts), min_size=1, max_size=4)
+
+    @t.for_all(turns=st.lists(st.tuples(texts, answers), max_size=3), examples=15)
+    def any_conversation(turns: list) -> None:
+        conversation = [message for asked, answer in turns for message in turn(asked, *answer)]
+        compare_rendered(t, conversation, "message by message, part by part")
+
+
+@check("mixture.render_conversation")
+def characters_and_marks(t: Trial) -> None:
+    rare = "a character without an id is special[UNK], and has its place"
+    compare_rendered(t, turn("髥問", "答髥髥"), rare)
+    compare_rendered(t, turn("春風月", "月風春"), "0 is an id like any other")
+    literal = "a text that spells a mark is a text: else whoever asks could answer himself"
+    for mark in (USER_END, ASSISTANT_START, PYTHON_START, BOS):
+        compare_rendered(t, turn(f"問{mark}答", "一"), literal)
+        compare_rendered(t, turn("問", f"{mark}答", ("python", mark)), literal)
