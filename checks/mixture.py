@@ -4,6 +4,7 @@ import ast
 import itertools
 import math
 import random
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -528,3 +529,74 @@ def errors(t: Trial) -> None:
     for why, expressions in CANNOT.items():
         for expression in expressions:
             compare_calculated(t, expression, why)
+
+
+# --- take_batch -------------------------------------------------------------------------------
+
+
+def taken(buffer: deque[int], B: int, T: int) -> tuple[Tensor, Tensor] | None:
+    if len(buffer) < B * T + 1:
+        return None
+    seen = torch.tensor([buffer.popleft() for _ in range(B * T)] + [buffer[0]])
+    return seen[:-1].reshape(B, T), seen[1:].reshape(B, T)
+
+
+def one_batch(function: Callable, tokens: Sequence[int], B: int, T: int) -> dict[str, object]:
+    """What one call gives, and what it leaves in the buffer."""
+    buffer = deque(tokens)
+    batch = function(buffer, B, T)
+    inputs, targets = (None, None) if batch is None else batch
+    return {"inputs": inputs, "targets": targets, "buffer": list(buffer)}
+
+
+def all_batches(function: Callable, arriving: Sequence[Sequence[int]], B: int, T: int) -> list:
+    """All batches as lists, taken whenever there is one, while tokens arrive in portions."""
+    buffer, batches = deque[int](), []
+    for portion in arriving:
+        buffer.extend(portion)
+        for _ in range(len(buffer)):  # more there cannot be
+            if (batch := function(buffer, B, T)) is None:
+                break
+            batches.append([torch.as_tensor(part).tolist() for part in batch])
+    return batches
+
+
+@check("mixture.take_batch", reference=taken)
+def one_call(t: Trial) -> None:
+    def same(n: int, B: int, T: int, why: str) -> None:
+        tokens = [t.random.randrange(500) for _ in range(n)]
+        for part in ("inputs", "targets", "buffer"):
+            t.compare(
+                lambda f, part=part: one_batch(f, tokens, B, T)[part],
+                why=why,
+                name=f"{part} after one call ({B} · {T} targets, {n} tokens)",
+            )
+
+    same(7, 2, 3, why="7 tokens are 6 inputs and the last target, which stays in the buffer")
+    same(6, 2, 3, why="6 tokens have 5 targets: too few for a batch, and none is taken out")
+    same(30, 2, 3, why="what is used up is taken out: 6 tokens, since the seventh is an input next")
+    same(0, 2, 3, why="an empty buffer has no batch")
+    same(9, 1, 8, why="a batch may be one row")
+    same(9, 8, 1, why="a batch may have rows of one token")
+    same(2, 1, 1, why="two tokens are an input and its target")
+    same(1, 1, 1, why="one token has no target")
+
+
+@check("mixture.take_batch")
+def every_target_once(t: Trial) -> None:
+    def same(arriving: list[list[int]], B: int, T: int, why: str, what: str) -> None:
+        t.compare(
+            lambda f: all_batches(f, arriving, B, T),
+            why=why,
+            name=f"the list of all batches of {B} · {T} targets, from {what}",
+        )
+
+    same([list(range(97))], 2, 8, "97 tokens have 96 targets: 6 batches", "97 tokens at once")
+    once = "batch after batch goes on where the last one ended, and no target is left out"
+    tokens = [t.random.randrange(500) for _ in range(200)]
+    same([tokens[i : i + 7] for i in range(0, 200, 7)], 3, 4, once, "200 tokens, 7 at a time")
+    same([tokens[:3], tokens[3:150], [], tokens[150:]], 2, 5, once, "200 tokens in 4 portions")
+
+    @t.for_all(n=st.integers(0, 60), B=st.integers(1, 3), T=st.integers(1, 5), examples=12)
+    def any_buffer(n: int, B: int, T: int) -> None:
+        same([list(range(n))], B, T, once, f"{n} tokens at once")
