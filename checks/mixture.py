@@ -600,3 +600,34 @@ def every_target_once(t: Trial) -> None:
     @t.for_all(n=st.integers(0, 60), B=st.integers(1, 3), T=st.integers(1, 5), examples=12)
     def any_buffer(n: int, B: int, T: int) -> None:
         same([list(range(n))], B, T, once, f"{n} tokens at once")
+
+
+# --- best_fit ---------------------------------------------------------------------------------
+
+
+def fits_best(lengths: Sequence[int], room: int) -> int | None:
+    longest = max((length for length in lengths if length <= room), default=None)
+    return None if longest is None else list(lengths).index(longest)
+
+
+@check("mixture.best_fit", reference=fits_best)
+def best_fit(t: Trial) -> None:
+    def same(lengths: Sequence[int], room: int, why: str) -> None:
+        t.same(lengths, room, why=why, name=f"best_fit({lengths}, {room})")
+
+    same([7, 3, 5, 4], 6, "the longest that fits: what is too long does not count")
+    same([7, 3, 6, 4], 6, "what fills the room exactly fits, and nothing fits better")
+    same([4, 9, 7, 2], 10, "the longest leaves the least room")
+    same([9, 5, 3, 5, 5], 8, "of several of one length the oldest, so that none waits for ever")
+    same([5, 2], 6, "the first has the number 0")
+    same([7, 9], 6, "none fits")
+    same([7, 9], 0, "a row that is full takes none")
+    same([], 6, "nobody waits")
+    same((6, 2, 5), 5, "any sequence of lengths will do")
+    same([3], 3, "a single one that fits")
+
+    @t.for_all(
+        lengths=st.lists(st.integers(1, 12), max_size=8), room=st.integers(0, 14), examples=30
+    )
+    def any_row(lengths: list[int], room: int) -> None:
+        same(lengths, room, "the longest that fits, and of several the oldest")
