@@ -5,7 +5,8 @@ import itertools
 import math
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from nanopoet_ref.conversation import (
     USER_END,
     USER_START,
 )
+from nanopoet_ref.streaming import packed_rows
 from nanopoet_ref.tokenizer import BOS, UNK
 
 # --- multiple_choice --------------------------------------------------------------------------
@@ -631,3 +633,109 @@ def best_fit(t: Trial) -> None:
     )
     def any_row(lengths: list[int], room: int) -> None:
         same(lengths, room, "the longest that fits, and of several the oldest")
+
+
+# --- lost_targets -----------------------------------------------------------------------------
+
+LENGTHS = (150, 100, 300, 100)
+WIDTH = 512  # targets of a row
+
+
+def targets_of(n_tokens: int, taken_out: int) -> tuple[int, int]:
+    """Batches of one row, and the targets in none, if each takes so many tokens out for good."""
+    batches, left = 0, n_tokens
+    while left > WIDTH:
+        batches, left = batches + 1, left - taken_out
+    return batches, n_tokens - 1 - batches * WIDTH
+
+
+@cache
+def laid_out() -> dict[str, int]:
+    n_tokens = sum(LENGTHS)
+    rows = itertools.groupby(range(n_tokens), key=lambda place: place // WIDTH)
+    talks = [(np.ones(n, np.uint16), np.ones(n, np.bool_)) for n in LENGTHS]
+    batches, lost = targets_of(n_tokens, taken_out=WIDTH)
+    return {
+        "needed": 4 * WIDTH + 1,
+        "second_row": [len(list(row)) for _, row in rows][1],
+        "rounds": math.ceil((4 * WIDTH + 1) / n_tokens),
+        "batches": batches,
+        "lost": lost,
+        "dropped": targets_of(1000 * n_tokens, taken_out=WIDTH + 1)[1],
+        "padding": len(list(packed_rows(talks, WIDTH + 1))) * (WIDTH + 1) - n_tokens,
+    }
+
+
+@check("mixture.lost_targets", reference=laid_out)
+def lost_targets(t: Trial) -> None:
+    whys = {
+        "needed": "each input needs the token behind it, the last one, too",
+        "second_row": "what does not fit into the first row comes into the second",
+        "rounds": "as many as it takes until the buffer holds what is needed",
+        "batches": "a batch is there only when all its targets are",
+        "lost": "every token but the first is a target, and a batch has those of its row",
+        "dropped": "a token that is taken out as a target is no input any more: its target is lost",
+        "padding": "the places of all rows, and the tokens that are in them",
+    }
+    compare_predictions(t, whys, exact=list(whys))
+
+
+# --- progress_falls ---------------------------------------------------------------------------
+
+
+def falls(series: Iterable[float]) -> bool:
+    steps = list(series)
+    in_range = all(0 <= progress <= 1 for progress in steps)
+    return not (in_range and steps == sorted(steps) and steps[-1:] == [1])
+
+
+def verdict_on(t: Trial, series: Sequence[float], why: str, about: str = "") -> None:
+    about = about or f"[{', '.join(map(str, series))}]"
+    t.compare(lambda f: f(iter(series)), why=why, name=f"the verdict on {about}")
+
+
+@check("mixture.progress_falls", reference=falls)
+def runs_of_the_field(t: Trial) -> None:
+    asked = partial(verdict_on, t)
+    asked([0.25, 0.5, 0.75, 1.0], "it rises and ends at 1: all is right")
+    asked([0.25, 0.5, 0.75, 0.0], "at the last step it falls back to 0: the epoch has begun again")
+    asked([0.25, 0.5, 0.75], "it never ends at 1: a schedule that decays to 0 does not get there")
+    asked([0.5, 0.5, 1.0, 1.0], "that it stays the same for a step is right")
+    asked([1.0], "a run may have one step")
+    asked([0, 1], "0 and 1 are shares as well")
+    asked([0.0], "one step, and not at the end")
+    asked([], "a run without any step has not come to its end")
+    asked([0.5, 1.0, 0.5, 1.0], "two epochs, and progress falls between them")
+    asked([0.5, 0.4, 1.0], "a little below the one before is below it")
+    asked([0.5, 0.8, 0.6, 1.0], "above the first, and still below the one before it")
+    asked([0.5, 0.999999], "exactly 1 is asked for: nearly is not there")
+    asked([0.5, 1.0, 1.000001], "a little above 1 is above 1")
+    asked([0.5, 1.0, 1.5], "more than all examples cannot be used")
+    asked([0.5, 2.0, 1.0], "above 1, and then it falls")
+    asked([-0.5, 0.0, 1.0], "less than none cannot be used")
+    asked([-1e-6, 1.0], "a little below 0 is below 0")
+    asked([math.nan, 1.0], "NaN is no number from 0 to 1")
+    asked([0.5, math.nan, 1.0], "NaN is no number from 0 to 1")
+    asked([0.5, math.nan], "NaN is no number from 0 to 1")
+
+
+@check("mixture.progress_falls")
+def runs_with_one_odd_step(t: Trial) -> None:
+    @t.for_all(
+        length=st.integers(2, 12),
+        place=st.integers(0, 11),
+        value=st.sampled_from([0.0, -0.1, 0.3, 0.9, 1.0, 1.01]),
+        examples=25,
+    )
+    def one_odd_step(length: int, place: int, value: float) -> None:
+        series = [(i + 1) / length for i in range(length)]
+        series[place % length] = value
+        why = "one step that is wrong is enough, wherever it is"
+        verdict_on(t, series, why, f"{length} equal steps, but {value} at step {place % length}")
+
+    for place in (500, 998):
+        series = [(i + 1) / 1000 for i in range(1000)]
+        series[place] = 0.0
+        why = "one step that is wrong is enough, also in a long run"
+        verdict_on(t, series, why, f"1,000 steps, of which only number {place} falls back to 0")
+    verdict_on(t, [(i + 1) / 1000 for i in range(1000)], "all is right", "1,000 equal steps")

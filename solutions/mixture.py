@@ -313,7 +313,7 @@ def progress_falls(series: Iterable[float]) -> bool:
     """
     before = 0.0
     for progress in series:
-        if not before <= progress <= 1:
+        if not before <= progress:
             return True
         before = progress
-    return before != 1
+    return before != 1  # what never falls and ends at 1 was never above it
