@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from nanopoet.errors import lacks_memory, with_type
 from nanopoet.files import append_line
-from nanopoet.poet.presets import Stage
+from nanopoet.poet.presets import ANSWERING, Stage
 from nanopoet.poet.run import Run, RunError
 from nanopoet_ref.checkpoint import save_checkpoint
 from nanopoet_ref.files import NoRoomError
@@ -158,7 +158,7 @@ class Recorder:
     def write_sample(self, step: int) -> None:
         """A few characters from what the model knows now, into samples.txt."""
         generator = make_generator(self.run.config.seed, step)
-        if self.stage.name == "mixture":
+        if self.stage.name in ANSWERING:
             question = [{"role": "user", "content": QUESTION}]
             found = answer(
                 self.model, self.tokenizer, question, temperature=0.8, generator=generator
