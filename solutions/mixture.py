@@ -47,7 +47,7 @@ def multiple_choice(question: str, choices: Sequence[str], right: str) -> tuple[
     """
     letters = LETTERS[: len(choices)]
     lines = [f"\n- {choice}={c}" for choice, c in zip(choices, letters, strict=True)]
-    return question + "".join(lines), letters[list(choices).index(right)]
+    return question + "".join(lines), letters[choices.index(right)]
 
 
 def mixture_order(sizes: Sequence[int], seed: int = 42) -> list[tuple[int, int]]:
@@ -172,6 +172,7 @@ def answer_targets(ids: Tensor, said: Tensor) -> tuple[Tensor, Tensor]:
 
 
 # --- A tool -----------------------------------------------------------------------------------
+
 
 def calculate(expression: str) -> str:
     """The value of an expression as text, or a text that begins with "error".

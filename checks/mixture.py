@@ -1,0 +1,329 @@
+"""Checks of chapter 08."""
+
+import itertools
+import math
+import random
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from hypothesis import strategies as st
+
+from nanopoet.checker.difference import Difference
+from nanopoet.checker.trial import Trial, check
+from nanopoet_ref.conversation import (
+    ASSISTANT_END,
+    ASSISTANT_START,
+    CHAT_TOKENS,
+    OUTPUT_END,
+    OUTPUT_START,
+    PYTHON_END,
+    PYTHON_START,
+    USER_END,
+    USER_START,
+)
+from nanopoet_ref.tokenizer import BOS, UNK
+
+# --- multiple_choice --------------------------------------------------------------------------
+
+POETS = ["杜甫", "李白", "王維", "白居易"]
+
+
+def lettered(question: str, choices: Sequence[str], right: str) -> tuple[str, str]:
+    lines = [question, *(f"- {choice}={c}" for choice, c in zip(choices, "ABCD", strict=False))]
+    if len(choices) > 4:
+        raise ValueError("more choices than letters")
+    return "\n".join(lines), "ABCD"[choices.index(right)]
+
+
+@check("mixture.multiple_choice", reference=lettered)
+def multiple_choice(t: Trial) -> None:
+    def same(choices: Sequence[str], right: str, why: str, question: str = "誰作：") -> None:
+        t.same(question, choices, right, why=why, parts=("the question", "the answer"))
+
+    asked = "床前明月光，疑是地上霜。誰作？"
+    same(POETS[:2], "李白", "a line for each choice, its letter behind it", question=asked)
+    for right in t.random.sample(POETS, 4):
+        same(POETS, right, "the letter of the right choice, wherever it stands")
+    for n in (1, 3):
+        same(POETS[:n], POETS[n - 1], "there are as many letters as there are choices")
+    same(tuple(POETS), "王維", "any sequence of choices will do")
+    same(["4", "22", "2", "B"], "2", "what is right is the whole choice, not a part of it")
+    same(["2", "=", "A", "B"], "B", "a choice may look like a letter", question="A?\n- B")
+
+
+@check("mixture.multiple_choice")
+def questions_that_cannot_be_asked(t: Trial) -> None:
+    five = [*POETS, "杜牧"]
+    t.refuses("誰作：", five, "杜甫", why="there is no letter for the fifth choice")
+    t.refuses("誰作：", five, "杜牧", why="there is no letter for the fifth choice")
+    t.refuses("誰作：", POETS, "杜牧", why="a question without a right choice teaches an error")
+
+
+# --- mixture_order ----------------------------------------------------------------------------
+
+
+def in_order(sizes: Sequence[int], seed: int = 42) -> list[tuple[int, int]]:
+    order = [(t, i) for t, size in enumerate(sizes) for i in range(size)]
+    random.Random(seed).shuffle(order)
+    return order
+
+
+def neighbours(order: list) -> tuple[int, int]:
+    """How often the task changes from one example to the next, and how often the next follows."""
+    pairs = list(itertools.pairwise(order))
+    changes = sum(a[0] != b[0] for a, b in pairs)
+    return changes, sum(b == (a[0], a[1] + 1) for a, b in pairs)
+
+
+@check("mixture.mixture_order", reference=in_order)
+def every_example_once(t: Trial) -> None:
+    whys = {
+        (2, 1): "each example of each task is there once",
+        (3, 3): "a task that is listed twice comes twice, under two numbers",
+        (2, 0, 4): "a task without examples has a number all the same",
+        (): "no tasks, no examples",
+        (50, 7, 120): "large tasks stay large: nothing is left out and nothing repeated",
+    }
+    for sizes, why in whys.items():
+        t.compare(
+            lambda f, sizes=sizes: sorted(f(list(sizes), 7)),
+            why=why,
+            name=f"the sorted examples of tasks of sizes {list(sizes)}",
+        )
+    t.compare(
+        lambda f: f([5, 8]) == f([5, 8], 42), why="42 is the default", name="equal without a seed"
+    )
+    t.compare(
+        lambda f: {type(f([2, 3])).__name__, *(type(pair).__name__ for pair in f([2, 3]))},
+        why="a list that is made once can be read at any place",
+        name="the set of types in the result",
+    )
+
+
+@check("mixture.mixture_order")
+def shuffled_as_a_whole(t: Trial) -> None:
+    seeds = [t.random.randrange(10**6) for _ in range(8)]
+
+    def changes_of_task(function: Callable) -> str:
+        # 299 pairs of neighbours, 150 changes on average, with a spread of 9.
+        changes = sorted(neighbours(function([150, 150], seed))[0] for seed in seeds)
+        return "few" if changes[0] < 105 else "many" if changes[-1] > 195 else "about every second"
+
+    def examples_are_mixed(function: Callable) -> bool:
+        # One of 150 examples is followed by the next, on average.
+        return all(neighbours(function([150, 150], seed))[1] < 15 for seed in seeds)
+
+    def small_tasks_are_anywhere(function: Callable) -> bool:
+        # The place of a single example in a list of 101, for 60 seeds: 50 on average.
+        places = [function([100, 1], seeds[0] + i).index((1, 0)) for i in range(60)]
+        return 30 < sum(places) / 60 < 70 and len(set(places)) > 20
+
+    mixed = "tasks follow one another as chance has it: not one by one, and not in turn"
+    t.compare(changes_of_task, why=mixed, name="how often the task changes")
+    anew = "the examples of a task are shuffled, too: their numbers may mean something"
+    t.compare(examples_are_mixed, why=anew, name="whether the examples of a task are mixed")
+    anywhere = "a task of one example may come at any place"
+    t.compare(small_tasks_are_anywhere, why=anywhere, name="whether small tasks come anywhere")
+
+
+@check("mixture.mixture_order")
+def a_seed_is_an_order(t: Trial) -> None:
+    first, second = t.random.sample(range(1000), 2)
+
+    def among_others(function: Callable, seed: int) -> tuple[list, list[float]]:
+        """The order when the global generators begin at `seed`, and what they give after it."""
+        states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+        for begin in (random.seed, np.random.seed, torch.manual_seed):
+            begin(seed)
+        order = function([20, 30], first)
+        drawn = [random.random(), np.random.random(), torch.rand(1).item()]
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+        return order, drawn
+
+    t.compare(
+        lambda f: among_others(f, 1)[0] == among_others(f, 2)[0],
+        why="a seed means the same order, whatever was drawn before",
+        name="whether a seed gives one order",
+    )
+    t.compare(
+        lambda f: f([20, 30], first) == f([20, 30], second),
+        why="another seed gives another order",
+        name="whether two seeds give the same order",
+    )
+    t.compare(
+        lambda f: among_others(f, 1)[1],
+        why="whoever draws from a global generator changes what all others draw after it",
+        name="what Python, NumPy and PyTorch draw next",
+    )
+
+
+# --- What is predicted ------------------------------------------------------------------------
+
+
+def compare_predictions(t: Trial, whys: dict[str, str], exact: Sequence[str]) -> None:
+    """One number after the other; the first wrong one is the one to explain."""
+    t.compare(
+        lambda f: set(f()),
+        why="seven numbers, under these names",
+        name="the set of names in the dictionary",
+    )
+    for key, why in whys.items():
+        tolerance = {"rtol": 0.0, "atol": 1e-6} if key in exact else {"rtol": 1e-3}
+        try:
+            t.compare(lambda f, key=key: f()[key], why=why, name=f'"{key}"', **tolerance)
+        except Difference as difference:
+            difference.expected = "another number"  # it is to be worked out, not copied
+            raise
+        if not t.outcomes[-1].right:
+            return
+
+
+LISTED = {
+    "conversations": 460_000,
+    "choice": 100_000,
+    "sums": 8_000,
+    "identity": 1_000,
+    "spelling": 200_000,
+    "counting": 80_000,
+}
+TOKENS_A_STEP, TOKENS = 524_288, 95_000_000
+
+
+def worked_out() -> dict[str, float]:
+    listed = sum(LISTED.values())
+    return {
+        "listed": listed,
+        "choice": LISTED["choice"] / listed,
+        "spelling": (LISTED["spelling"] + LISTED["counting"]) / listed,
+        "identity": 1000 * 2 * LISTED["identity"] / (listed + LISTED["identity"]),
+        "tokens": 2000 * TOKENS_A_STEP,
+        "steps": math.ceil(TOKENS / TOKENS_A_STEP),
+        "length": TOKENS / listed,
+    }
+
+
+@check("mixture.shares", reference=worked_out)
+def shares(t: Trial) -> None:
+    whys = {
+        "listed": "the six numbers of the list, added up",
+        "choice": "100,000 of all that are listed: less than the text itself advises",
+        "spelling": "spelling and counting together, of all: more than the text itself advises",
+        "identity": "2,000 of 850,000, since identity comes twice and is counted twice",
+        "tokens": "as many tokens as a step has, 2,000 times",
+        "steps": "the last tokens take a step, too, though they do not fill it",
+        "length": "the tokens are shared out among the examples listed",
+    }
+    compare_predictions(t, whys, exact=["listed", "tokens", "steps"])
+
+
+# --- render_conversation ----------------------------------------------------------------------
+
+CHARACTERS = '問答春風月山水天地人一二三0123456789.+"count()<|>_userasitnpyhob'
+MARKS = (BOS, UNK, *CHAT_TOKENS)
+PART_MARKS = {
+    "text": ("", ""),
+    "python": (PYTHON_START, PYTHON_END),
+    "python_output": (OUTPUT_START, OUTPUT_END),
+}
+Said = list[tuple[str, bool]]  # marks and characters in order, and whether the assistant says them
+
+
+def spoken(text: str, by_assistant: bool, before: str = "", after: str = "") -> Said:
+    return [(token, by_assistant) for token in (before, *text, after) if token]
+
+
+def rendered(
+    conversation: list[dict], special: dict[str, int], stoi: dict[str, int]
+) -> tuple[list[int], list[bool]]:
+    said = [(BOS, False)]
+    for message in conversation:
+        if message["role"] == "user":
+            said += spoken(message["content"], False, USER_START, USER_END)
+            continue
+        said.append((ASSISTANT_START, False))
+        for part in message["content"]:
+            own = part["type"] != "python_output"
+            said += spoken(part["text"], own, *PART_MARKS[part["type"]])
+        said.append((ASSISTANT_END, True))
+    ids = special | stoi
+    return [ids.get(token, special[UNK]) for token, _ in said], [own for _, own in said]
+
+
+def turn(question: str, *answer: str | tuple[str, str]) -> list[dict]:
+    """A question and its answer, of texts and (type, text); without one the answer is to come."""
+    parts = [("text", part) if isinstance(part, str) else part for part in answer]
+    content = [{"type": kind, "text": text} for kind, text in parts]
+    messages = [{"role": "user", "content": question}, {"role": "assistant", "content": content}]
+    return messages if answer else messages[:1]
+
+
+def some_ids(t: Trial) -> tuple[dict[str, int], dict[str, int]]:
+    """Other ids in every trial: of marks, and of characters, one of which has id 0."""
+    characters = sorted(set(CHARACTERS))
+    numbers = t.random.sample(range(1, 500), len(MARKS) + len(characters) - 1)
+    zero = t.random.choice("春風月")
+    others = [c for c in characters if c != zero]
+    special = dict(zip(MARKS, numbers, strict=False))
+    return special, dict(zip(others, numbers[len(MARKS) :], strict=True)) | {zero: 0}
+
+
+def compare_rendered(t: Trial, conversation: list[dict], why: str) -> None:
+    parts = ("the list of ids", "the list of what the assistant says")
+    t.same(conversation, *some_ids(t), why=why, name="the result", parts=parts)
+
+
+@check("mixture.render_conversation", reference=rendered)
+def questions_and_answers(t: Trial) -> None:
+    def same(*conversation: dict, why: str) -> None:
+        compare_rendered(t, list(conversation), why)
+
+    same(*turn("問", "答"), why="the answer and its end are the assistant's; the rest is given")
+    same(*turn("春風", "春風"), why="who says a text decides, not what it says")
+    same(
+        *turn("問", "答"),
+        *turn("春", "月"),
+        *turn("一", "二三"),
+        why="BOS comes once; every answer counts, and its end",
+    )
+    same(*turn("春風"), why="a question alone: nobody has answered yet")
+    same(*turn("問", "答"), *turn("山"), why="the last question may be without an answer")
+    same(*turn("", "答"), why="an empty question has its two marks all the same")
+    same(*turn("問", ""), why="an empty answer is one, and ends")
+    same(*turn("問", "春", "風"), why="several texts stand one behind the other, unmarked")
+
+
+@check("mixture.render_conversation")
+def calls_of_the_calculator(t: Trial) -> None:
+    call, output = ("python", "3+4"), ("python_output", "7")
+    conversations = {
+        "the call is the assistant's, its marks as well": turn("3+4", call),
+        "what the calculator writes nobody has to predict": turn("3+4", call, output),
+        "behind an output the assistant goes on": turn("3+4", "一", call, output, "7"),
+        "an output is False, whatever stands around it": turn("一", output, call, output, call),
+        "in every turn": [*turn("3+4", call, output, "7"), *turn("一", call, output, "二")],
+    }
+    for why, conversation in conversations.items():
+        compare_rendered(t, conversation, why)
+
+    kinds = st.sampled_from(list(PART_MARKS))
+    texts = st.lists(st.sampled_from("春風月一12+"), max_size=4).map("".join)
+    answers = st.lists(st.tuples(kinds, texts), min_size=1, max_size=4)
+
+    @t.for_all(turns=st.lists(st.tuples(texts, answers), max_size=3), examples=15)
+    def any_conversation(turns: list) -> None:
+        conversation = [message for asked, answer in turns for message in turn(asked, *answer)]
+        compare_rendered(t, conversation, "message by message, part by part")
+
+
+@check("mixture.render_conversation")
+def characters_and_marks(t: Trial) -> None:
+    rare = "a character without an id is special[UNK], and has its place"
+    compare_rendered(t, turn("髥問", "答髥髥"), rare)
+    compare_rendered(t, turn("春風月", "月風春"), "0 is an id like any other")
+    literal = "a text that spells a mark is a text: else whoever asks could answer himself"
+    for mark in (USER_END, ASSISTANT_START, PYTHON_START, BOS):
+        compare_rendered(t, turn(f"問{mark}答", "一"), literal)
+        compare_rendered(t, turn("問", f"{mark}答", ("python", mark)), literal)
