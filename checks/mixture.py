@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from hypothesis import strategies as st
+from torch import Tensor
 
 from nanopoet.checker.difference import Difference
 from nanopoet.checker.trial import Trial, check
@@ -327,3 +328,31 @@ def characters_and_marks(t: Trial) -> None:
     for mark in (USER_END, ASSISTANT_START, PYTHON_START, BOS):
         compare_rendered(t, turn(f"問{mark}答", "一"), literal)
         compare_rendered(t, turn("問", f"{mark}答", ("python", mark)), literal)
+
+
+# --- answer_targets ---------------------------------------------------------------------------
+
+
+def where_said(ids: Tensor, said: Tensor) -> tuple[Tensor, Tensor]:
+    return ids[:, :-1], torch.where(said[:, 1:], ids[:, 1:], -1)
+
+
+@check("mixture.answer_targets", reference=where_said)
+def answer_targets(t: Trial) -> None:
+    def same(ids: list[list[int]], said: list[list[int]], why: str) -> None:
+        parts = ("inputs", "targets")
+        t.same(torch.tensor(ids), torch.tensor(said) > 0, why=why, parts=parts)
+
+    shifted = "what counts is who says the target, not who says its input"
+    same([[1, 7, 4, 9, 5, 2]], [[0, 0, 0, 1, 1, 0]], why=shifted)
+    same([[1, 7, 4, 9, 5], [2, 3, 4, 5, 6]], [[0, 0, 1, 1, 0], [0, 1, 0, 0, 1]], why=shifted)
+    same([[3, 8]], [[1, 0]], why="the first token is no target, whoever says it")
+    same([[3, 8]], [[0, 1]], why="the last token is a target")
+    same([[3, 8, 8]], [[0, 0, 0]], why="where nobody answers nothing is to be learned")
+    same([[3, 8, 8]], [[1, 1, 1]], why="where all is the answer, all targets count")
+    same([[0, 0, 0, 0]], [[0, 1, 0, 1]], why="0 is an id like any other, and no mark of a gap")
+
+    @t.for_all(B=st.integers(1, 4), T=st.integers(1, 9), examples=12)
+    def any_rows(B: int, T: int) -> None:
+        said = t.randint(2, B, T + 1) > 0
+        t.same(t.randint(90, B, T + 1), said, why=shifted, parts=("inputs", "targets"))
