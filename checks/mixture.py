@@ -1,8 +1,10 @@
 """Checks of chapter 08."""
 
+import ast
 import itertools
 import math
 import random
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -356,3 +358,245 @@ def answer_targets(t: Trial) -> None:
     def any_rows(B: int, T: int) -> None:
         said = t.randint(2, B, T + 1) > 0
         t.same(t.randint(90, B, T + 1), said, why=shifted, parts=("inputs", "targets"))
+
+
+# --- calculate --------------------------------------------------------------------------------
+
+
+def value_of(node: ast.AST) -> int:
+    if isinstance(node, ast.Constant) and type(node.value) is int:
+        return node.value
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.UAdd | ast.USub):
+        return value_of(node.operand) * (-1 if isinstance(node.op, ast.USub) else 1)
+    if isinstance(node, ast.BinOp):
+        left, right = value_of(node.left), value_of(node.right)
+        results = {ast.Add: left + right, ast.Sub: left - right, ast.Mult: left * right}
+        return results[type(node.op)]
+    match node:
+        case ast.Call(
+            func=ast.Attribute(value=ast.Constant(value=str(text)), attr="count"),
+            args=[ast.Constant(value=str(part))],
+            keywords=[],
+        ):
+            return text.count(part)
+    raise ValueError("not allowed")
+
+
+def calculated(expression: str) -> str:
+    if len(expression) > 500:
+        return "error: too long"
+    try:
+        return str(value_of(ast.parse(expression.strip(), mode="eval").body))
+    except (SyntaxError, ValueError, KeyError):
+        return "error"
+
+
+def compare_calculated(t: Trial, expression: str, why: str) -> None:
+    def result(function: Callable) -> object:
+        got = function(expression)
+        # Which words stand behind "error" is up to the answer.
+        return "error" if isinstance(got, str) and got.startswith("error") else got
+
+    shown = expression if len(expression) < 50 else f"{expression[:20]}… ({len(expression)})"
+    t.compare(result, why=why, name=f"the value of {shown!r}")
+
+
+def counting(length: int) -> str:
+    """An expression of so many characters."""
+    return '"' + "月" * (length - 13) + '".count("月")'
+
+
+def some_expression(t: Trial, depth: int) -> str:
+    form = t.random.choice(["{} + {}", "{} - {}", "{} * {}", "({})", "-({})", "{}"])
+    if depth == 0 or form == "{}":
+        return t.random.choice([str(t.random.randrange(100)), '"風月風".count("風")'])
+    return form.format(*(some_expression(t, depth - 1) for _ in range(form.count("{"))))
+
+
+@check("mixture.calculate", reference=calculated)
+def sums(t: Trial) -> None:
+    whys = {
+        "3 * 56": "the value, as a text",
+        "2 + 3 * 4": "products come before sums",
+        "(2 + 3) * 4": "what is in brackets comes first",
+        "20 - 3 - 4": "from left to right: 20 - 3, and 4 less",
+        "3 - 20": "a result may be below 0",
+        "-3 * -4": "a sign in front of an expression",
+        "+3 - +5": "a sign may be a plus",
+        "-(2 + 3)": "a sign in front of brackets turns all of them",
+        "7": "a number is an expression",
+        "0": "0 is a number",
+        "  1 + 2 ": "blanks around an expression do not matter",
+        "12345678901234567890 * 98765432109876543210": "exact, however large",
+        counting(500): "500 characters are allowed",
+    }
+    for expression, why in whys.items():
+        compare_calculated(t, expression, why)
+
+    for _ in range(12):
+        expression = some_expression(t, 3)
+        compare_calculated(t, expression, "sums, differences, products, signs and brackets")
+
+
+@check("mixture.calculate")
+def counts(t: Trial) -> None:
+    whys = {
+        '"月月山".count("月")': "how often the part is in the text",
+        '"山".count("月")': "not at all is 0",
+        '"春風又春風".count("春風")': "a part may have several characters",
+        '"風".count("春風")': "the text is what stands in front of the point",
+        "'月山月'.count('月')": "quotes may be single",
+        '"月月".count("月") * 3 - 1': "a count is an expression like others",
+        '2 - "月月".count("月")': "a count is an expression like others",
+        '-"月".count("月")': "a sign in front of a count",
+        '"1 + 1".count("1")': "a text is not calculated",
+        '"__import__".count("_")': "a text may hold anything",
+    }
+    for expression, why in whys.items():
+        compare_calculated(t, expression, why)
+
+
+CANNOT = {
+    "no expression": (
+        "7 +",
+        "",
+        "  ",
+        "(1",
+        "1)",
+        "2 3",
+        "x = 1",
+        "1; 2",
+        "import os",
+        "1\0",
+        "\ud800",
+    ),
+    "only + - * are named in the contract": (
+        "3 / 2",
+        "7 // 2",
+        "7 % 2",
+        "2 ** 3",
+        "7 & 3",
+        "1 << 2",
+    ),
+    "no sign of the contract": ("~1", "not 1"),
+    "only whole numbers are": ("1.5", "2.0 * 3", "1e3", "1j"),
+    "True is an int for Python, and no number here": ("True", "True + 1", "-False"),
+    "a name could stand for anything": ("x", "None", "count", "__name__"),
+    "a text is no number": ('"a"', '"a" * 3', '"a" + "b"', '-"a"', '"7"', "..."),
+    "count is the only method": (
+        '"a".upper()',
+        '"a".index("a")',
+        '"7".zfill(3)',
+        "(1).bit_length()",
+    ),
+    "a text has count, nothing else has": ("[1, 2].count(1)", 'b"a".count(b"a")', '(1).count("1")'),
+    "count takes one text": (
+        *('"a".count', '"a".count()', '"a".count(1)', '"a".count("a", 0)', '"a".count(*["a"])'),
+        *('"a".count("a", x="b")', '"a".count(part="a")', '"a".count(x)', '"a".count("a" + "b")'),
+    ),
+    "the text has to be written out": (
+        '"ab".lower().count("a")',
+        'str(7).count("7")',
+        'x.count("a")',
+    ),
+    "a function could do anything": (
+        'len("a")',
+        "abs(-1)",
+        "int('7')",
+        "count('a')",
+        "(lambda: 1)()",
+    ),
+    "nothing but the contract names": (
+        "1 < 2",
+        "1 if 1 else 2",
+        "1 and 2",
+        "[1]",
+        "(1, 2)",
+        "[1][0]",
+    ),
+    "nothing that is written may be run": (
+        "__import__('os').getcwd()",
+        "().__class__.__base__",
+        "eval('1 + 1')",
+        "[x for x in (1, 2)]",
+    ),
+    "more than 500 characters are an error": (counting(501), "1+" * 250 + "1", " " * 500 + "1"),
+}
+
+
+@check("mixture.calculate")
+def errors(t: Trial) -> None:
+    for why, expressions in CANNOT.items():
+        for expression in expressions:
+            compare_calculated(t, expression, why)
+
+
+# --- take_batch -------------------------------------------------------------------------------
+
+
+def taken(buffer: deque[int], B: int, T: int) -> tuple[Tensor, Tensor] | None:
+    if len(buffer) < B * T + 1:
+        return None
+    seen = torch.tensor([buffer.popleft() for _ in range(B * T)] + [buffer[0]])
+    return seen[:-1].reshape(B, T), seen[1:].reshape(B, T)
+
+
+def one_batch(function: Callable, tokens: Sequence[int], B: int, T: int) -> dict[str, object]:
+    """What one call gives, and what it leaves in the buffer."""
+    buffer = deque(tokens)
+    batch = function(buffer, B, T)
+    inputs, targets = (None, None) if batch is None else batch
+    return {"inputs": inputs, "targets": targets, "buffer": list(buffer)}
+
+
+def all_batches(function: Callable, arriving: Sequence[Sequence[int]], B: int, T: int) -> list:
+    """All batches as lists, taken whenever there is one, while tokens arrive in portions."""
+    buffer, batches = deque[int](), []
+    for portion in arriving:
+        buffer.extend(portion)
+        for _ in range(len(buffer)):  # more there cannot be
+            if (batch := function(buffer, B, T)) is None:
+                break
+            batches.append([torch.as_tensor(part).tolist() for part in batch])
+    return batches
+
+
+@check("mixture.take_batch", reference=taken)
+def one_call(t: Trial) -> None:
+    def same(n: int, B: int, T: int, why: str) -> None:
+        tokens = [t.random.randrange(500) for _ in range(n)]
+        for part in ("inputs", "targets", "buffer"):
+            t.compare(
+                lambda f, part=part: one_batch(f, tokens, B, T)[part],
+                why=why,
+                name=f"{part} after one call ({B} · {T} targets, {n} tokens)",
+            )
+
+    same(7, 2, 3, why="7 tokens are 6 inputs and the last target, which stays in the buffer")
+    same(6, 2, 3, why="6 tokens have 5 targets: too few for a batch, and none is taken out")
+    same(30, 2, 3, why="what is used up is taken out: 6 tokens, since the seventh is an input next")
+    same(0, 2, 3, why="an empty buffer has no batch")
+    same(9, 1, 8, why="a batch may be one row")
+    same(9, 8, 1, why="a batch may have rows of one token")
+    same(2, 1, 1, why="two tokens are an input and its target")
+    same(1, 1, 1, why="one token has no target")
+
+
+@check("mixture.take_batch")
+def every_target_once(t: Trial) -> None:
+    def same(arriving: list[list[int]], B: int, T: int, why: str, what: str) -> None:
+        t.compare(
+            lambda f: all_batches(f, arriving, B, T),
+            why=why,
+            name=f"the list of all batches of {B} · {T} targets, from {what}",
+        )
+
+    same([list(range(97))], 2, 8, "97 tokens have 96 targets: 6 batches", "97 tokens at once")
+    once = "batch after batch goes on where the last one ended, and no target is left out"
+    tokens = [t.random.randrange(500) for _ in range(200)]
+    same([tokens[i : i + 7] for i in range(0, 200, 7)], 3, 4, once, "200 tokens, 7 at a time")
+    same([tokens[:3], tokens[3:150], [], tokens[150:]], 2, 5, once, "200 tokens in 4 portions")
+
+    @t.for_all(n=st.integers(0, 60), B=st.integers(1, 3), T=st.integers(1, 5), examples=12)
+    def any_buffer(n: int, B: int, T: int) -> None:
+        same([list(range(n))], B, T, once, f"{n} tokens at once")

@@ -191,6 +191,8 @@ def calculate(expression: str) -> str:
     >>> calculate("__import__('os').getcwd()")[:5], calculate("7 +")[:5]
     ('error', 'error')
     """
+    if len(expression) > 500:
+        return "error: more than 500 characters"
 
     def value(node: ast.AST) -> int:
         match node:
@@ -211,8 +213,6 @@ def calculate(expression: str) -> str:
         raise ValueError('only whole numbers, + - * and "text".count("part")')
 
     try:
-        if len(expression) > 500:
-            raise ValueError("more than 500 characters")
         return str(value(ast.parse(expression.strip(), mode="eval").body))
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return f"error: {error}"
