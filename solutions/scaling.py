@@ -31,8 +31,8 @@ def accumulation_steps(
 ) -> int:
     """How many micro-batches (微批次) each process adds up for one step of the weights.
 
-    A step learns from `total_batch_tokens` tokens, whatever the machine. A micro-batch, which has to
-    fit into memory, has `batch_size` rows of `block_size` tokens. In every round each of the
+    A step learns from `total_batch_tokens` tokens, whatever the machine. A micro-batch, small
+    enough for its memory, has `batch_size` rows of `block_size` tokens. In every round each of the
     `processes` takes one of its own.
 
     Returns an int. Where whole rounds do not make exactly so many tokens, or where there are none
@@ -293,10 +293,10 @@ def flops_per_token(config: GPTConfig, T: int) -> int:
 def read_the_log() -> dict[str, float]:
     """Predict: what follows from the settings of a run. Work it out, then compare with its log.
 
-    A tutorial shows the log of a run that nobody has made: its columns contradict each other.
-    These are its settings: 200 million parameters, 2,000 steps of 524,288 tokens, 8 cards. Every
-    line of the log says 0.243 seconds a step and 2.14 million tokens a second. Return a dictionary
-    with these keys; "steps" exactly, the others to three digits or more.
+    A tutorial shows the log of a run, and its columns contradict each other. Its settings are 200
+    million parameters, 2,000 steps of 524,288 tokens, 8 cards. The log says 0.243 seconds a step
+    and 2.14 million tokens a second. Return a dictionary with these keys; "steps" exactly, the
+    others to three digits or more.
 
     - "percent": how much of the run is done at step 100, in percent. (The log: 12.5);
     - "minutes": how long 2,000 steps take at 0.243 seconds a step. (The log: 170.12);
