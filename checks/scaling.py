@@ -4,8 +4,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
-from itertools import product
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -18,6 +17,14 @@ from nanopoet_ref import scaling as reference
 from nanopoet_ref.gpt import GPTConfig
 from nanopoet_ref.loss import masked_cross_entropy
 from nanopoet_ref.training import Batch
+
+
+def kind_of(value: object) -> str:
+    """What the stubs call an int or a float, and what other things are."""
+    if isinstance(value, Integral):
+        return "an int"
+    return f"a {type(value).__name__}"
+
 
 # --- accumulation_steps -----------------------------------------------------------------------
 
@@ -35,6 +42,12 @@ def accumulation_steps(t: Trial) -> None:
     def any_size(steps: int, B: int, T: int, processes: int) -> None:
         total = steps * B * T * processes
         t.same(total, B, T, processes, why="all rounds of all processes together make the step")
+
+    t.compare(
+        lambda f: kind_of(f(16_384, 8, 256)),
+        why="a loop over range() needs an int",
+        name="what is returned",
+    )
 
 
 @check("scaling.accumulation_steps")
@@ -199,7 +212,7 @@ def updates(function: Callable, slopes: Tensor, scale: float, grad_clip: float) 
 
     for of_update in slopes:
         norm = function(losses(of_update), optimizer, scaler, grad_clip)
-        found[KIND].append("a float" if isinstance(norm, float) else f"a {type(norm).__name__}")
+        found[KIND].append(kind_of(norm))
         norm = float(norm) if isinstance(norm, Real | Tensor) else norm
         whole = isinstance(norm, float) and math.isfinite(norm)
         found[NORM].append(norm if whole else "not finite")
@@ -229,9 +242,9 @@ def some_slopes(t: Trial, n_updates: int, n_losses: int, length: float) -> Tenso
 
 @check("scaling.amp_step", reference=scaled_step)
 def gradients_of_their_true_size(t: Trial) -> None:
-    for scale, length in product((1.0, 65_536.0), (0.5, 5.0)):
-        what = f"3 updates with gradients {length} long, a scale of {scale:g} and a limit of 1"
-        compare_updates(t, some_slopes(t, 3, 2, length), scale, 1.0, what)
+    for length in (0.5, 5.0):
+        what = f"3 updates with gradients {length} long, a scale of 65,536 and a limit of 1"
+        compare_updates(t, some_slopes(t, 3, 2, length), 65_536.0, 1.0, what)
     compare_updates(t, some_slopes(t, 2, 4, 3.0), 1024.0, 0.25, "2 updates of 4 micro-batches")
 
 
