@@ -533,3 +533,9 @@ def flops_per_token(t: Trial) -> None:
     def any_size(n_layer: int, n_head: int, width: int, V: int, T: int) -> None:
         config = GPTConfig(V, n_layer=n_layer, n_head=n_head, n_embd=n_head * width)
         t.same(config, T, why="2 operations a number forward, and twice that backward")
+
+    t.compare(
+        lambda f: kind_of(f(GPTConfig(vocab_size=100), 8)),
+        why="operations are counted, and a count is whole",
+        name="what is returned",
+    )
