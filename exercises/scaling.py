@@ -290,7 +290,7 @@ def read_the_log() -> dict[str, float]:
     - "h100": the same, if a card does 989 · 10¹²;
     - "passes": how often these 2,000 steps go through data of 95 million tokens;
     - "hours": how long another run takes, of 50,000 such steps, at 2.14 million tokens a second.
-      (The text: 3 days, and elsewhere 6 hours, and elsewhere 2.8);
+      (The text: 3 days);
     - "steps": how many such steps it takes to see 20 tokens for each parameter, at least.
 
     >>> found = read_the_log()
