@@ -89,6 +89,7 @@ def each_batch_in_one_step(t: Trial) -> None:
         (3, 4): "a short epoch is a step as well",
         (3, 1): "with one batch a step, each is a step",
         (0, 4): "without batches there is no step",
+        (5521, 8): "an epoch may be long",
     }
     for (n, micro_steps), why in whys.items():
         t.compare(
@@ -489,6 +490,18 @@ def combine_gradients(t: Trial) -> None:
             why="each token counts the same, wherever it is",
             name="the list of gradients",
         )
+
+
+@check("scaling.combine_gradients")
+def as_large_as_in_training(t: Trial) -> None:
+    tokens = [2048, 1987, 2048, 311, 2048, 0, 1500, 2048]
+    gradients = [[t.randn(256, 512, dtype=torch.float32) * (n > 0)] for n in tokens]
+    t.same(
+        gradients,
+        tokens,
+        why="processes and weights may be many, and a gradient keeps its precision",
+        name="the list of gradients",
+    )
 
 
 @check("scaling.combine_gradients")
