@@ -533,9 +533,14 @@ def two_processes_are_one(t: Trial) -> None:
 @check("scaling.flops_per_token", reference=reference.flops_per_token)
 def flops_per_token(t: Trial) -> None:
     def same(T: int, why: str, **sizes: int) -> None:
-        t.same(GPTConfig(**sizes), T, why=why)
+        config = GPTConfig(**sizes)
+        shown = ", ".join(
+            f"{name}={getattr(config, name)}"
+            for name in ("vocab_size", "n_layer", "n_head", "n_embd")
+        )
+        t.compare(lambda f: f(config, T), why=why, name=f"the work with {shown}, T={T}")
 
-    same(1, "a block of one number, and a head of one", vocab_size=1, n_layer=1, n_head=1, n_embd=1)
+    same(1, "small enough to be counted by hand", vocab_size=1, n_layer=1, n_head=1, n_embd=1)
     same(256, "blocks, attention and head", vocab_size=11_868)
     same(64, "T counts, not what the model could read", vocab_size=11_868, block_size=256)
     same(1024, "GPT-2", vocab_size=50_257, block_size=1024, n_layer=12, n_head=12, n_embd=768)
@@ -544,8 +549,8 @@ def flops_per_token(t: Trial) -> None:
 
     @t.for_all(**sizes, examples=20)
     def any_size(n_layer: int, n_head: int, width: int, V: int, T: int) -> None:
-        config = GPTConfig(V, n_layer=n_layer, n_head=n_head, n_embd=n_head * width)
-        t.same(config, T, why="2 operations a number forward, and twice that backward")
+        why = "2 operations a number forward, and twice that backward"
+        same(T, why, vocab_size=V, n_layer=n_layer, n_head=n_head, n_embd=n_head * width)
 
     t.compare(
         lambda f: kind_of(f(GPTConfig(vocab_size=100), 8)),
