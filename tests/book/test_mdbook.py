@@ -39,6 +39,7 @@ CHAPTERS = [
     "05_loss",
     "06_pretraining",
     "07_midtraining",
+    "09_scaling",
 ]
 LOADING = {"script": "src", "img": "src", "iframe": "src", "source": "src", "link": "href"}
 

@@ -40,6 +40,7 @@ NAMES = (
     "loss",
     "pretraining",
     "midtraining",
+    "scaling",
 )
 SHARED = {
     0: {"poem", "corpus", "spelling", "pinyin", "gloss", "figures", "lesson"},
