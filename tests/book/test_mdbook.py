@@ -40,6 +40,7 @@ CHAPTERS = [
     "06_pretraining",
     "07_midtraining",
     "08_mixture",
+    "09_scaling",
 ]
 LOADING = {"script": "src", "img": "src", "iframe": "src", "source": "src", "link": "href"}
 

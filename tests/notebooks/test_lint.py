@@ -41,6 +41,7 @@ NAMES = (
     "pretraining",
     "midtraining",
     "mixture",
+    "scaling",
 )
 SHARED = {
     0: {"poem", "corpus", "spelling", "pinyin", "gloss", "figures", "lesson"},
