@@ -2,6 +2,7 @@
 with, and trained."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from nanopoet.files import in_utf8
 from nanopoet.paths import exercises, refuse_other_clone
 from nanopoet.poet.components import REFERENCE, Components
 from nanopoet.poet.folder import held
+from nanopoet.poet.parallel import cut, from_rank_zero, process_group, rank, restarted, world_size
 from nanopoet.poet.presets import Preset, PresetError, find_preset, validate
 from nanopoet.poet.recorder import RunInterrupted
 from nanopoet.poet.run import Run, RunError, find_run, run_name
@@ -39,7 +41,7 @@ class Order:
     def new_run(self) -> tuple[Run, Preset]:
         """The run that is to be begun, and with what."""
         preset = find_preset(self.preset or ("text" if self.text else "quick"))
-        preset = with_text_and_steps(preset, self.text, self.steps)
+        preset = cut(with_text_and_steps(preset, self.text, self.steps))
         plain = run_name(self.text) if self.text else preset.name
         return Run(self.name or plain + ("-mine" if self.mine else "")), preset
 
@@ -55,6 +57,14 @@ class Order:
         preset = run.config.preset
         validate(preset, f"{run.config_path}: preset {preset.name!r}")
         return run, preset
+
+    def after_restart(self) -> "Order":
+        """What is asked for when torchrun starts the same command again: to go on, if it began."""
+        run, preset = self.new_run()
+        begun = run.exists and (run.config.preset, run.config.seed) == (preset, self.seed or 0)
+        if not begun or (self.overwrite and run.finished()):
+            return self
+        return Order(name=run.name, stage=self.stage, resume=True)
 
     def refuse_misuse(self, preset: Preset) -> None:
         """Raise an error for options that do not go with each other, or with the preset."""
@@ -87,6 +97,39 @@ def train_command(
     `own_components` makes components of a folder of exercises, `noted_components` those that a run
     was begun with.
     """
+    with process_group(), ExitStack() as until_trained:
+        # Rank 0 begins the run, the others hear its name: None where there is nothing to train.
+        begun = None
+        try:
+            if rank() == 0:
+                begun = begin(order, own_components, noted_components, until_trained)
+        finally:
+            name = from_rank_zero(begun and begun[0].name)
+        if name is None:
+            return 0
+        run, components = begun or (Run(name), REFERENCE)
+        try:
+            train_run(run, components, until=order.stage)
+        except RunInterrupted as stop:
+            typer.echo(f"{stop}; saved. Go on with: nanopoet train --resume --name {run.name}")
+            return 130
+        curves = ", ".join(path.name for path in run.curves())
+        typer.echo(f"\ntrained: {run.path} (curves: {curves or 'none'})")
+    return 0
+
+
+def begin(
+    order: Order,
+    own_components: Callable[[Path], tuple[Components, Noted]],
+    noted_components: Callable[[Noted | None], Components],
+    until_trained: ExitStack,
+) -> tuple[Run, Components] | None:
+    """The run to train, begun or gone on with, and its components; None if it is trained already.
+
+    Until `until_trained` is closed, no other process may train it.
+    """
+    if restarted() and not order.resume:
+        order = order.after_restart()
     if order.overwrite:
         refuse_other_clone("NANOPOET_RUNS")
     run, preset = order.old_run() if order.resume else order.new_run()
@@ -95,23 +138,23 @@ def train_command(
         if not order.resume:
             order.refuse_other_settings(run, preset)
         typer.echo(f"run {run.name} is already trained (--overwrite trains it again)")
-        return 0
-    with held(run.path, run.name):
-        components, noted = REFERENCE, None
-        if order.resume:
-            run = Run(run.name)  # read anew, now that nobody else writes here
-            components = noted_components(run.config.mine)
-        else:
-            run.refuse_to_begin(order.overwrite)
-            set_threads(order.threads or torch.get_num_threads())
-            if order.mine:
-                components, noted = own_components(order.root or exercises())
-            start_run(run, preset, order.seed or 0, order.device or "cpu", components, noted)
-        try:
-            train_run(run, components, until=order.stage)
-        except RunInterrupted as stop:
-            typer.echo(f"{stop}; saved. Go on with: nanopoet train --resume --name {run.name}")
-            return 130
-    curves = ", ".join(path.name for path in run.curves())
-    typer.echo(f"\ntrained: {run.path} (curves: {curves or 'none'})")
-    return 0
+        return None
+    until_trained.enter_context(held(run.path, run.name))
+    if order.resume:
+        run = Run(run.name)  # read anew, now that nobody else writes here
+        refuse_own_in_parallel(run.config.mine is not None)
+        return run, noted_components(run.config.mine)
+    refuse_own_in_parallel(order.mine)
+    run.refuse_to_begin(order.overwrite)
+    set_threads(order.threads or torch.get_num_threads())
+    components, noted = REFERENCE, None
+    if order.mine:
+        components, noted = own_components(order.root or exercises())
+    start_run(run, preset, order.seed or 0, order.device or "cpu", components, noted)
+    return run, components
+
+
+def refuse_own_in_parallel(mine: bool) -> None:
+    """Raise `RunError` where components of one's own would train in several processes."""
+    if mine and world_size() > 1:
+        raise RunError("what trains with your own code trains in one process: leave torchrun out")

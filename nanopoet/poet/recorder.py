@@ -4,6 +4,7 @@ import math
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -11,6 +12,7 @@ from tqdm import tqdm
 
 from nanopoet.errors import lacks_memory, with_type
 from nanopoet.files import append_line
+from nanopoet.poet.parallel import any_rank, rank, total
 from nanopoet.poet.presets import Stage
 from nanopoet.poet.run import Run, RunError
 from nanopoet_ref.checkpoint import save_checkpoint
@@ -107,17 +109,25 @@ class Recorder:
             ) from error
 
     def __call__(self, log: StepLog) -> None:
+        """Every process comes here after every step; rank 0 alone writes."""
+        log = replace(log, tokens=int(total(log.tokens)))
+        if rank() == 0:
+            self.note(log)
+        stop, last = any_rank(bool(self.stopping)), log.step == self.stage.max_steps
+        due = stop or last or log.step % self.stage.save_interval == 0
+        if due and rank() == 0:
+            self.save(log.step)
+        if stop and not last:
+            raise RunInterrupted(f"stopped after step {log.step} of {self.stage.name}")
+
+    def note(self, log: StepLog) -> None:
+        """Write down what is known of a step; at an evaluation, print it and write a sample."""
         self.refuse_poison(log)
         self.run.append_metrics(self.stage.name, log)
         if log.val_loss is not None:
             self.print_row(log)
             with dispensable(f"sample of step {log.step}"):
                 self.write_sample(log.step)
-        last = log.step == self.stage.max_steps
-        if self.stopping or last or log.step % self.stage.save_interval == 0:
-            self.save(log.step)
-        if self.stopping and not last:
-            raise RunInterrupted(f"stopped after step {log.step} of {self.stage.name}")
 
     def refuse_poison(self, log: StepLog) -> None:
         """Raise `RunError` before weights that are not numbers are saved, or made to write.

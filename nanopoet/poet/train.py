@@ -16,6 +16,15 @@ from nanopoet.files import in_utf8
 from nanopoet.poet.components import REFERENCE, Components
 from nanopoet.poet.data import Data, load_data, unknown_in_words
 from nanopoet.poet.folder import clear, sweep
+from nanopoet.poet.parallel import (
+    barrier,
+    in_parallel,
+    loop_parts,
+    own_micro_steps,
+    rank,
+    strided,
+    world_size,
+)
 from nanopoet.poet.presets import Preset, PresetError, Stage, make_optimizers
 from nanopoet.poet.recorder import Recorder, dispensable, state_in_words
 from nanopoet.poet.run import Run, RunError, find_run
@@ -120,23 +129,29 @@ def run_stage(
     optimizers = make_optimizers(unwrapped(model), stage.optimizer)  # they go by names of weights
     start_step, safe = take_up(run, stage, unwrapped(model), tokenizer, optimizers)
     recorder = Recorder(run, stage, model, tokenizer, optimizers, stopping, safe)
+    micro_steps = own_micro_steps(stage)
     with recorder.loss_named():
-        run.rewind(stage.name, start_step)
+        if rank() == 0:
+            run.rewind(stage.name, start_step)
         components.loop(
-            model,
-            BatchStream(stage_data.batches, start_step * stage.micro_steps),
+            in_parallel(model),  # only now: every process has read what rank 0 will write over
+            BatchStream(strided(stage_data.batches), start_step * micro_steps),
             components.losses[stage.loss],
             stage.lr_mult(components.schedules),
-            stage.train_config(config.precision),
+            replace(stage.train_config(config.precision), micro_steps=micro_steps),
             optimizers=optimizers,
             eval_batches=stage_data.fixed,
             callback=recorder,
             start_step=start_step,
-            progress=True,
+            progress=world_size() == 1,  # the bar would count the tokens of one process
+            **loop_parts(config.seed, start_step),
         )
-        recorder.save_weights()
-    with dispensable(f"curves of {stage.name}"):
-        draw_curves(run, stage, stage_data, len(tokenizer))
+        if rank() == 0:
+            recorder.save_weights()
+    barrier()  # the next stage of every process begins with these weights
+    if rank() == 0:
+        with dispensable(f"curves of {stage.name}"):
+            draw_curves(run, stage, stage_data, len(tokenizer))
 
 
 def draw_curves(run: Run, stage: Stage, data: StageData, vocab_size: int) -> None:
@@ -253,7 +268,8 @@ def train_run(run: Run, components: Components = REFERENCE, until: str | None = 
     """
     config = run.config
     set_threads(config.threads)
-    sweep(run.path)
+    if rank() == 0:
+        sweep(run.path)
     with stop_signal() as stopping:
         data, vocabulary = run.data(), run.tokenizer()
         tokenizer = components.tokenizer(vocabulary.vocab)

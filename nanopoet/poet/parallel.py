@@ -1,0 +1,235 @@
+"""Several processes that train one model: each takes its share of every step, all move alike.
+
+    torchrun --nproc-per-node 2 -m nanopoet train --preset quick
+
+torchrun starts the processes and tells each its number, the rank, in its environment. Every process
+has the whole model. PyTorch's DistributedDataParallel adds their gradients up, so all take the same
+step. They read and write one folder of runs: rank 0 alone writes, prints and measures.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext, redirect_stdout
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from nanopoet.poet.presets import Preset, PresetError, Stage
+from nanopoet_ref.runtime import make_generator, unwrapped
+from nanopoet_ref.training import Batch, LossFn, TrainConfig, estimate_loss, training_step
+
+Value = TypeVar("Value")
+# What gloo says when another process is gone.
+LOST = re.compile(r"gloo|connection (reset|closed|refused)|broken pipe", re.IGNORECASE)
+
+
+class ParallelError(ValueError):
+    """A training in several processes that cannot begin, or has lost one of them."""
+
+
+# --- Who is there
+
+
+def rank() -> int:
+    """The number of this process; 0 where there is one alone."""
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
+def world_size() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def restarted() -> bool:
+    """Whether torchrun has started this again after a process was lost (`--max-restarts`)."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
+
+
+@contextmanager
+def process_group() -> Iterator[None]:
+    """Join the processes that torchrun has started; without torchrun, do nothing.
+
+    Raises `ParallelError` when another process ends before its work is done.
+    """
+    if not {"RANK", "WORLD_SIZE"} <= os.environ.keys():
+        yield
+        return
+    if not (dist.is_available() and dist.is_gloo_available()):
+        raise ParallelError("this PyTorch has no gloo, over which processes speak: train in one")
+    dist.init_process_group("gloo")
+    with ExitStack() as stack:
+        stack.callback(dist.destroy_process_group)
+        if rank() > 0:
+            silence = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
+            stack.enter_context(redirect_stdout(silence))
+        number = f"process {rank()} of {world_size()}"
+        try:
+            yield
+        except RuntimeError as error:
+            if not LOST.search(str(error)):
+                raise
+            raise ParallelError(
+                f"{number} stops, because another one has ended; what was saved last is safe. Go "
+                "on with: nanopoet train --resume, under torchrun as before"
+            ) from error
+
+
+# --- What they tell each other; every process has to ask
+
+
+def barrier() -> None:
+    """Wait until all processes are here."""
+    if world_size() > 1:
+        dist.barrier()
+
+
+def any_rank(flag: bool) -> bool:
+    """Whether any process says yes. All get the same answer, so all stop, or none.
+
+    Processes run out of data at different times, and a signal may reach one of them alone. Whoever
+    went on would wait for ever for the gradients of the others.
+    """
+    if world_size() == 1:
+        return flag
+    said = torch.tensor(int(flag))
+    dist.all_reduce(said, dist.ReduceOp.MAX)
+    return bool(said)
+
+
+def total(x: float) -> float:
+    """The sum over all processes."""
+    if world_size() == 1:
+        return x
+    summed = torch.tensor(x, dtype=torch.float64)
+    dist.all_reduce(summed)
+    return summed.item()
+
+
+def from_rank_zero(value: Value) -> Value:
+    """What rank 0 has, whatever the others brought."""
+    if world_size() == 1:
+        return value
+    values = [value]
+    dist.broadcast_object_list(values, src=0)
+    return values[0]
+
+
+# --- Who learns from what
+
+
+def cut(preset: Preset) -> Preset:
+    """The same training, its steps cut into as many batches as the processes can share out.
+
+    A step learns from as much as before, and so does one process with this preset: it adds up
+    the same batches one after the other.
+    """
+    return replace(preset, stages=tuple(cut_stage(stage, world_size()) for stage in preset.stages))
+
+
+def cut_stage(stage: Stage, processes: int) -> Stage:
+    """One stage, cut. Raises `PresetError` where its batches cannot be cut evenly."""
+    if stage.micro_steps % processes == 0:
+        return stage
+    if stage.batch_size % processes:
+        raise PresetError(
+            f"stage {stage.name!r}: {processes} processes cannot share out a step of micro_steps = "
+            f"{stage.micro_steps} batches, nor a batch of batch_size = {stage.batch_size} rows"
+        )
+    return replace(
+        stage,
+        batch_size=stage.batch_size // processes,
+        micro_steps=stage.micro_steps * processes,
+        eval_iters=stage.eval_iters * processes,  # smaller batches: measure on as many rows
+    )
+
+
+def own_micro_steps(stage: Stage) -> int:
+    """How many of a step's batches this process takes. Raises `PresetError` if some are left."""
+    if stage.micro_steps % world_size():
+        raise PresetError(
+            f"stage {stage.name!r} was begun with {stage.micro_steps} batches a step, which "
+            f"{world_size()} processes cannot share out evenly"
+        )
+    return stage.micro_steps // world_size()
+
+
+def strided(batch_at: Callable[[int], Batch]) -> Callable[[int], Batch]:
+    """Every `world_size()`-th batch: no two processes have one in common, and none is left out."""
+    first, stride = rank(), world_size()
+    return lambda i: batch_at(i * stride + first)
+
+
+# --- One step of all
+
+
+class DataParallel(DistributedDataParallel):
+    """PyTorch's own, which adds gradients up in every backward pass; here, in a step's last one."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model)
+        self.passes_left = 1
+
+    def forward(self, idx: Tensor) -> Tensor:
+        self.passes_left -= 1
+        with nullcontext() if self.passes_left == 0 else self.no_sync():
+            return super().forward(idx)
+
+
+def in_parallel(model: nn.Module) -> nn.Module:
+    """The model with what adds up its gradients, and with the weights that rank 0 has."""
+    return DataParallel(model) if world_size() > 1 else model
+
+
+class SharedStep:
+    """`training_step`, made by all processes together, each from its own batches.
+
+    Dropout draws what follows from seed, step and rank, so a step that is made again after a
+    restart draws the same.
+    """
+
+    def __init__(self, seed: int, step: int) -> None:
+        self.seed, self.step = seed, step
+
+    def __call__(
+        self,
+        model: DataParallel,
+        batches: Sequence[Batch],
+        loss_fn: LossFn,
+        optimizers: Sequence[torch.optim.Optimizer],
+        config: TrainConfig,
+    ) -> tuple[float, float]:
+        torch.manual_seed(make_generator(self.seed, self.step, rank()).initial_seed())
+        self.step += 1
+        model.passes_left = len(batches)
+        own = sum(batch.n_tokens for batch in batches)
+        # PyTorch takes the mean over processes, and `training_step` that over a process's tokens.
+        # The mean over all tokens is what one process would learn from.
+        share = world_size() * own / max(total(own), 1)
+
+        def weighed(logits: Tensor, targets: Tensor, mask: Tensor | None) -> Tensor:
+            return loss_fn(logits, targets, mask) * share
+
+        loss, grad_norm = training_step(model, batches, weighed, optimizers, config)
+        return total(loss) / world_size(), grad_norm
+
+
+def estimate_once(
+    model: nn.Module, batches: Sequence[Batch], loss_fn: LossFn, precision: str = "float32"
+) -> float:
+    """`estimate_loss` by rank 0, for all."""
+    loss = 0.0
+    if rank() == 0:
+        loss = estimate_loss(unwrapped(model), batches, loss_fn, precision)
+    return from_rank_zero(loss)
+
+
+def loop_parts(seed: int, start_step: int) -> dict[str, Any]:
+    """The parts of the loop that differ where several processes train; none in one process."""
+    if world_size() == 1:
+        return {}
+    return {"step_fn": SharedStep(seed, start_step), "estimate": estimate_once}
