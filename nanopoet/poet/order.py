@@ -14,7 +14,7 @@ from nanopoet.files import in_utf8
 from nanopoet.paths import exercises, refuse_other_clone
 from nanopoet.poet.components import REFERENCE, Components
 from nanopoet.poet.folder import held
-from nanopoet.poet.parallel import cut, from_rank_zero, process_group, rank, restarted, world_size
+from nanopoet.poet.parallel import cut, from_rank_zero, process_group, rank, restarts, world_size
 from nanopoet.poet.presets import Preset, PresetError, find_preset, validate
 from nanopoet.poet.recorder import RunInterrupted
 from nanopoet.poet.run import Run, RunError, find_run, run_name
@@ -128,7 +128,7 @@ def begin(
 
     Until `until_trained` is closed, no other process may train it.
     """
-    if restarted() and not order.resume:
+    if restarts() and not order.resume:
         order = order.after_restart()
     if order.overwrite:
         refuse_other_clone("NANOPOET_RUNS")

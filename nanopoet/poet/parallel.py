@@ -45,9 +45,9 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
-def restarted() -> bool:
-    """Whether torchrun has started this again after a process was lost (`--max-restarts`)."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
+def restarts() -> int:
+    """How often torchrun has started this again after a process was lost (`--max-restarts`)."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0))
 
 
 @contextmanager
@@ -61,21 +61,23 @@ def process_group() -> Iterator[None]:
         return
     if not (dist.is_available() and dist.is_gloo_available()):
         raise ParallelError("this PyTorch has no gloo, over which processes speak: train in one")
-    dist.init_process_group("gloo")
+    store, number, size = next(dist.rendezvous("env://"))
+    # Where torchrun keeps its store through a restart, it still holds addresses of the dead.
+    store = dist.PrefixStore(f"attempt {restarts()}", store)
+    dist.init_process_group("gloo", store=store, rank=number, world_size=size)
     with ExitStack() as stack:
         stack.callback(dist.destroy_process_group)
         if rank() > 0:
             silence = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
             stack.enter_context(redirect_stdout(silence))
-        number = f"process {rank()} of {world_size()}"
         try:
             yield
         except RuntimeError as error:
             if not LOST.search(str(error)):
                 raise
             raise ParallelError(
-                f"{number} stops, because another one has ended; what was saved last is safe. Go "
-                "on with: nanopoet train --resume, under torchrun as before"
+                f"process {number} of {size} stops, because another one has ended; what was saved "
+                "last is safe. Go on with: nanopoet train --resume, under torchrun as before"
             ) from error
 
 
