@@ -5,6 +5,7 @@ loopback alone. torchrun starts those that test torchrun. For the others this fi
 program: it imports PyTorch once, and forks.
 """
 
+import importlib
 import json
 import os
 import random
@@ -22,9 +23,8 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from nanopoet import mine  # noqa: F401 (what a command loads is loaded before the forks)
 from nanopoet.cli import main
-from nanopoet.poet import order, parallel  # noqa: F401
+from nanopoet.poet import parallel
 from nanopoet.poet.parallel import cut_stage, strided
 from nanopoet.poet.presets import PresetError, Stage
 from nanopoet.poet.recorder import Recorder
@@ -32,6 +32,7 @@ from nanopoet_ref import figures
 from nanopoet_ref.checkpoint import load_checkpoint
 from nanopoet_ref.gpt import GPT, GPTConfig
 from nanopoet_ref.loss import masked_cross_entropy
+from nanopoet_ref.optim import configure_optimizers
 from nanopoet_ref.runtime import make_generator
 from nanopoet_ref.training import (
     Batch,
@@ -179,6 +180,16 @@ def fork(order: dict[str, Any], rank: int, port: int) -> int:
 def nursery() -> None:
     """For each line read, start a group of processes; when all have ended, print their codes."""
     torch.set_num_threads(1)
+    for module in ("mine", "poet.order"):  # what a command loads is loaded before the forks
+        importlib.import_module(f"nanopoet.{module}")
+    model = tiny_model(torch.float32)
+    training_step(
+        model,
+        [ragged(0)],
+        masked_cross_entropy,
+        configure_optimizers(model, muon_lr=0.0),
+        TrainConfig(),
+    )  # the first step loads much of PyTorch, too
     for line in sys.stdin:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
