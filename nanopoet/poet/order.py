@@ -18,6 +18,7 @@ from nanopoet.poet.parallel import cut, from_rank_zero, process_group, rank, res
 from nanopoet.poet.presets import Preset, PresetError, find_preset, validate
 from nanopoet.poet.recorder import RunInterrupted
 from nanopoet.poet.run import Run, RunError, find_run, run_name
+from nanopoet.poet.tracking import check_tracker
 from nanopoet.poet.train import set_threads, start_run, train_run, with_text_and_steps
 
 
@@ -37,6 +38,7 @@ class Order:
     root: Path | None = None
     resume: bool = False
     overwrite: bool = False
+    track: str | None = None
 
     def new_run(self) -> tuple[Run, Preset]:
         """The run that is to be begun, and with what."""
@@ -51,7 +53,7 @@ class Order:
         asked = any(value is not None for value in (*changes, self.root))
         if self.overwrite or self.mine or asked:
             raise PresetError(
-                "--resume goes on as the run was begun: give it --name and --stage at most"
+                "--resume goes on as the run was begun: give it --name, --stage and --track at most"
             )
         run = find_run(self.name)
         preset = run.config.preset
@@ -64,10 +66,12 @@ class Order:
         begun = run.exists and (run.config.preset, run.config.seed) == (preset, self.seed or 0)
         if not begun or (self.overwrite and run.finished()):
             return self
-        return Order(name=run.name, stage=self.stage, resume=True)
+        return Order(name=run.name, stage=self.stage, resume=True, track=self.track)
 
     def refuse_misuse(self, preset: Preset) -> None:
         """Raise an error for options that do not go with each other, or with the preset."""
+        if self.track:
+            check_tracker(self.track)
         if self.root and not self.mine:
             raise PresetError("--root goes with --mine")
         if self.root:
@@ -109,7 +113,7 @@ def train_command(
             return 0
         run, components = begun or (Run(name), REFERENCE)
         try:
-            train_run(run, components, until=order.stage)
+            train_run(run, components, until=order.stage, track=order.track)
         except RunInterrupted as stop:
             typer.echo(f"{stop}; saved. Go on with: nanopoet train --resume --name {run.name}")
             return 130

@@ -71,6 +71,7 @@ class Stage:
     eval_interval: int = 50
     eval_iters: int = 4
     save_interval: int = 50
+    keep_best: bool = False  # also the weights with the lowest validation loss
     grad_clip: float = 1.0  # 0: no clipping
     precision: str = "float32"  # or bfloat16, or auto: the faster one here
     loss: str = "masked"
@@ -101,7 +102,7 @@ class Stage:
                 "mask": CHAT_MASKS if self.name == "mixture" else MASKS,
                 "precision": ("auto", *TRAINING_PRECISIONS),
             },
-            kinds={"optimizer": dict, "text_losses": dict, "tasks": list},
+            kinds={"optimizer": dict, "text_losses": dict, "tasks": list, "keep_best": bool},
         )
         if type(self.tasks) is list and (unknown := [t for t in self.tasks if t not in TASKS]):
             problems.append(f"tasks={unknown!r} are not of {', '.join(TASKS)}")

@@ -6,6 +6,7 @@ catalog.json     the forms, authors and frequent titles it has seen
 start.pt         the weights it began with, where they are another run's
 checkpoint.pt    the latest state, to resume from
 STAGE.pt         the weights at the end of a stage
+STAGE-best.pt    those with the lowest validation loss, where the stage says keep_best
 metrics.jsonl    one line per step
 STAGE.png        loss, gradient norm, learning rate
 samples.txt      poems written on the way
@@ -94,6 +95,9 @@ class Run:
 
     def weights_path(self, stage: str) -> Path:
         return self.path / f"{stage}.pt"
+
+    def best_path(self, stage: str) -> Path:
+        return self.path / f"{stage}-best.pt"
 
     def curve_path(self, stage: str) -> Path:
         return self.path / f"{stage}.png"

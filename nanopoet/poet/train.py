@@ -30,6 +30,7 @@ from nanopoet.poet.recorder import Recorder, dispensable, state_in_words
 from nanopoet.poet.run import Run, RunError, find_run
 from nanopoet.poet.settings import RunConfig
 from nanopoet.poet.stages import BATCHES, StageData
+from nanopoet.poet.tracking import tracking
 from nanopoet_ref.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, warm_start
 from nanopoet_ref.conversation import chat_tokenizer, extend_model
 from nanopoet_ref.files import replacing
@@ -117,6 +118,7 @@ def run_stage(
     tokenizer: CharTokenizer,
     stopping: list[int],
     components: Components = REFERENCE,
+    track: str | None = None,
 ) -> None:
     """Train one stage from where it stands: its beginning, or the run's checkpoint."""
     config = run.config
@@ -130,7 +132,7 @@ def run_stage(
     start_step, safe = take_up(run, stage, unwrapped(model), tokenizer, optimizers)
     recorder = Recorder(run, stage, model, tokenizer, optimizers, stopping, safe)
     micro_steps = own_micro_steps(stage)
-    with recorder.loss_named():
+    with recorder.loss_named(), tracking(track, run, stage.name, start_step) as recorder.track:
         if rank() == 0:
             run.rewind(stage.name, start_step)
         components.loop(
@@ -261,8 +263,15 @@ def refuse_too_little(preset: Preset, data: Data) -> None:
         )
 
 
-def train_run(run: Run, components: Components = REFERENCE, until: str | None = None) -> None:
+def train_run(
+    run: Run,
+    components: Components = REFERENCE,
+    until: str | None = None,
+    track: str | None = None,
+) -> None:
     """Train every stage that is not finished, up to and including `until`.
+
+    `track`: where else its numbers go, by the name of the tracker.
 
     Raises `RunInterrupted`, with everything saved, when asked to stop.
     """
@@ -282,7 +291,7 @@ def train_run(run: Run, components: Components = REFERENCE, until: str | None = 
         for number, stage in enumerate(config.preset.stages, 1):
             if not run.weights_path(stage.name).is_file():
                 tqdm.write(f"\nstage {number} of {len(config.preset.stages)}: {stage.name}")
-                run_stage(run, stage, data, tokenizer, stopping, components)
+                run_stage(run, stage, data, tokenizer, stopping, components, track)
             if stage.name == until:
                 break
 
