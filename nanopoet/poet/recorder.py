@@ -85,7 +85,7 @@ class Recorder:
         if beside:
             tqdm.write("text: the losses that texts 001 and 000 print. Theirs at step 0 were taken")
             tqdm.write("after one update, and in mid-training on poems they had trained on.")
-        tqdm.write(f" step     %   train     val{beside}       lr   grad  tokens/s   use     left")
+        tqdm.write(f" step     %   train     val{beside}        lr   grad  tokens/s   use     left")
 
     def save(self, step: int) -> None:
         save_checkpoint(
