@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, redirect_stdout
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from nanopoet.poet.presets import Preset, PresetError, Stage
+from nanopoet_ref.gpt import GPT
 from nanopoet_ref.runtime import make_generator, unwrapped
 from nanopoet_ref.training import Batch, LossFn, TrainConfig, estimate_loss, training_step
 
@@ -235,3 +237,46 @@ def loop_parts(seed: int, start_step: int) -> dict[str, Any]:
     if world_size() == 1:
         return {}
     return {"step_fn": SharedStep(seed, start_step), "estimate": estimate_once}
+
+
+# --- A model too large for one process
+
+
+def shard(model: GPT) -> GPT:
+    """FSDP2: of every weight, its gradient and its optimizer's state each process holds a part.
+
+    A block's weights are gathered when it computes, and let go again; its gradients are added up
+    in parts. The optimizer has to be made afterwards: it moves what this process holds.
+    """
+    # Imported here: all this takes a second to load, and most trainings do without it.
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    mesh = init_device_mesh(model.wte.weight.device.type, (world_size(),))
+    for block in model.blocks:
+        fully_shard(block, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+    return model
+
+
+def save_sharded(
+    folder: Path, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]
+) -> None:
+    """Every process writes its part. A later `load_sharded` may be in more processes, or fewer."""
+    import torch.distributed.checkpoint as dcp
+    from torch.distributed.checkpoint.state_dict import get_state_dict
+
+    weights, states = get_state_dict(model, optimizers)
+    dcp.save({"model": weights, "optimizers": states}, checkpoint_id=folder)
+
+
+def load_sharded(
+    folder: Path, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]
+) -> None:
+    """Every process reads what it holds, wherever it was written."""
+    import torch.distributed.checkpoint as dcp
+    from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+
+    weights, states = get_state_dict(model, optimizers)
+    dcp.load({"model": weights, "optimizers": states}, checkpoint_id=folder)
+    set_state_dict(model, optimizers, model_state_dict=weights, optim_state_dict=states)

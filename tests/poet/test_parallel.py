@@ -107,7 +107,39 @@ def differences(dtype: torch.dtype) -> dict[str, float]:
     }
 
 
-def in_each_process() -> dict[str, Any]:
+def sharded(folder: Path) -> dict[str, float]:
+    """The same for a model of which each process holds a part; it goes on where it was saved."""
+    config, n = TrainConfig(), 4
+
+    def begun() -> tuple[GPT, list[torch.optim.Optimizer]]:
+        model = parallel.shard(tiny_model(torch.float64))
+        return model, configure_optimizers(model, lr=0.01)
+
+    def learn(model: GPT, optimizers: list[torch.optim.Optimizer], step: int) -> None:
+        own = [strided(ragged)(step * n // 2 + i) for i in range(n // 2)]
+        parallel.SharedStep(0, step)(model, own, masked_cross_entropy, optimizers, config)
+
+    def furthest(model: GPT, other: GPT) -> float:
+        pairs = zip(model.parameters(), other.parameters(), strict=True)
+        parts = [[getattr(w, "full_tensor", lambda w=w: w)() for w in pair] for pair in pairs]
+        return max((a - b).abs().max().item() for a, b in parts)
+
+    alone, (model, optimizers) = tiny_model(torch.float64), begun()
+    adamw = configure_optimizers(alone, lr=0.01)
+    for step in range(2):
+        batches = [ragged(step * n + i) for i in range(n)]
+        training_step(alone, batches, masked_cross_entropy, adamw, config)
+        learn(model, optimizers, step)
+    found = {"weights": furthest(model, alone), "held": model.wte.weight.to_local().shape[0]}
+    parallel.save_sharded(folder, model, optimizers)
+    later, its_optimizers = begun()
+    parallel.load_sharded(folder, later, its_optimizers)
+    for some, theirs in ((model, optimizers), (later, its_optimizers)):
+        learn(some, theirs, 2)
+    return found | {"resumed": furthest(model, later)}
+
+
+def in_each_process(folder: Path) -> dict[str, Any]:
     """Everything that processes do together, once."""
     rank, model = parallel.rank(), tiny_model(torch.float32)
     left, steps = 3 + 2 * rank, 0  # they run out of data at different times
@@ -124,6 +156,7 @@ def in_each_process() -> dict[str, Any]:
         "alone": estimate_loss(model, batches, masked_cross_entropy),
         "float64": differences(torch.float64),
         "float32": differences(torch.float32),
+        "sharded": sharded(folder),
     }
 
 
@@ -149,7 +182,8 @@ def one_process(order: dict[str, Any], rank: int) -> None:
         main()
     else:
         with parallel.process_group():
-            Path(order["out"], f"{rank}.json").write_text(json.dumps(in_each_process()), "utf-8")
+            found = in_each_process(Path(order["out"], "sharded"))
+            Path(order["out"], f"{rank}.json").write_text(json.dumps(found), "utf-8")
 
 
 def fork(order: dict[str, Any], rank: int, port: int) -> int:
@@ -308,6 +342,11 @@ def test_processes_do_together_what_one_does_alone(group):
         assert max(found["float64"][key] for key in ("gradients", "loss", "norm")) < 1e-12
         assert max(found["float32"][key] for key in ("gradients", "loss", "norm")) < 1e-6
         assert found["float64"]["sums"] == 1  # gradients are added up once a step
+        assert found["sharded"]["weights"] < 1e-12
+        assert found["sharded"]["resumed"] == 0
+    # Each holds a part of the 23 rows of the embedding, and has written it into a file of its own.
+    assert [found["sharded"]["held"] for found in (first, second)] == [12, 11]
+    assert len(list((group.folder / "sharded").glob("*.distcp"))) == 2
 
 
 @needs_gloo
