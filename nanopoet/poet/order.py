@@ -14,12 +14,13 @@ from nanopoet.files import in_utf8
 from nanopoet.paths import exercises, refuse_other_clone
 from nanopoet.poet.components import REFERENCE, Components
 from nanopoet.poet.folder import held
-from nanopoet.poet.parallel import cut, from_rank_zero, process_group, rank, restarts, world_size
+from nanopoet.poet.parallel import from_rank_zero, process_group, rank, restarts, world_size
 from nanopoet.poet.presets import Preset, PresetError, find_preset, validate
 from nanopoet.poet.recorder import RunInterrupted
 from nanopoet.poet.run import Run, RunError, find_run, run_name
 from nanopoet.poet.tracking import check_tracker
 from nanopoet.poet.train import set_threads, start_run, train_run, with_text_and_steps
+from nanopoet_ref.runtime import pick_device
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Order:
     def new_run(self) -> tuple[Run, Preset]:
         """The run that is to be begun, and with what."""
         preset = find_preset(self.preset or ("text" if self.text else "quick"))
-        preset = cut(with_text_and_steps(preset, self.text, self.steps))
+        preset = with_text_and_steps(preset, self.text, self.steps)
         plain = run_name(self.text) if self.text else preset.name
         return Run(self.name or plain + ("-mine" if self.mine else "")), preset
 
@@ -146,9 +147,9 @@ def begin(
     until_trained.enter_context(held(run.path, run.name))
     if order.resume:
         run = Run(run.name)  # read anew, now that nobody else writes here
-        refuse_own_in_parallel(run.config.mine is not None)
+        refuse_in_parallel(preset, run.config.mine is not None, run.config.device)
         return run, noted_components(run.config.mine)
-    refuse_own_in_parallel(order.mine)
+    refuse_in_parallel(preset, order.mine, order.device or "cpu")
     run.refuse_to_begin(order.overwrite)
     set_threads(order.threads or torch.get_num_threads())
     components, noted = REFERENCE, None
@@ -158,7 +159,17 @@ def begin(
     return run, components
 
 
-def refuse_own_in_parallel(mine: bool) -> None:
-    """Raise `RunError` where components of one's own would train in several processes."""
-    if mine and world_size() > 1:
+def refuse_in_parallel(preset: Preset, mine: bool, device: str) -> None:
+    """Raise `RunError` for what several processes cannot train together."""
+    if world_size() == 1:
+        return
+    if mine:
         raise RunError("what trains with your own code trains in one process: leave torchrun out")
+    if pick_device(device).type != "cpu":
+        raise RunError("several processes train on the CPU alone: leave --device out")
+    for stage in preset.stages:
+        if stage.batch_size < world_size():
+            raise RunError(
+                f"stage {stage.name!r}: of the {stage.batch_size} rows of a batch some of "
+                f"{world_size()} processes get none: take fewer, or a larger batch_size"
+            )

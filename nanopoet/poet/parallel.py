@@ -1,17 +1,16 @@
-"""Several processes that train one model: each takes its share of every step, all move alike.
+"""Several processes that train one model: each takes its rows of every batch, all move alike.
 
     torchrun --nproc-per-node 2 -m nanopoet train --preset quick
 
 torchrun starts the processes and tells each its number, the rank, in its environment. Every process
 has the whole model. PyTorch's DistributedDataParallel adds their gradients up, so all take the same
-step. They read and write one folder of runs: rank 0 alone writes, prints and measures.
+step. They read one folder of runs: rank 0 alone writes, prints and measures.
 """
 
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, redirect_stdout
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +19,6 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from nanopoet.poet.presets import Preset, PresetError, Stage
 from nanopoet_ref.gpt import GPT
 from nanopoet_ref.runtime import make_generator, unwrapped
 from nanopoet_ref.training import Batch, LossFn, TrainConfig, estimate_loss, training_step
@@ -126,46 +124,19 @@ def from_rank_zero(value: Value) -> Value:
 # --- Who learns from what
 
 
-def cut(preset: Preset) -> Preset:
-    """The same training, its steps cut into as many batches as the processes can share out.
+def own_rows(batch_at: Callable[[int], Batch]) -> Callable[[int], Batch]:
+    """Of every batch each `world_size()`-th row, beginning with the `rank()`-th.
 
-    A step learns from as much as before, and so does one process with this preset: it adds up
-    the same batches one after the other.
+    No two processes have a row in common, and none is left out: together they learn from the
+    batches that one process would learn from.
     """
-    return replace(preset, stages=tuple(cut_stage(stage, world_size()) for stage in preset.stages))
+    rows = slice(rank(), None, world_size())
 
+    def own(i: int) -> Batch:
+        idx, targets, mask = batch_at(i)
+        return Batch(idx[rows], targets[rows], None if mask is None else mask[rows])
 
-def cut_stage(stage: Stage, processes: int) -> Stage:
-    """One stage, cut. Raises `PresetError` where its batches cannot be cut evenly."""
-    if stage.micro_steps % processes == 0:
-        return stage
-    if stage.batch_size % processes:
-        raise PresetError(
-            f"stage {stage.name!r}: {processes} processes cannot share out a step of micro_steps = "
-            f"{stage.micro_steps} batches, nor a batch of batch_size = {stage.batch_size} rows"
-        )
-    return replace(
-        stage,
-        batch_size=stage.batch_size // processes,
-        micro_steps=stage.micro_steps * processes,
-        eval_iters=stage.eval_iters * processes,  # smaller batches: measure on as many rows
-    )
-
-
-def own_micro_steps(stage: Stage) -> int:
-    """How many of a step's batches this process takes. Raises `PresetError` if some are left."""
-    if stage.micro_steps % world_size():
-        raise PresetError(
-            f"stage {stage.name!r} was begun with {stage.micro_steps} batches a step, which "
-            f"{world_size()} processes cannot share out evenly"
-        )
-    return stage.micro_steps // world_size()
-
-
-def strided(batch_at: Callable[[int], Batch]) -> Callable[[int], Batch]:
-    """Every `world_size()`-th batch: no two processes have one in common, and none is left out."""
-    first, stride = rank(), world_size()
-    return lambda i: batch_at(i * stride + first)
+    return own
 
 
 # --- One step of all
@@ -190,7 +161,7 @@ def in_parallel(model: nn.Module) -> nn.Module:
 
 
 class SharedStep:
-    """`training_step`, made by all processes together, each from its own batches.
+    """`training_step`, made by all processes together, each from its own rows.
 
     Dropout draws what follows from seed, step and rank, so a step that is made again after a
     restart draws the same.

@@ -71,6 +71,7 @@ class Stage:
     eval_interval: int = 50
     eval_iters: int = 4
     save_interval: int = 50
+    keep_last: int = 0  # of the states that were saved, how many stay beside checkpoint.pt
     keep_best: bool = False  # also the weights with the lowest validation loss
     grad_clip: float = 1.0  # 0: no clipping
     precision: str = "float32"  # or bfloat16, or auto: the faster one here
@@ -95,7 +96,7 @@ class Stage:
         )
         problems = find_problems(
             vars(self),
-            at_least={"max_steps": 0} | dict.fromkeys(counts, 1),
+            at_least={"max_steps": 0, "keep_last": 0} | dict.fromkeys(counts, 1),
             one_of={
                 "name": STAGES,
                 "loss": LOSSES,

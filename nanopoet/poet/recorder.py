@@ -1,6 +1,7 @@
 """What happens after every step of a training: note it, show it, save it, stop when asked."""
 
 import math
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,7 @@ from nanopoet.poet.presets import Stage
 from nanopoet.poet.run import Run, RunError
 from nanopoet.poet.tracking import Track
 from nanopoet_ref.checkpoint import save_checkpoint
-from nanopoet_ref.files import NoRoomError
+from nanopoet_ref.files import NoRoomError, replacing
 from nanopoet_ref.poem import Poem
 from nanopoet_ref.runtime import make_generator, unwrapped
 from nanopoet_ref.sampling import generate, write_poems
@@ -76,11 +77,8 @@ class Recorder:
         self.track: Track = lambda log: None  # where else the numbers go
         self.began, self.steps = time.perf_counter(), 0  # since then
         device = str(next(self.model.parameters()).device)
-        self.peak = total(
-            peak(
-                device, stage.train_config(run.config.precision).precision, torch.get_num_threads()
-            )
-        )
+        precision = stage.train_config(run.config.precision).precision
+        self.peak = total(peak(device, precision, torch.get_num_threads()))  # of all processes
         beside = "  text " if stage.text_losses else ""
         if beside:
             tqdm.write("text: the losses that texts 001 and 000 print. Theirs at step 0 were taken")
@@ -97,6 +95,11 @@ class Recorder:
             {"stage": self.stage.name, "settings": self.run.config.binding},
         )
         self.safe = state_in_words(step)
+        if self.stage.keep_last:
+            with replacing(self.run.state_path(self.stage.name, step)) as copy:
+                shutil.copyfile(self.run.checkpoint_path, copy)
+            for old in self.run.states(self.stage.name)[: -self.stage.keep_last]:
+                old.unlink()
 
     def save_weights(self) -> None:
         """The weights at the end of the stage."""

@@ -16,15 +16,7 @@ from nanopoet.files import in_utf8
 from nanopoet.poet.components import REFERENCE, Components
 from nanopoet.poet.data import Data, load_data, unknown_in_words
 from nanopoet.poet.folder import clear, sweep
-from nanopoet.poet.parallel import (
-    barrier,
-    in_parallel,
-    loop_parts,
-    own_micro_steps,
-    rank,
-    strided,
-    world_size,
-)
+from nanopoet.poet.parallel import barrier, in_parallel, loop_parts, own_rows, rank, world_size
 from nanopoet.poet.presets import Preset, PresetError, Stage, make_optimizers
 from nanopoet.poet.recorder import Recorder, dispensable, state_in_words
 from nanopoet.poet.run import Run, RunError, find_run
@@ -131,16 +123,15 @@ def run_stage(
     optimizers = make_optimizers(unwrapped(model), stage.optimizer)  # they go by names of weights
     start_step, safe = take_up(run, stage, unwrapped(model), tokenizer, optimizers)
     recorder = Recorder(run, stage, model, tokenizer, optimizers, stopping, safe)
-    micro_steps = own_micro_steps(stage)
     with recorder.loss_named(), tracking(track, run, stage.name, start_step) as recorder.track:
         if rank() == 0:
             run.rewind(stage.name, start_step)
         components.loop(
             in_parallel(model),  # only now: every process has read what rank 0 will write over
-            BatchStream(strided(stage_data.batches), start_step * micro_steps),
+            BatchStream(own_rows(stage_data.batches), start_step * stage.micro_steps),
             components.losses[stage.loss],
             stage.lr_mult(components.schedules),
-            replace(stage.train_config(config.precision), micro_steps=micro_steps),
+            stage.train_config(config.precision),
             optimizers=optimizers,
             eval_batches=stage_data.fixed,
             callback=recorder,

@@ -2,20 +2,19 @@
 
 Processes are started outside of this one, in which no socket may be opened; they speak over
 loopback alone. torchrun starts those that test torchrun. For the others this file is run as a
-program: it imports PyTorch once, and forks.
+program: it imports PyTorch once, and forks. No test depends on a clock: `LIMIT` ends what hangs.
 """
 
 import importlib
 import json
 import os
-import random
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import traceback
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,25 +24,18 @@ import torch.distributed as dist
 
 from nanopoet.cli import main
 from nanopoet.poet import parallel
-from nanopoet.poet.parallel import cut_stage, strided
-from nanopoet.poet.presets import PresetError, Stage
+from nanopoet.poet.parallel import own_rows
 from nanopoet.poet.recorder import Recorder
 from nanopoet_ref import figures
 from nanopoet_ref.checkpoint import load_checkpoint
 from nanopoet_ref.gpt import GPT, GPTConfig
 from nanopoet_ref.loss import masked_cross_entropy
 from nanopoet_ref.optim import configure_optimizers
-from nanopoet_ref.runtime import make_generator
-from nanopoet_ref.training import (
-    Batch,
-    BatchStream,
-    StepLog,
-    TrainConfig,
-    estimate_loss,
-    training_step,
-)
+from nanopoet_ref.runtime import make_generator, unwrapped
+from nanopoet_ref.training import Batch, StepLog, TrainConfig, estimate_loss, training_step
 
 ROOT = Path(__file__).resolve().parents[2]
+LIMIT = 600  # seconds, for any process: far more than a busy machine takes
 LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
 ENV = os.environ | {
     "PYTHONPATH": str(ROOT),
@@ -59,9 +51,10 @@ needs_gloo = pytest.mark.skipif(not HAS_GLOO, reason="this PyTorch has no gloo")
 
 
 def ragged(i: int) -> Batch:
-    """Batch i: two rows, of which more or less counts."""
-    ids = torch.randint(23, (2, 13), generator=make_generator(i))
-    return Batch(ids[:, :-1], ids[:, 1:], torch.arange(12) < torch.tensor([[1 + 5 * i % 12], [3]]))
+    """Batch i: four rows, of which more or less counts."""
+    ids = torch.randint(23, (4, 13), generator=make_generator(i))
+    lengths = torch.tensor([[1 + 5 * i % 12], [3], [9], [i % 4]])
+    return Batch(ids[:, :-1], ids[:, 1:], torch.arange(12) < lengths)
 
 
 def tiny_model(dtype: torch.dtype) -> GPT:
@@ -80,10 +73,10 @@ class Keep(torch.optim.SGD):
 
 
 def differences(dtype: torch.dtype) -> dict[str, float]:
-    """How far a step of all processes is from a step of one that has all their batches."""
+    """How far a step of all processes is from a step of one that has all their rows."""
     from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 
-    config, n = TrainConfig(grad_clip=None), 4
+    config, n = TrainConfig(grad_clip=None), 3
     alone, together = tiny_model(dtype), tiny_model(dtype)
     keeps = [Keep(model.parameters(), lr=0.0) for model in (alone, together)]
     batches = [ragged(i) for i in range(n)]
@@ -95,8 +88,7 @@ def differences(dtype: torch.dtype) -> dict[str, float]:
         return allreduce_hook(None, bucket)  # what is done without a hook
 
     model.register_comm_hook(None, count)
-    stream = BatchStream(strided(ragged))
-    own = [stream() for _ in range(n // parallel.world_size())]
+    own = [own_rows(ragged)(i) for i in range(n)]
     got = parallel.SharedStep(0, 0)(model, own, masked_cross_entropy, [keeps[1]], config)
     pairs = zip(keeps[0].gradients, keeps[1].gradients, strict=True)
     return {
@@ -107,49 +99,80 @@ def differences(dtype: torch.dtype) -> dict[str, float]:
     }
 
 
-def sharded(folder: Path) -> dict[str, float]:
-    """The same for a model of which each process holds a part; it goes on where it was saved."""
-    config, n = TrainConfig(), 4
+def until_one_runs_out() -> int:
+    """How many steps are made by processes of which each has two batches more than the one before.
 
-    def begun() -> tuple[GPT, list[torch.optim.Optimizer]]:
-        model = parallel.shard(tiny_model(torch.float64))
-        return model, configure_optimizers(model, lr=0.01)
+    Whoever stopped alone would leave the others waiting in the middle of a step.
+    """
+    model, config = parallel.DataParallel(tiny_model(torch.float32)), TrainConfig()
+    adamw = configure_optimizers(unwrapped(model), lr=0.01)
+    step = parallel.SharedStep(0, 0)
+    batches = [own_rows(ragged)(i) for i in range(3 + 2 * parallel.rank())]
+    while not parallel.any_rank(len(batches) == step.step):
+        step(model, [batches[step.step]], masked_cross_entropy, adamw, config)
+    return step.step
 
-    def learn(model: GPT, optimizers: list[torch.optim.Optimizer], step: int) -> None:
-        own = [strided(ragged)(step * n // 2 + i) for i in range(n // 2)]
-        parallel.SharedStep(0, step)(model, own, masked_cross_entropy, optimizers, config)
 
-    def furthest(model: GPT, other: GPT) -> float:
-        pairs = zip(model.parameters(), other.parameters(), strict=True)
-        parts = [[getattr(w, "full_tensor", lambda w=w: w)() for w in pair] for pair in pairs]
-        return max((a - b).abs().max().item() for a, b in parts)
+def begun_sharded() -> tuple[GPT, list[torch.optim.Optimizer]]:
+    model = parallel.shard(tiny_model(torch.float64))
+    return model, configure_optimizers(model, lr=0.01)
 
-    alone, (model, optimizers) = tiny_model(torch.float64), begun()
+
+def learn(model: GPT, optimizers: list[torch.optim.Optimizer], step: int) -> None:
+    own = [own_rows(ragged)(3 * step + i) for i in range(3)]
+    parallel.SharedStep(0, step)(model, own, masked_cross_entropy, optimizers, TrainConfig())
+
+
+def furthest(model: GPT, other: GPT) -> float:
+    pairs = zip(model.parameters(), other.parameters(), strict=True)
+    parts = [[getattr(w, "full_tensor", lambda w=w: w)() for w in pair] for pair in pairs]
+    return max((a - b).abs().max().item() for a, b in parts)
+
+
+def trained_alone(steps: int) -> GPT:
+    """What one process learns without any of this."""
+    alone = tiny_model(torch.float64)
     adamw = configure_optimizers(alone, lr=0.01)
+    for step in range(steps):
+        batches = [ragged(3 * step + i) for i in range(3)]
+        training_step(alone, batches, masked_cross_entropy, adamw, TrainConfig())
+    return alone
+
+
+def sharded(folder: Path) -> dict[str, float]:
+    """A model of which each process holds a part is saved after two steps, and goes on."""
+    model, optimizers = begun_sharded()
     for step in range(2):
-        batches = [ragged(step * n + i) for i in range(n)]
-        training_step(alone, batches, masked_cross_entropy, adamw, config)
         learn(model, optimizers, step)
-    found = {"weights": furthest(model, alone), "held": model.wte.weight.to_local().shape[0]}
+    found = {"weights": furthest(model, trained_alone(2))}
+    found["held"] = model.wte.weight.to_local().shape[0]
     parallel.save_sharded(folder, model, optimizers)
-    later, its_optimizers = begun()
+    later, its_optimizers = begun_sharded()
     parallel.load_sharded(folder, later, its_optimizers)
     for some, theirs in ((model, optimizers), (later, its_optimizers)):
         learn(some, theirs, 2)
     return found | {"resumed": furthest(model, later)}
 
 
+def sharded_elsewhere(folder: Path) -> dict[str, float]:
+    """What several processes have saved, one goes on with."""
+    model, optimizers = begun_sharded()
+    parallel.load_sharded(folder, model, optimizers)
+    learn(model, optimizers, 2)
+    return {"weights": furthest(model, trained_alone(3))}
+
+
 def in_each_process(folder: Path) -> dict[str, Any]:
     """Everything that processes do together, once."""
+    if parallel.world_size() == 1:
+        return sharded_elsewhere(folder)
     rank, model = parallel.rank(), tiny_model(torch.float32)
-    left, steps = 3 + 2 * rank, 0  # they run out of data at different times
-    while not parallel.any_rank(left == 0):
-        left, steps = left - 1, steps + 1
     batches = [ragged(i) for i in range(3)]
+    rows = Batch(*(torch.arange(5)[:, None] for _ in range(2)))
     return {
         "rank": rank,
-        "steps": steps,
-        "numbers": [strided(lambda i: i)(i) for i in range(3)],  # type: ignore[arg-type]
+        "steps": until_one_runs_out(),
+        "rows": own_rows(lambda i: rows)(0).idx.flatten().tolist(),
         "total": parallel.total(rank + 1),
         "heard": parallel.from_rank_zero(f"from {rank}"),
         "estimate": parallel.estimate_once(model, batches, masked_cross_entropy),
@@ -175,31 +198,51 @@ def end_at(stage: str, step: int, sent: int) -> None:
 def one_process(order: dict[str, Any], rank: int) -> None:
     """A command of nanopoet, or `in_each_process`; `end` = rank, stage, step, signal."""
     figures.plot_curves = lambda logs, path, lines: path.touch()  # takes longer than training here
-    if order.get("end") and order["end"][0] == rank and not parallel.restarts():
+    if order["end"] and order["end"][0] == rank and not parallel.restarts():
         end_at(*order["end"][1:])
-    if "argv" in order:
+    if order["argv"]:
         sys.argv = ["nanopoet", *order["argv"]]
         main()
     else:
         with parallel.process_group():
-            found = in_each_process(Path(order["out"], "sharded"))
-            Path(order["out"], f"{rank}.json").write_text(json.dumps(found), "utf-8")
+            found = in_each_process(Path("sharded"))
+            Path(f"{rank}.json").write_text(json.dumps(found), "utf-8")
 
 
-def fork(order: dict[str, Any], rank: int, port: int) -> int:
+def torchrun(arguments: list[str], port: int) -> None:
+    """What the command of this name does; PORT in the arguments is a free one."""
+    from torch.distributed.run import main
+
+    signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGTERM))  # workers, too
+    main([argument.replace("PORT", str(port)) for argument in arguments])
+
+
+@contextmanager
+def free_port() -> Iterator[int]:
+    """A port that the system gives to nobody else in the meantime; whoever asks for it gets it."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
+def fork(order: dict[str, Any], number: int, port: int) -> int:
     """Start one process of a group; what it prints goes into files."""
     if child := os.fork():
         return child
     code = 1
     try:
-        os.environ |= order["env"] | {"RANK": str(rank), "MASTER_PORT": str(port)}
-        os.environ |= {"WORLD_SIZE": str(order["world"]), "MASTER_ADDR": "127.0.0.1"}
-        os.chdir(order["out"])
+        signal.alarm(LIMIT)
+        os.chdir(order["folder"])
         for stream, name in ((sys.stdout, "out"), (sys.stderr, "err")):
-            os.dup2(
-                os.open(f"{rank}.{name}", os.O_CREAT | os.O_WRONLY | os.O_TRUNC), stream.fileno()
-            )
-        one_process(order, rank)
+            file = os.open(f"{number}.{name}", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+            os.dup2(file, stream.fileno())
+        if order["agents"]:
+            torchrun(order["agents"][number], port)
+        else:
+            os.environ |= {"RANK": str(number), "WORLD_SIZE": str(order["world"])}
+            os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+            one_process(order, number)
         code = 0
     except SystemExit as end:
         code = int(end.code or 0)
@@ -213,24 +256,19 @@ def fork(order: dict[str, Any], rank: int, port: int) -> int:
 
 def nursery() -> None:
     """For each line read, start a group of processes; when all have ended, print their codes."""
+    signal.alarm(LIMIT)
     torch.set_num_threads(1)
     for module in ("mine", "poet.order"):  # what a command loads is loaded before the forks
         importlib.import_module(f"nanopoet.{module}")
-    model = tiny_model(torch.float32)
-    training_step(
-        model,
-        [ragged(0)],
-        masked_cross_entropy,
-        configure_optimizers(model, muon_lr=0.0),
-        TrainConfig(),
-    )  # the first step loads much of PyTorch, too
+    model = tiny_model(torch.float32)  # the first step loads much of PyTorch, too
+    optimizers = configure_optimizers(model, muon_lr=0.0)
+    training_step(model, [ragged(0)], masked_cross_entropy, optimizers, TrainConfig())
+    signal.alarm(0)
     for line in sys.stdin:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
         order = json.loads(line)
-        children = [fork(order, rank, port) for rank in range(order["world"])]
-        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        with free_port() as port:
+            children = [fork(order, n, port) for n in range(order["world"])]
+            codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
         print(json.dumps(codes), flush=True)
 
 
@@ -244,20 +282,17 @@ class Group:
         self.process, self.folder = process, folder
 
     def __call__(self, *argv: str, end: Any = None, world: int = 2) -> list[int]:
-        order = {"env": self.env, "out": str(self.folder), "world": world, "end": end}
-        print(
-            json.dumps(order | ({"argv": argv} if argv else {})),
-            file=self.process.stdin,
-            flush=True,
-        )
-        return json.loads(self.process.stdout.readline())
+        """The codes of processes as torchrun would have started them."""
+        return self.start({"argv": argv, "end": end, "agents": None, "world": world})
 
-    @property
-    def env(self) -> dict[str, str]:
-        return {
-            "NANOPOET_RAW": str(self.folder / "raw"),
-            "NANOPOET_RUNS": str(self.folder / "runs"),
-        }
+    def torchrun(self, *agents: list[str]) -> list[int]:
+        """The codes of torchrun, called once for each of these arguments."""
+        return self.start({"agents": agents, "world": len(agents)})
+
+    def start(self, order: dict[str, Any]) -> list[int]:
+        order |= {"folder": str(self.folder)}
+        print(json.dumps(order), file=self.process.stdin, flush=True)
+        return json.loads(self.process.stdout.readline())
 
     def said(self, name: str) -> str:
         return (self.folder / name).read_text("utf-8")
@@ -265,41 +300,18 @@ class Group:
 
 @pytest.fixture(scope="module")
 def group(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Group]:
-    """A folder with corpus and presets, and a program that starts processes there."""
+    """A folder with presets, and a program that starts processes there."""
     folder = tmp_path_factory.mktemp("group")
-    (folder / "raw").symlink_to(trained / "raw")
     text = (trained / "tiny.toml").read_text("utf-8").replace("max_steps = 3", "max_steps = 5")
     (folder / "tiny.toml").write_text(text, "utf-8")
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, __file__],
-        env=ENV,
+        env=ENV | {"NANOPOET_RAW": str(trained / "raw"), "NANOPOET_RUNS": str(folder / "runs")},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        start_new_session=True,
-    )
-    watchdog = threading.Timer(150, os.killpg, (process.pid, signal.SIGKILL))
-    watchdog.start()
-    try:
+    ) as process:
         yield Group(process, folder)
-    finally:
-        watchdog.cancel()
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-
-
-def torchrun(group: Group, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Two processes, started by torchrun, whose store outlives a restart."""
-    port = str(random.Random(os.getpid()).randint(20_000, 40_000))
-    program = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    return subprocess.run(
-        [*program, "--master-addr", "127.0.0.1", "--master-port", port, *arguments],
-        cwd=group.folder,
-        env=ENV | group.env,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=100,
-    )
 
 
 TRAIN = ("train", "--preset", "tiny.toml", "--threads", "1", "--name")
@@ -334,7 +346,7 @@ def test_processes_do_together_what_one_does_alone(group):
     first, second = (json.loads(group.said(f"{rank}.json")) for rank in (0, 1))
     assert (first["rank"], second["rank"]) == (0, 1)
     # Disjoint, and together all there is.
-    assert (first["numbers"], second["numbers"]) == ([0, 2, 4], [1, 3, 5])
+    assert (first["rows"], second["rows"]) == ([0, 2, 4], [1, 3])
     for found in (first, second):
         assert found["steps"] == 3  # none waits for one that has run out
         assert (found["total"], found["heard"]) == (3, "from 0")
@@ -347,31 +359,24 @@ def test_processes_do_together_what_one_does_alone(group):
     # Each holds a part of the 23 rows of the embedding, and has written it into a file of its own.
     assert [found["sharded"]["held"] for found in (first, second)] == [12, 11]
     assert len(list((group.folder / "sharded").glob("*.distcp"))) == 2
+    assert group(world=1) == [0], group.said("0.err")
+    assert json.loads(group.said("0.json"))["weights"] < 1e-12
 
 
 @needs_gloo
-def test_two_processes_learn_what_one_does_from_the_same_steps(group, whole):
-    _, rows, *_ = whole
-    config = json.loads((group.folder / "runs/whole/config.json").read_text("utf-8"))
-    stages = config["preset"]["stages"]
-    assert [(stage["batch_size"], stage["micro_steps"]) for stage in stages] == [(4, 2), (4, 2)]
+def test_two_processes_learn_what_one_does_with_the_same_preset(group):
     # No dropout, no rounding that grows: what remains is the same training.
-    plain = (
-        (group.folder / "tiny.toml").read_text("utf-8").replace("dropout = 0.1", "dropout = 0.0")
-    )
+    plain = (group.folder / "tiny.toml").read_text("utf-8").replace("dropout = 0.1", "dropout = 0")
     plain = plain.replace("muon_lr = 0.02", "head_lr = 0.002")
     (group.folder / "plain.toml").write_text(plain, "utf-8")
-    cut = plain.replace("batch_size = 8", "batch_size = 4\nmicro_steps = 2")
-    cut = cut.replace("eval_iters = 1", "eval_iters = 2")
-    (group.folder / "cut.toml").write_text(cut, "utf-8")
-    for world, preset in ((2, "plain"), (1, "cut")):  # what two did, and what one does
-        codes = group("train", "--preset", f"{preset}.toml", "--name", preset, world=world)
+    for world in (1, 2):
+        name = f"plain-{world}"
+        codes = group("train", "--preset", "plain.toml", "--name", name, world=world)
         assert codes == [0] * world, group.said("0.err")
-    (_, two), (_, one) = state(group, "plain"), state(group, "cut")
-    assert [row["tokens"] for row in two] == [row["tokens"] for row in one]
-    assert len(two) == len(rows)
-    for key in ("loss", "grad_norm", "train_loss", "val_loss"):
-        for a, b in zip(two, one, strict=True):
+    (_, one), (_, two) = (state(group, f"plain-{world}") for world in (1, 2))
+    for a, b in zip(one, two, strict=True):
+        assert a["tokens"] == b["tokens"]
+        for key in ("loss", "grad_norm", "train_loss", "val_loss"):
             assert (a[key] or 0) == pytest.approx(b[key] or 0, rel=1e-4), (a["step"], key)
 
 
@@ -411,11 +416,15 @@ def test_a_killed_process_ends_the_others_with_a_clear_error(group, whole, rank)
     assert state(group, name) == whole[:2]
 
 
+# What the command `torchrun` takes where its port may be taken, as it may be in a test.
+AT_PORT = ["--master-addr", "127.0.0.1", "--master-port", "PORT", "--nproc-per-node", "2"]
+
+
 @needs_gloo
 def test_torchrun_starts_the_same_program(group, whole):
-    done = torchrun(group, "-m", "nanopoet", *TRAIN, "by-torchrun")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("stage 1 of 2: pretrain") == 1
+    codes = group.torchrun([*AT_PORT, "-m", "nanopoet", *TRAIN, "by-torchrun"])
+    assert codes == [0], group.said("0.err")
+    assert group.said("0.out").count("stage 1 of 2: pretrain") == 1
     assert state(group, "by-torchrun") == whole[:2]
     assert group(*TRAIN, "by-torchrun") == [0, 0]
     assert "already trained" in group.said("0.out")
@@ -424,39 +433,43 @@ def test_torchrun_starts_the_same_program(group, whole):
 @needs_gloo
 def test_torchrun_restarts_after_a_kill_and_the_bits_are_the_same(group, whole):
     order = {"argv": [*TRAIN, "restarted"], "end": (1, "midtrain", 3, signal.SIGKILL)}
-    done = torchrun(group, "--max-restarts", "1", __file__, json.dumps(order))
-    assert done.returncode == 0, done.stderr
-    assert "error: process 0 of 2 stops, because another one has ended" in done.stderr
-    assert done.stdout.count("stage 1 of 2: pretrain") == 1
-    assert done.stdout.count("stage 2 of 2: midtrain") == 2
+    codes = group.torchrun([*AT_PORT, "--max-restarts", "1", __file__, json.dumps(order)])
+    out, err = group.said("0.out"), group.said("0.err")
+    assert codes == [0], err
+    assert "error: process 0 of 2 stops, because another one has ended" in err
+    assert out.count("stage 1 of 2: pretrain") == 1
+    assert out.count("stage 2 of 2: midtrain") == 2
     assert state(group, "restarted") == whole[:2]
 
 
 @needs_gloo
+def test_two_machines_train_as_one(group, whole):
+    """Two torchruns that meet at an address, as on two machines that share a folder."""
+    meet = ["--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:PORT", "--rdzv-id", "poet"]
+    meet += ["--nnodes", "2", "--nproc-per-node", "1", "--local-addr", "127.0.0.1"]
+    train = ["-m", "nanopoet", *TRAIN, "on-two"]
+    codes = group.torchrun(*([*meet, "--node-rank", str(node), *train] for node in (0, 1)))
+    assert codes == [0, 0], group.said("0.err") + group.said("1.err")
+    assert state(group, "on-two") == whole[:2]
+
+
+@needs_gloo
 def test_what_rank_zero_refuses_is_said_once(group):
-    assert group("train", "--preset", "nothing.toml") == [1, 0]
-    assert "nothing.toml" in group.said("0.err")
-    assert group.said("1.err") == ""
-    assert group(*TRAIN, "own", "--mine") == [1, 0]
-    assert "trains in one process" in group.said("0.err")
+    few = (
+        (group.folder / "tiny.toml").read_text("utf-8").replace("batch_size = 8", "batch_size = 1")
+    )
+    (group.folder / "few.toml").write_text(few, "utf-8")
+    for argv, said in (
+        (("train", "--preset", "nothing.toml"), "nothing.toml"),
+        ((*TRAIN, "own", "--mine"), "trains in one process"),
+        (("train", "--preset", "few.toml"), "some of 2 processes get none"),
+    ):
+        assert group(*argv) == [1, 0]
+        assert said in group.said("0.err")
+        assert group.said("1.err") == ""
 
 
-# --- How steps are cut
-
-
-@pytest.mark.parametrize(
-    ("batch_size", "micro_steps", "processes", "cut"),
-    [(16, 1, 2, (8, 2, 8)), (16, 2, 2, (16, 2, 4)), (16, 2, 4, (4, 8, 16)), (8, 8, 8, (8, 8, 4))],
-)
-def test_a_step_stays_as_large_as_it_is(batch_size, micro_steps, processes, cut):
-    stage = cut_stage(Stage("pretrain", 10, batch_size, micro_steps), processes)
-    assert (stage.batch_size, stage.micro_steps, stage.eval_iters) == cut
-    assert stage.batch_size * stage.micro_steps == batch_size * micro_steps
-
-
-def test_what_cannot_be_cut_is_refused():
-    with pytest.raises(PresetError, match="3 processes cannot share out a step of micro_steps = 2"):
-        cut_stage(Stage("pretrain", 10, 16, 2), 3)
+# --- Where there is one alone, or no gloo
 
 
 def test_one_process_alone_asks_nobody():
