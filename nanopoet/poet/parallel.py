@@ -9,10 +9,11 @@ step. They read one folder of runs: rank 0 alone writes, prints and measures.
 
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -29,7 +30,7 @@ LOST = re.compile(r"gloo|connection (reset|closed|refused)|broken pipe", re.IGNO
 
 
 class ParallelError(ValueError):
-    """A training in several processes that cannot begin, or has lost one of them."""
+    """A training in several processes that cannot begin."""
 
 
 # --- Who is there
@@ -54,7 +55,7 @@ def restarts() -> int:
 def process_group() -> Iterator[None]:
     """Join the processes that torchrun has started; without torchrun, do nothing.
 
-    Raises `ParallelError` when another process ends before its work is done.
+    When another process ends before its work is done, this one says so and ends.
     """
     if not {"RANK", "WORLD_SIZE"} <= os.environ.keys():
         yield
@@ -73,12 +74,24 @@ def process_group() -> Iterator[None]:
         try:
             yield
         except RuntimeError as error:
-            if not LOST.search(str(error)):
-                raise
-            raise ParallelError(
-                f"process {number} of {size} stops, because another one has ended; what was saved "
-                "last is safe. Go on with: nanopoet train --resume, under torchrun as before"
-            ) from error
+            if LOST.search(str(error)):
+                end_with_others()
+            raise
+
+
+def end_with_others() -> NoReturn:
+    """Say that another process has ended, and end this one at once.
+
+    Nothing is taken down in an orderly way: a gloo whose work has failed can wait for ever for its
+    own thread, which waits for Python's lock, which whoever takes gloo down is holding.
+    """
+    print(
+        f"error: process {rank()} of {world_size()} stops, because another one has ended; what was "
+        "saved last is safe. Go on with: nanopoet train --resume, under torchrun as before",
+        file=sys.stderr,
+        flush=True,
+    )
+    os._exit(1)
 
 
 # --- What they tell each other; every process has to ask

@@ -5,6 +5,7 @@ loopback alone. torchrun starts those that test torchrun. For the others this fi
 program: it imports PyTorch once, and forks. No test depends on a clock: `LIMIT` ends what hangs.
 """
 
+import faulthandler
 import importlib
 import json
 import os
@@ -197,6 +198,7 @@ def end_at(stage: str, step: int, sent: int) -> None:
 
 def one_process(order: dict[str, Any], rank: int) -> None:
     """A command of nanopoet, or `in_each_process`; `end` = rank, stage, step, signal."""
+    faulthandler.dump_traceback_later(LIMIT, exit=True)
     figures.plot_curves = lambda logs, path, lines: path.touch()  # takes longer than training here
     if order["end"] and order["end"][0] == rank and not parallel.restarts():
         end_at(*order["end"][1:])
@@ -213,7 +215,8 @@ def torchrun(arguments: list[str], port: int) -> None:
     """What the command of this name does; PORT in the arguments is a free one."""
     from torch.distributed.run import main
 
-    signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGTERM))  # workers, too
+    signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGTERM))
+    signal.alarm(LIMIT)  # it takes what it has started with it
     main([argument.replace("PORT", str(port)) for argument in arguments])
 
 
@@ -232,7 +235,6 @@ def fork(order: dict[str, Any], number: int, port: int) -> int:
         return child
     code = 1
     try:
-        signal.alarm(LIMIT)
         os.chdir(order["folder"])
         for stream, name in ((sys.stdout, "out"), (sys.stderr, "err")):
             file = os.open(f"{number}.{name}", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
@@ -256,14 +258,14 @@ def fork(order: dict[str, Any], number: int, port: int) -> int:
 
 def nursery() -> None:
     """For each line read, start a group of processes; when all have ended, print their codes."""
-    signal.alarm(LIMIT)
+    faulthandler.dump_traceback_later(LIMIT, exit=True)
     torch.set_num_threads(1)
     for module in ("mine", "poet.order"):  # what a command loads is loaded before the forks
         importlib.import_module(f"nanopoet.{module}")
     model = tiny_model(torch.float32)  # the first step loads much of PyTorch, too
     optimizers = configure_optimizers(model, muon_lr=0.0)
     training_step(model, [ragged(0)], masked_cross_entropy, optimizers, TrainConfig())
-    signal.alarm(0)
+    faulthandler.cancel_dump_traceback_later()
     for line in sys.stdin:
         order = json.loads(line)
         with free_port() as port:
