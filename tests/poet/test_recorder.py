@@ -112,3 +112,23 @@ def test_the_best_weights_are_kept_where_the_stage_says_so(nanopoet):
 
 def test_without_being_asked_for_no_best_weights_are_kept(poet):
     assert not poet.best_path("midtrain").exists()
+
+
+def test_the_last_states_are_kept_and_each_can_be_gone_on_with(nanopoet):
+    text = Path("tiny.toml").read_text("utf-8").replace("save_interval = 2", "save_interval = 1")
+    Path("tiny.toml").write_text(text.replace("eval_iters = 1", "eval_iters = 1\nkeep_last = 2"))
+    assert nanopoet(*TINY).code == 0
+    run = Run("tiny")
+    states = run.states("midtrain")
+    assert [path.name for path in states] == ["midtrain-000003.pt", "midtrain-000004.pt"]
+    end = run.weights_path("midtrain").read_bytes()
+    states[0].replace(run.checkpoint_path)
+    run.weights_path("midtrain").unlink()
+    assert nanopoet("train", "--resume", "--name", "tiny").code == 0
+    assert run.weights_path("midtrain").read_bytes() == end
+    assert nanopoet(*TINY, "--overwrite", "--steps", 0).code == 0
+    assert [path.name for path in run.states("midtrain")] == ["midtrain-000000.pt"]
+
+
+def test_without_being_asked_for_no_earlier_state_is_kept(poet):
+    assert poet.states("midtrain") == []

@@ -29,7 +29,7 @@ def train_tracked(name: str, run: str) -> subprocess.CompletedProcess:
         env=os.environ | {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"},
         capture_output=True,
         encoding="utf-8",
-        timeout=100,
+        timeout=600,  # ends what hangs
     )
 
 
