@@ -53,7 +53,8 @@ def corpus(
 
 @command(
     "nanopoet train\nnanopoet train --preset seed --name seed-1 --seed 1\n"
-    "nanopoet train --text names.txt\nnanopoet train --mine\nnanopoet train --resume"
+    "nanopoet train --text names.txt\nnanopoet train --mine\nnanopoet train --resume\n"
+    "torchrun --nproc-per-node 2 -m nanopoet train"
 )
 def train(
     preset: Annotated[

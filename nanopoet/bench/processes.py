@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from statistics import median
 from typing import Any
@@ -133,23 +133,22 @@ def measure_talk(preset: str, steps: int, rounds: int) -> dict[str, Any]:
     }
 
 
-def measure(steps: int, rounds: int) -> dict[str, Any]:
+def measure(steps: int, rounds: int, sizes: Sequence[str]) -> dict[str, Any]:
     """All of it, by every process; rank 0's clock counts."""
     with process_group():
         return {
             "precision": precision(),
             "speed": measure_speed(steps, rounds),
-            "communication": {name: measure_talk(name, steps, rounds) for name in SIZES},
+            "communication": {name: measure_talk(name, steps, rounds) for name in sizes},
         }
 
 
-def in_two_processes(steps: int, rounds: int) -> dict[str, Any]:
+def in_two_processes(steps: int, rounds: int, sizes: Sequence[str] = SIZES) -> dict[str, Any]:
     """What `measure` finds when torchrun starts this module twice."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    program = ["--nproc-per-node", "2", "-m", "nanopoet.bench.processes", str(steps), str(rounds)]
-    done = subprocess.run(
-        [*torchrun, *program], stdout=subprocess.PIPE, encoding="utf-8", timeout=TIME_LIMIT
-    )
+    program = ["--nproc-per-node", "2", "-m", "nanopoet.bench.processes"]
+    command = [*torchrun, *program, str(steps), str(rounds), *sizes]
+    done = subprocess.run(command, stdout=subprocess.PIPE, encoding="utf-8", timeout=TIME_LIMIT)
     if done.returncode:
         raise BenchError("the processes did not come to an end: see above")
     return json.loads(done.stdout)
@@ -189,6 +188,6 @@ def tables(found: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    results = measure(*map(int, sys.argv[1:]))
+    results = measure(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])
     if int(os.environ["RANK"]) == 0:
         print(json.dumps(results))

@@ -11,12 +11,11 @@ SPREAD = {"value": 2.0, "low": 1.0, "high": 4.0}
 
 @pytest.mark.skipif(not HAS_GLOO, reason="this PyTorch has no gloo")
 def test_all_ways_are_measured_by_two_processes():
-    found = in_two_processes(steps=1, rounds=1)
+    found = in_two_processes(steps=1, rounds=1, sizes=SIZES[:1])
     assert found["speed"]["1 process of 1 thread"]["speedup"] == {"value": 1, "low": 1, "high": 1}
     assert len(found["speed"]) == 3
-    sizes = [found["communication"][name]["parameters"] for name in SIZES]
-    assert sizes == sorted(sizes)
-    assert len(tables(found).splitlines()) == 2 + 3 + 1 + 2 + 3
+    assert found["communication"].keys() == {SIZES[0]}
+    assert len(tables(found).splitlines()) == 2 + 3 + 1 + 2 + 1
 
 
 def test_a_figure_is_a_median_with_its_range():
