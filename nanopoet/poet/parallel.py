@@ -10,6 +10,7 @@ step. They read one folder of runs: rank 0 alone writes, prints and measures.
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
@@ -68,6 +69,9 @@ def process_group() -> Iterator[None]:
     dist.init_process_group("gloo", store=store, rank=number, world_size=size)
     with ExitStack() as stack:
         stack.callback(dist.destroy_process_group)
+        # Taking gloo down holds Python's lock and waits for gloo's thread. That one may still want
+        # the lock, to forget the last tensor: it gets it now.
+        stack.callback(time.sleep, 0.1)
         if rank() > 0:
             silence = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
             stack.enter_context(redirect_stdout(silence))
@@ -82,8 +86,8 @@ def process_group() -> Iterator[None]:
 def end_with_others() -> NoReturn:
     """Say that another process has ended, and end this one at once.
 
-    Nothing is taken down in an orderly way: a gloo whose work has failed can wait for ever for its
-    own thread, which waits for Python's lock, which whoever takes gloo down is holding.
+    Not in an orderly way: whoever takes gloo down holds Python's lock and waits for gloo's thread,
+    which after a failure has been seen to wait for this lock, for ever.
     """
     print(
         f"error: process {rank()} of {world_size()} stops, because another one has ended; what was "

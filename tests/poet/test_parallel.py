@@ -24,9 +24,12 @@ import torch
 import torch.distributed as dist
 
 from nanopoet.cli import main
+from nanopoet.poet import order as order_module
 from nanopoet.poet import parallel
 from nanopoet.poet.parallel import own_rows
+from nanopoet.poet.presets import find_preset
 from nanopoet.poet.recorder import Recorder
+from nanopoet.poet.run import RunError
 from nanopoet_ref import figures
 from nanopoet_ref.checkpoint import load_checkpoint
 from nanopoet_ref.gpt import GPT, GPTConfig
@@ -480,6 +483,13 @@ def test_one_process_alone_asks_nobody():
         assert parallel.any_rank(True)
         assert not parallel.any_rank(False)
         assert (parallel.total(2.0), parallel.from_rank_zero("x")) == (2.0, "x")
+
+
+def test_several_processes_refuse_a_gpu(monkeypatch):
+    monkeypatch.setattr(order_module, "world_size", lambda: 2)
+    monkeypatch.setattr(order_module, "pick_device", torch.device)
+    with pytest.raises(RunError, match="on the CPU alone"):
+        order_module.refuse_in_parallel(find_preset("quick"), mine=False, device="cuda")
 
 
 def test_without_gloo_torchrun_is_refused_by_name(monkeypatch):
