@@ -9,6 +9,8 @@ where it was.
 
 import json
 import subprocess
+from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from nanopoet_ref.evaluation import poem_loss_by_field
 from nanopoet_ref.loss import bigram_loss, uniform_loss, unigram_log_probs
 
 EXPERIMENTS = CHAPTERS / "experiments"
+SAMPLES = 100  # poems, and questions of each task; three seeds are three times as many
 CODE = ("nanopoet", "nanopoet_ref")  # what a figure depends on, beside its settings
 
 
@@ -86,7 +89,12 @@ def what_came_of(run: Run) -> dict[str, Any]:
             "val_loss": {log.step: round(log.val_loss, 4) for log in logs if log.val_loss},
             "lr": [log.lr for log in logs],
             "grad_norm": [round(log.grad_norm, 4) if log.grad_norm else None for log in logs],
-            "seconds": round(sum(log.seconds for log in logs)),
+            # how long the steps up to an evaluation took, it and the others left out
+            "seconds": {
+                log.step: round(seconds, 2)
+                for log, seconds in zip(logs, accumulate(log.seconds for log in logs), strict=True)
+                if log.val_loss
+            },
             "tokens": sum(log.tokens for log in logs),
             "baselines": rounded(baselines(run, stage)),
         }
@@ -94,7 +102,7 @@ def what_came_of(run: Run) -> dict[str, Any]:
     if run.writes_poems:
         seed, poet = run.config.seed, run.poet()
         poems = spread(run.data().poems("val"), VAL_POEMS, seed)
-        found["evaluation"] = evaluate_run(run, seed=seed)
+        found["evaluation"] = evaluate_run(run, SAMPLES, seed)
         found["fields"] = rounded(poem_loss_by_field(poet.model, poet.tokenizer, poems))
     return found
 
@@ -122,9 +130,12 @@ def run_experiment(name: str, seeds: int = 3) -> Path:
     }
     # Seed after seed, so that what is stopped early has every row.
     for seed in range(seeds):
+        names = {row: f"{path.stem}-{row}-{seed}" for row in presets}
         for row, preset in presets.items():
-            run = Run(f"{path.stem}-{row}-{seed}")
-            train_row(run, preset, seed)
+            run = Run(names[row])
+            # A row may begin with the weights of a row above it: that of the same seed.
+            begun = replace(preset, start=names.get(preset.start, preset.start))
+            train_row(run, begun, seed)
             result["rows"][row]["runs"][seed] = what_came_of(run)
     rewrite_and_tell(target, json.dumps(result, ensure_ascii=False, indent=1) + "\n")
     return target

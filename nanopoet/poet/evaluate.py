@@ -1,9 +1,12 @@
 """`nanopoet evaluate`: what a run's poet is worth, in numbers."""
 
+import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -12,14 +15,14 @@ from nanopoet.poet.rates import COLUMNS, OF_REAL, RATES, RULES, VARIETY, rates
 from nanopoet.poet.run import Run
 from nanopoet.poet.stages import make_tasks
 from nanopoet_ref.checkpoint import Checkpoint
-from nanopoet_ref.conversation import render_request
+from nanopoet_ref.conversation import Conversation, render_conversation, render_request
 from nanopoet_ref.evaluation import poem_loss
-from nanopoet_ref.loss import masked_cross_entropy
+from nanopoet_ref.loss import bits_per_byte, masked_cross_entropy, token_losses
 from nanopoet_ref.mixture import Task, said
 from nanopoet_ref.poem import Poem
 from nanopoet_ref.pretraining import windows_by_number
 from nanopoet_ref.prosody import share
-from nanopoet_ref.runtime import limit_threads, make_generator
+from nanopoet_ref.runtime import evaluating, limit_threads, make_generator
 from nanopoet_ref.sampling import write_poems
 from nanopoet_ref.tokenizer import render_poem
 from nanopoet_ref.tools import NO_END, answer
@@ -38,6 +41,7 @@ OF_ANSWERS = {
     "no_end": "no end",
     "questions": "questions",
 }
+SPEAKERS = ("prompts", "answers")
 
 
 def spread(poems: Sequence[Poem], n: int, seed: int) -> list[Poem]:
@@ -84,23 +88,25 @@ def evaluate_run(
         "val_loss_per_char": per_char,
         **rates(poems, chosen, data, seed, book),
         "samples": len(poems),
-        **({"tasks": evaluate_tasks(run, poet, data, samples, seed)} if run.answers else {}),
+        **(evaluate_answers(run, poet, data, samples, seed) if run.answers else {}),
     }
 
 
-def evaluate_tasks(
+def evaluate_answers(
     run: Run, poet: Checkpoint, data: Data, samples: int, seed: int
-) -> dict[str, dict[str, float]]:
-    """By task: what is right, and what of the form is wrong, of the likeliest answers.
+) -> dict[str, dict[str, Any]]:
+    """By task: what is right, and what of the form is wrong, of the likeliest answers; and the
+    bits per byte of both sides.
 
     Asked is what the model has not seen. By chance: the same with the right answers to other
     questions of the task in the place of the model's.
     """
     names = dict.fromkeys(run.config.preset.stages[-1].tasks)
+    tasks = make_tasks(data, "val", names, samples) if samples else []
     with limit_threads(2):  # one token at a time is too little work for more
         return {
-            task.name: rate_answers(poet, task, seed)
-            for task in (make_tasks(data, "val", names, samples) if samples else [])
+            "tasks": {task.name: rate_answers(poet, task, seed) for task in tasks},
+            "bits_per_byte": bits_by_speaker(poet, itertools.chain(*tasks)),
         }
 
 
@@ -120,6 +126,34 @@ def rate_answers(poet: Checkpoint, task: Task, seed: int) -> dict[str, float]:
         "no_end": share(a.problem == NO_END for a in answers),
         "questions": len(asked),
     }
+
+
+@torch.no_grad()
+def bits_by_speaker(poet: Checkpoint, talks: Iterable[Conversation]) -> dict[str, float]:
+    """Bits per byte of what is asked and of what the assistant says, in unseen conversations.
+
+    Marks have no bytes and count on neither side. What a tool gave back is given, like a prompt.
+    """
+    model, tokenizer = poet.model, poet.tokenizer
+    n_bytes = torch.tensor(
+        [0 if t in tokenizer.special else len(t.encode()) for t in tokenizer.vocab]
+    )
+    nats, size = dict.fromkeys(SPEAKERS, 0.0), dict.fromkeys(SPEAKERS, 0)
+    with evaluating(model):
+        for talk in talks:
+            ids, said = render_conversation(tokenizer, talk, model.config.block_size + 1)
+            tokens, by_assistant = (
+                torch.from_numpy(ids.astype(np.int64)),
+                torch.from_numpy(said)[1:],
+            )
+            targets = tokens[1:]
+            losses = token_losses(model(tokens[None, :-1])[0], targets)  # (T,)
+            counts = n_bytes[targets]
+            for name, side in zip(SPEAKERS, (~by_assistant, by_assistant), strict=True):
+                chosen = side & (counts > 0)
+                nats[name] += float(losses[chosen].sum())
+                size[name] += int(counts[chosen].sum())
+    return {side: bits_per_byte(nats[side], size[side]) for side in SPEAKERS if size[side]}
 
 
 def evaluate_text(poet: Checkpoint, data: Data) -> dict[str, Any]:
@@ -152,6 +186,8 @@ def print_evaluation(name: str, result: dict[str, Any]) -> None:
     Console().print(rows)
     if result.get("tasks"):
         print_tasks(result["tasks"])
+        bits = (f"{value:.2f} on {side}" for side, value in result["bits_per_byte"].items())
+        Console().print(f"bits per byte: {', '.join(bits)}")
 
 
 def percent(value: float | None) -> str:

@@ -24,7 +24,8 @@ from nanopoet_ref.tokenizer import SPECIAL_TOKENS
 from nanopoet_ref.training import TrainConfig
 
 FILE = Path(__file__).with_name("presets.toml")
-STAGES = ("pretrain", "midtrain", "mixture")
+ANSWERING = ("mixture", "sft")  # of conversations: both are the same, but for what comes before
+STAGES = ("pretrain", "midtrain", *ANSWERING)
 FORMS = ("all", "regulated")
 RENAMED = {"know_frequencies": "init_head_bias"}  # what older runs call a key
 LOSSES = {"masked": masked_cross_entropy, "fused": fused_cross_entropy}
@@ -100,7 +101,7 @@ class Stage:
             one_of={
                 "name": STAGES,
                 "loss": LOSSES,
-                "mask": CHAT_MASKS if self.name == "mixture" else MASKS,
+                "mask": CHAT_MASKS if self.name in ANSWERING else MASKS,
                 "precision": ("auto", *TRAINING_PRECISIONS),
             },
             kinds={"optimizer": dict, "text_losses": dict, "tasks": list, "keep_best": bool},

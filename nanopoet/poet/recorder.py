@@ -16,7 +16,7 @@ from tqdm import tqdm
 from nanopoet.errors import lacks_memory, with_type
 from nanopoet.files import append_line
 from nanopoet.poet.parallel import any_rank, rank, total
-from nanopoet.poet.presets import Stage
+from nanopoet.poet.presets import ANSWERING, Stage
 from nanopoet.poet.run import Run, RunError
 from nanopoet.poet.tracking import Track
 from nanopoet_ref.checkpoint import save_checkpoint
@@ -219,7 +219,7 @@ class Recorder:
     def write_sample(self, step: int) -> None:
         """A few characters from what the model knows now, into samples.txt."""
         generator = make_generator(self.run.config.seed, step)
-        if self.stage.name == "mixture":
+        if self.stage.name in ANSWERING:
             question = [{"role": "user", "content": QUESTION}]
             found = answer(
                 self.model, self.tokenizer, question, temperature=0.8, generator=generator

@@ -30,7 +30,7 @@ from nanopoet import paths
 from nanopoet.files import append_line, write_atomically
 from nanopoet.poet.data import Data, load_data
 from nanopoet.poet.folder import refuse_foreign, refuse_orphans
-from nanopoet.poet.presets import find_problems
+from nanopoet.poet.presets import ANSWERING, find_problems
 from nanopoet.poet.settings import RunConfig
 from nanopoet_ref.checkpoint import Checkpoint, load_checkpoint
 from nanopoet_ref.tokenizer import FIELDS, CharTokenizer
@@ -189,7 +189,7 @@ class Run:
     @property
     def answers(self) -> bool:
         """Whether it has learned in the end to answer questions."""
-        return self.stage_names[-1] == "mixture"
+        return self.stage_names[-1] in ANSWERING
 
     def takes_orders(self, stage: str) -> bool:
         """Whether a stage trains a model that writes what is asked for: from midtrain on, or all

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from nanopoet.poet.components import Components
 from nanopoet.poet.data import Data
-from nanopoet.poet.presets import Stage
+from nanopoet.poet.presets import ANSWERING, Stage
 from nanopoet_ref.conversation import Conversation, Rendered, render_conversation
 from nanopoet_ref.midtraining import count_truncated, poem_batches
 from nanopoet_ref.mixture import TASKS, Task, TaskMixture, mixture_shares
@@ -114,7 +114,7 @@ def conversations(
         stage.batch_size,
         mask=stage.mask,
         eval_iters=stage.eval_iters,
-        seed=seed,
+        seed=seed + ANSWERING.index(stage.name),  # each stage goes through them in its own order
     )
     answers, val_answers = (
         np.concatenate([ids[said] for ids, said in part]) for part in (train, val)
@@ -123,6 +123,8 @@ def conversations(
 
 
 BATCHES: dict[str, Callable[..., StageData]] = {
+    # fine-tuning (SFT): the same, after a stage that has seen conversations already
+    "sft": conversations,
     "pretrain": windows,
     "midtrain": framed_poems,
     "mixture": conversations,

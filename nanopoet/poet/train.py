@@ -17,7 +17,7 @@ from nanopoet.poet.components import REFERENCE, Components
 from nanopoet.poet.data import Data, load_data, unknown_in_words
 from nanopoet.poet.folder import clear, sweep
 from nanopoet.poet.parallel import barrier, in_parallel, loop_parts, own_rows, rank, world_size
-from nanopoet.poet.presets import Preset, PresetError, Stage, make_optimizers
+from nanopoet.poet.presets import ANSWERING, Preset, PresetError, Stage, make_optimizers
 from nanopoet.poet.recorder import Recorder, dispensable, state_in_words
 from nanopoet.poet.run import Run, RunError, find_run
 from nanopoet.poet.settings import RunConfig
@@ -175,7 +175,7 @@ def start_run(
     poet = find_start(run, preset, data) if preset.start else None
     vocab = poet.tokenizer.vocab if poet else components.build_vocab(data.texts(), preset.min_count)
     tokenizer = CharTokenizer(vocab)
-    if "mixture" in preset.stage_names:
+    if set(ANSWERING) & set(preset.stage_names):
         tokenizer = chat_tokenizer(tokenizer, [CHARACTERS])
     refuse_too_little(preset, data)
     found, auto = pick_device(device), any(stage.precision == "auto" for stage in preset.stages)

@@ -185,6 +185,18 @@ def test_an_experiment_with_other_settings_trains_again(nanopoet, tmp_path, monk
     assert path.with_suffix(".json").read_bytes() == new, "an older log is whole until the end"
 
 
+def test_a_row_of_an_experiment_may_begin_with_another_of_the_same_seed(nanopoet):
+    path = Path("tiny.toml")
+    first = path.read_text("utf-8")
+    second = first.replace("[tiny]", '[second]\nstart = "tiny"').replace("[tiny.", "[second.")
+    second = second.replace("[[tiny.", "[[second.")
+    path.write_text(f"{first}\n{second}", "utf-8")
+    rows = json.loads(run_experiment("tiny.toml", 2).read_text("utf-8"))["rows"]
+    assert rows["second"]["preset"]["start"] == "tiny", "as it is written"
+    for seed in ("0", "1"):
+        assert Run(f"tiny-second-{seed}").config.preset.start == f"tiny-tiny-{seed}"
+
+
 def test_a_glossary_and_a_data_card_that_somebody_has_edited_are_kept(tmp_path, monkeypatch):
     monkeypatch.setenv("NANOPOET_MEMORY", str(tmp_path / "memory"))
     page, card = tmp_path / "glossary.md", tmp_path / datacard.CARD

@@ -1,6 +1,7 @@
 """The stage of the mixture, what its run begins with, its table, and `nanopoet chat`."""
 
 import json
+import math
 import shutil
 import signal
 from pathlib import Path
@@ -9,12 +10,13 @@ import pytest
 import torch
 
 from nanopoet.poet import chat as chat_module
+from nanopoet.poet.evaluate import bits_by_speaker
 from nanopoet.poet.presets import Preset, PresetError, Stage
 from nanopoet.poet.run import Run
 from nanopoet.poet.stages import BATCHES
 from nanopoet_ref.checkpoint import load_checkpoint
-from nanopoet_ref.conversation import CHAT_TOKENS
-from nanopoet_ref.mixture import CHARACTERS, TASKS
+from nanopoet_ref.conversation import CHAT_TOKENS, render_conversation
+from nanopoet_ref.mixture import CHARACTERS, TASKS, ask
 from tests.conftest import PRESET, STAGE, run_command, train_in
 
 MODEL = next(line for line in PRESET.splitlines() if line.startswith("model"))
@@ -211,14 +213,33 @@ def test_evaluate_has_a_row_for_each_task(nanopoet, talk):
         assert found["questions"] == 2
         assert found["accuracy"] + found["format_errors"] + found["no_end"] <= 1 + 1e-9
     assert numbers["samples"] == 2, "and the poems as of any other run"
+    assert list(numbers["bits_per_byte"]) == ["prompts", "answers"]
+    assert all(0.5 < bits < 9 for bits in numbers["bits_per_byte"].values())
     out = nanopoet("evaluate", "--samples", 1).out
     assert "run talk" in out
-    for said in (*TASKS, "right", "by chance", "format errors", "no end"):
+    for said in (*TASKS, "right", "by chance", "format errors", "no end", "bits per byte: "):
         assert said in out
 
 
 def test_evaluate_without_samples_asks_nothing(nanopoet, talk):
-    assert json.loads(nanopoet("evaluate", "talk", "--json", "--samples", 0).out)["tasks"] == {}
+    numbers = json.loads(nanopoet("evaluate", "talk", "--json", "--samples", 0).out)
+    assert numbers["tasks"] == numbers["bits_per_byte"] == {}
+
+
+def test_bits_are_shared_out_over_the_bytes_of_each_side(talk):
+    poet, asked = talk.poet(), [ask("谁作", "我", ("python_output", "1"))]
+    # By hand: the ids of one conversation, its nats one by one, 3 bytes a Chinese character.
+    ids, said = render_conversation(poet.tokenizer, asked[0], 100)
+    logits = poet.model.eval()(torch.tensor(ids[None, :-1].astype(int)))[0]
+    nats = -logits.log_softmax(-1)[range(len(ids) - 1), ids[1:].astype(int)].detach()
+    tokens = [poet.tokenizer.decode([i]) for i in ids[1:]]
+    prompts = [i for i, token in enumerate(tokens) if token in ("谁", "作", "1")]
+    answers = [i for i, token in enumerate(tokens) if token == "我"]
+    assert said[1:][answers].all()
+    assert not said[1:][prompts].any()
+    bits = {"prompts": nats[prompts].sum() / (3 + 3 + 1), "answers": nats[answers].sum() / 3}
+    found = bits_by_speaker(poet, asked)
+    assert found == pytest.approx({side: float(n) / math.log(2) for side, n in bits.items()})
 
 
 # --- chat
