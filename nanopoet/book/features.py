@@ -20,10 +20,10 @@ INTRODUCTION = """\
 
 This course grew out of five texts: two published notebooks on a poet like this one, walk-throughs
 of nanochat's and of MiniMind's training, and a chapter on the training loop. What these and the
-programs they describe teach or use comes to 91 features. Each row says which heading of the book
-teaches one, and where it runs: a name of `nanopoet_ref` or `nanopoet`, a command, a key of a preset,
-or a test. Where the course deliberately does it in another way, the last column says how. A test
-follows every link and looks up every name.
+programs they describe teach or use comes to 91 features. Each row says which headings of the book
+teach one, and where it runs: a name of `nanopoet_ref` or `nanopoet`, a command, a key of a preset,
+or a test. Where this course does it in another way, or leaves it out, the row says so *in this
+hand*. A test follows every link and looks up every name.
 """
 
 
@@ -51,17 +51,18 @@ def features_markdown() -> str:
     """The page: a table of features, each with links to what teaches it and names of what runs."""
     lines = [
         INTRODUCTION,
-        table_row("", "feature", "taught", "runs", "here in another way"),
-        table_row(*["---"] * 5),
+        table_row("", "feature", "taught", "runs"),
+        table_row(*["---"] * 4),
     ]
     for feature in load_features():
         links = []
         for place in feature.taught:
             page, _, heading = place.partition("#")
             links.append(heading_link(f"{page[:2]} {heading}", page, heading))
+        words = [feature.title, *([f"*{feature.note}*"] if feature.note else [])]
         runs = [f"`{place}`" for place in feature.runs]
-        cells = str(feature.number), feature.title, "<br>".join(links), "<br>".join(runs)
-        lines.append(table_row(*cells, feature.note))
+        parts = ([str(feature.number)], words, links, runs)
+        lines.append(table_row(*("<br>".join(part) for part in parts)))
     return "\n".join(lines) + "\n"
 
 

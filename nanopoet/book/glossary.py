@@ -78,9 +78,7 @@ def glossary_markdown() -> str:
     for term in load_terms():
         path, heading = first_use(term)
         link = heading_link(f"chapter {term.chapter:02}", path.name, heading)
-        lines.append(
-            table_row(term.english, term.chinese, f"*{term.pinyin}*", term.meaning, link)
-        )
+        lines.append(table_row(term.english, term.chinese, f"*{term.pinyin}*", term.meaning, link))
     return "\n".join(lines) + "\n"
 
 
