@@ -42,6 +42,14 @@ def glossary() -> None:
     write_glossary()
 
 
+@command("nanopoet dev features")
+def features() -> None:
+    """Write chapters/features.md, what is taught where, from the rows in features.toml."""
+    from nanopoet.book.features import write_features
+
+    write_features()
+
+
 @command("nanopoet dev datacard\nnanopoet dev datacard --check")
 def datacard(
     check: Annotated[bool, typer.Option("--check", help="Compare instead of writing.")] = False,

@@ -5,13 +5,7 @@ import pytest
 from nanopoet import dev
 
 COMMANDS = [
-    "stubs",
-    "notebooks",
-    "glossary",
-    "datacard",
-    "mutate",
-    "experiment",
-    "budget",
+    *("stubs", "notebooks", "glossary", "features", "datacard", "mutate", "experiment", "budget"),
     "processes",
 ]
 

@@ -191,7 +191,9 @@ def test_an_installed_program_says_where_exercises_come_from(installed, command)
     assert "Traceback" not in done.stdout
 
 
-@pytest.mark.parametrize("command", ["stubs", "notebooks", "glossary", "experiment seed", "budget"])
+@pytest.mark.parametrize(
+    "command", ["stubs", "notebooks", "glossary", "features", "experiment seed", "budget"]
+)
 def test_what_keeps_the_course_needs_a_clone(installed, command):
     done = installed("dev", *command.split())
     assert done.returncode == 1
