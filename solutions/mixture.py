@@ -34,9 +34,8 @@ def multiple_choice(question: str, choices: Sequence[str], right: str) -> tuple[
     given: "- ", the choice, "=", its letter. The letter stands behind the choice, and nothing
     stands between the two but the sign. No line is ended that no other follows.
 
-    Letters are taken from the front of `LETTERS`. The answer is the letter of the choice `right`,
-    and nothing else. More choices than letters are a ValueError, and so is a `right` that is not
-    among the choices.
+    Letters are taken from the front of `LETTERS`; there are at most as many choices. The answer is
+    the letter of the choice `right`, which is one of them, and nothing else.
 
     >>> print(multiple_choice("谁作：床前明月光。", ["杜甫", "李白"], right="李白")[0])
     谁作：床前明月光。
@@ -45,9 +44,8 @@ def multiple_choice(question: str, choices: Sequence[str], right: str) -> tuple[
     >>> multiple_choice("谁作：床前明月光。", ["杜甫", "李白"], right="李白")[1]
     'B'
     """
-    letters = LETTERS[: len(choices)]
-    lines = [f"\n- {choice}={c}" for choice, c in zip(choices, letters, strict=True)]
-    return question + "".join(lines), letters[choices.index(right)]
+    lines = [f"\n- {choice}={c}" for choice, c in zip(choices, LETTERS, strict=False)]
+    return question + "".join(lines), LETTERS[choices.index(right)]
 
 
 def mixture_order(sizes: Sequence[int], seed: int = 42) -> list[tuple[int, int]]:
