@@ -20,7 +20,7 @@ def read(name):
 
 def test_every_experiment_has_its_log_and_the_reverse():
     logs = {path.stem for path in EXPERIMENTS.glob("*.json")}
-    assert logs == {*SEEDS, "budget"}
+    assert logs - {"processes"} == {*SEEDS, "budget"}  # that one: tests/book/test_cluster.py
     assert {path.stem for path in EXPERIMENTS.glob("*.toml")} <= logs
 
 
