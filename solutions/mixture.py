@@ -34,9 +34,8 @@ def multiple_choice(question: str, choices: Sequence[str], right: str) -> tuple[
     given: "- ", the choice, "=", its letter. The letter stands behind the choice, and nothing
     stands between the two but the sign. No line is ended that no other follows.
 
-    Letters are taken from the front of `LETTERS`. The answer is the letter of the choice `right`,
-    and nothing else. More choices than letters are a ValueError, and so is a `right` that is not
-    among the choices.
+    Letters are taken from the front of `LETTERS`; there are at most as many choices. The answer is
+    the letter of the choice `right`, which is one of them, and nothing else.
 
     >>> print(multiple_choice("谁作：床前明月光。", ["杜甫", "李白"], right="李白")[0])
     谁作：床前明月光。
@@ -45,9 +44,8 @@ def multiple_choice(question: str, choices: Sequence[str], right: str) -> tuple[
     >>> multiple_choice("谁作：床前明月光。", ["杜甫", "李白"], right="李白")[1]
     'B'
     """
-    letters = LETTERS[: len(choices)]
-    lines = [f"\n- {choice}={c}" for choice, c in zip(choices, letters, strict=True)]
-    return question + "".join(lines), letters[choices.index(right)]
+    lines = [f"\n- {choice}={c}" for choice, c in zip(choices, LETTERS, strict=False)]
+    return question + "".join(lines), LETTERS[choices.index(right)]
 
 
 def mixture_order(sizes: Sequence[int], seed: int = 42) -> list[tuple[int, int]]:
@@ -114,13 +112,15 @@ def render_conversation(
     ("python"), or what it gave back ("python_output"). `special` has the ids of the marks, `stoi`
     those of single characters; for a character that it lacks, take `special[UNK]`.
 
-    Ids come in this order, and True is what stands in brackets:
+    Ids come in this order:
 
     - BOS, once;
     - for a user: USER_START, the text, USER_END;
-    - for an assistant: ASSISTANT_START, the parts, [ASSISTANT_END]. A part is its text between the
-      marks that `FRAMES` has for its type. True are a text, and a call with its marks; an output
-      and its marks are False, since the calculator writes them.
+    - for an assistant: ASSISTANT_START, the parts, ASSISTANT_END. A part is its text between the
+      marks that `FRAMES` has for its type.
+
+    True are the assistant's texts, its calls with their marks, and ASSISTANT_END. All else is
+    False: others write it, an output and its marks as well.
 
     A text is read character by character: if it spells a mark, it is no mark.
 
