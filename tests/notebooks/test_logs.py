@@ -10,7 +10,8 @@ from nanopoet.bench.experiments import EXPERIMENTS
 from nanopoet.bench.token_budget import RECIPE
 from nanopoet.poet.presets import Preset, find_preset, load_presets
 
-SEEDS = {"pretraining": 3, "midtraining": 3, "framed": 1, "seed": 1, "quick": 1}
+THREE = ("pretraining", "midtraining", "masks", "equal_time")
+SEEDS = dict.fromkeys(THREE, 3) | dict.fromkeys(("framed", "seed", "quick"), 1)
 each_log = pytest.mark.parametrize("name", SEEDS)
 
 
