@@ -137,7 +137,9 @@ class Box:
             env=environment,
             cwd="/",
             pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,  # and not those of whoever judges: a pipe can be written to
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
         theirs.close()

@@ -338,6 +338,9 @@ def start_answer(request: dict[str, Any], fds: list[int], scratch: str, forks: b
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 os.setsid()
                 prctl(PDEATHSIG, signal.SIGKILL)
+                for fd in set(range(3, 100)) - set(fds):  # what is for whoever started it
+                    with contextlib.suppress(OSError):
+                        os.close(fd)
             os.chdir(scratch)
             serve_answer(request, socket.socket(fileno=fds[0]), fds[1], fds[2])
         finally:
@@ -363,8 +366,9 @@ def main(control: socket.socket, forks: bool, places: list[str]) -> None:
 
     def hang_up(*_: object) -> None:
         """What an answer has started may hold its socket open: when it has gone, nobody talks."""
-        if child and talk and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # ended already, or hung up
+            ended = os.WEXITED | os.WNOHANG | os.WNOWAIT  # to look, and leave it to be waited for
+            if child and talk and os.waitid(os.P_PID, child, ended):
                 talk.shutdown(socket.SHUT_RDWR)
 
     if forks:
