@@ -22,8 +22,8 @@ from typing import Any
 
 from nanopoet.checker.messages import receive, send
 from nanopoet.checker.source import SourceError, read_source
+from nanopoet.paths import PACKAGE, ROOT
 
-HERE = Path(__file__).parent
 INSIDE = (
     "__init__.py",
     "checker/__init__.py",
@@ -66,9 +66,8 @@ def walls(bwrap: str) -> list[str]:
         command += ["--ro-bind", path, path]
     for place in installed_places():
         command += ["--tmpfs", place]
-    root = HERE.parent
     for name in (*INSIDE, "checker/runner.py"):
-        command += ["--ro-bind", str(root / name), f"/box/nanopoet/{name}"]
+        command += ["--ro-bind", str(PACKAGE / name), f"/box/nanopoet/{name}"]
     command += ["--proc", "/proc", "--dev", "/dev"]
     for place in PLACES:
         command += ["--perms", "1777", "--size", str(SCRATCH), "--tmpfs", place]
@@ -78,7 +77,7 @@ def walls(bwrap: str) -> list[str]:
 def installed_places() -> list[str]:
     """Where the course lies among the packages, if it is installed there: it stays outside."""
     packages = Path(sysconfig.get_paths()["purelib"])
-    names = ("nanopoet", "nanopoet_ref", "checks", "solutions", "exercises", "tests")
+    names = ("nanopoet", "nanopoet_ref", "checks", "solutions", "exercises")
     return [str(packages / name) for name in names if (packages / name).is_dir()]
 
 
@@ -126,7 +125,7 @@ class Box:
         command = [sys.executable, "-m", "nanopoet.checker.runner", *how]
         environment = {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "LANG": "C.UTF-8"}
         bwrap = bubblewrap() if self.boxed and not unboxed() else None
-        environment["PYTHONPATH"] = "/box" if bwrap else str(HERE.parents[1])
+        environment["PYTHONPATH"] = "/box" if bwrap else str(ROOT)
         if bwrap:
             named = [part for item in environment.items() for part in ("--setenv", *item)]
             command = [*walls(bwrap), *named, *command, *PLACES]
