@@ -89,6 +89,7 @@ mutation: $(INSTALLED) ## change every solution a little: do the checks notice?
 notebooks: corpora ## run the chapters again and rewrite their outputs
 	$(BIN)/nanopoet dev notebooks
 	$(BIN)/nanopoet dev glossary
+	$(BIN)/nanopoet dev features
 
 doctor: $(INSTALLED) ## look at this machine
 	$(BIN)/nanopoet doctor

@@ -53,7 +53,8 @@ def corpus(
 
 @command(
     "nanopoet train\nnanopoet train --preset seed --name seed-1 --seed 1\n"
-    "nanopoet train --text names.txt\nnanopoet train --mine\nnanopoet train --resume"
+    "nanopoet train --text names.txt\nnanopoet train --mine\nnanopoet train --resume\n"
+    "torchrun --nproc-per-node 2 -m nanopoet train"
 )
 def train(
     preset: Annotated[
@@ -89,13 +90,18 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start a run over.")] = False,
+    track: Annotated[
+        Literal["tensorboard", "wandb"] | None,
+        typer.Option(help="Where else the numbers go; wandb offline.", show_default="nowhere"),
+    ] = None,
 ) -> None:
     """Train a poet in runs/NAME. Ctrl-C saves; --resume goes on to the same bits."""
     from nanopoet.mine import noted_components, own_components
     from nanopoet.poet.order import Order, train_command
 
     order = Order(
-        preset, name, stage, text, steps, seed, device, threads, mine, root, resume, overwrite
+        *(preset, name, stage, text, steps, seed, device, threads),
+        *(mine, root, resume, overwrite, track),
     )
     raise typer.Exit(train_command(order, own_components, noted_components))
 

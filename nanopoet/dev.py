@@ -42,6 +42,14 @@ def glossary() -> None:
     write_glossary()
 
 
+@command("nanopoet dev features")
+def features() -> None:
+    """Write chapters/features.md, what is taught where, from the rows in features.toml."""
+    from nanopoet.book.features import write_features
+
+    write_features()
+
+
 @command("nanopoet dev datacard\nnanopoet dev datacard --check")
 def datacard(
     check: Annotated[bool, typer.Option("--check", help="Compare instead of writing.")] = False,
@@ -90,3 +98,14 @@ def budget() -> None:
     from nanopoet.bench.token_budget import write_budget
 
     write_budget()
+
+
+@command("nanopoet dev processes\nnanopoet dev processes --steps 1 --rounds 1")
+def processes(
+    steps: Annotated[int, typer.Option(min=1, help="Of training, in each turn.")] = 10,
+    rounds: Annotated[int, typer.Option(min=1, help="How many turns each way gets.")] = 7,
+) -> None:
+    """Measure two processes beside two threads and one; log it for "From 2 cores to a cluster"."""
+    from nanopoet.bench.processes import write_processes
+
+    write_processes(steps, rounds)

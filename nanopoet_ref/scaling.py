@@ -70,6 +70,22 @@ def in_steps(batches: Iterable[Item], micro_steps: int) -> Iterator[list[Item]]:
 # --- Numbers of 16 bits
 
 
+def next_scale(
+    scale: float, good_steps: int, overflowed: bool, growth_interval: int = 2000
+) -> tuple[float, int]:
+    """The scale of the loss, and the number of good steps in a row, after one more step.
+
+    >>> next_scale(1024.0, 5, overflowed=True), next_scale(1024.0, 1999, overflowed=False)
+    ((512.0, 0), (2048.0, 0))
+    """
+    # Too large shows at once, too small never does: so it grows until it has to shrink.
+    if overflowed:
+        return scale / 2, 0
+    if good_steps + 1 == growth_interval:
+        return scale * 2, 0
+    return scale, good_steps + 1
+
+
 class LossScaler:
     """Keeps gradients in float16 from vanishing: the loss grows, the gradients shrink back.
 
@@ -120,13 +136,9 @@ class LossScaler:
 
     def update(self) -> None:
         """Halve the scale after an overflow, double it after many steps without one."""
-        # Too large shows at once, too small never does: so it grows until it has to shrink.
-        if any(self.overflowed.values()):
-            self.factor, self.good_steps = self.factor / 2, 0
-        else:
-            self.good_steps += 1
-            if self.good_steps == self.growth_interval:
-                self.factor, self.good_steps = self.factor * 2, 0
+        self.factor, self.good_steps = next_scale(
+            self.factor, self.good_steps, any(self.overflowed.values()), self.growth_interval
+        )
         self.overflowed.clear()
 
 
@@ -179,6 +191,19 @@ def utilisation(tokens_per_second: float, config: GPTConfig, T: int, peak: float
 # --- More weights, the same work
 
 
+def route(logits: Tensor, top_k: int) -> tuple[Tensor, Tensor, Tensor]:
+    """All probabilities (N, E); of the `top_k` best experts these, and their numbers (N, k) each.
+
+    >>> probs, gates, chosen = route(torch.tensor([[0.0, 2.0, 1.0]]), top_k=2)
+    >>> chosen.tolist(), [round(gate, 2) for gate in gates[0].tolist()]
+    ([[1, 2]], [0.67, 0.24])
+    """
+    probs = logits.softmax(dim=-1)
+    # Not made to sum to 1: a single gate would then always be 1, and teach the router nothing.
+    gates, chosen = probs.topk(top_k, dim=-1)
+    return probs, gates, chosen
+
+
 class MoE(nn.Module):
     """A mixture of experts: each token is sent to the `top_k` MLPs that a router chooses for it.
 
@@ -199,8 +224,7 @@ class MoE(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         tokens = x.view(-1, x.shape[-1])  # (N, C): who stands where does not matter here
-        probs = self.router(tokens).softmax(dim=-1)  # (N, E)
-        gates, chosen = probs.topk(self.top_k, dim=-1)  # (N, k) each
+        probs, gates, chosen = route(self.router(tokens), self.top_k)  # (N, E), (N, k), (N, k)
         out = torch.zeros_like(tokens)
         for i, expert in enumerate(self.experts):
             rows, slots = (chosen == i).nonzero(as_tuple=True)

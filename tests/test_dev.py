@@ -4,7 +4,10 @@ import pytest
 
 from nanopoet import dev
 
-COMMANDS = ["stubs", "notebooks", "glossary", "datacard", "mutate", "experiment", "budget"]
+COMMANDS = [
+    *("stubs", "notebooks", "glossary", "features", "datacard", "mutate", "experiment", "budget"),
+    "processes",
+]
 
 
 def test_there_is_one_door_for_all():

@@ -22,7 +22,7 @@ def test_every_check_prints_one_marked_line(capsys):
     printed = lines(capsys)
     marked = [line for line in printed if line.startswith(("[ok] ", "[fix]"))]
     assert len(marked) == len(doctor.CHECKS)
-    names = "project Python torch threads memory disk corpus fonts UTF-8 npm"
+    names = "project Python torch threads memory disk corpus fonts UTF-8 npm box"
     for what in names.split():
         assert any(f" {what} " in line for line in marked)
 

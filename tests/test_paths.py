@@ -191,7 +191,9 @@ def test_an_installed_program_says_where_exercises_come_from(installed, command)
     assert "Traceback" not in done.stdout
 
 
-@pytest.mark.parametrize("command", ["stubs", "notebooks", "glossary", "experiment seed", "budget"])
+@pytest.mark.parametrize(
+    "command", ["stubs", "notebooks", "glossary", "features", "experiment seed", "budget"]
+)
 def test_what_keeps_the_course_needs_a_clone(installed, command):
     done = installed("dev", *command.split())
     assert done.returncode == 1
@@ -209,7 +211,7 @@ def test_an_installed_program_is_enough_to_learn(installed, tmp_path):
     path = folder / "attention.py"
     path.write_text("import torch\n\ndef causal_mask(T):\n    return torch.ones(T, T).tril() > 0\n")
     assert installed("check", "attention.causal_mask").returncode == 0
-    assert "1 of 91 tasks pass" in installed("progress").stdout
+    assert "1 of 112 tasks pass" in installed("progress").stdout
     assert "causal_mask" in path.read_text("utf-8")
     again = installed("exercises", "exercises")
     assert "0 files of exercises are new" in again.stdout

@@ -1,1 +1,1 @@
-"""The book: chapters run again, the quiz, the glossary, the data card, and the pages of mdBook."""
+"""The book: chapters run again, quiz, glossary, what is taught where, data card, and the pages."""

@@ -54,6 +54,17 @@ def first_use(term: Term) -> tuple[Path, str]:
     raise ValueError(f"{path.name} does not introduce {term.english} ({term.chinese})")
 
 
+def heading_link(label: str, page: str, heading: str) -> str:
+    """A link to a heading, as Jupyter and the book name it."""
+    anchor = heading.replace(" ", "-").replace("(", "%28").replace(")", "%29")
+    return f"[{label}]({page}#{anchor})"
+
+
+def table_row(*cells: str) -> str:
+    """One row of a table in Markdown, whatever stands in its cells."""
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
 def glossary_markdown() -> str:
     """The page: a table of terms, each with a link to where it is first used."""
     lines = [
@@ -61,15 +72,13 @@ def glossary_markdown() -> str:
         "",
         "Each term leads to the place that introduces it.",
         "",
-        "| term | Chinese | pinyin | meaning | first used |",
-        "| --- | --- | --- | --- | --- |",
+        table_row("term", "Chinese", "pinyin", "meaning", "first used"),
+        table_row(*["---"] * 5),
     ]
     for term in load_terms():
         path, heading = first_use(term)
-        anchor = heading.replace(" ", "-").replace("(", "%28").replace(")", "%29")
-        link = f"[chapter {term.chapter:02}]({path.name}#{anchor})"
-        cells = (term.english, term.chinese, f"*{term.pinyin}*", term.meaning, link)
-        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+        link = heading_link(f"chapter {term.chapter:02}", path.name, heading)
+        lines.append(table_row(term.english, term.chinese, f"*{term.pinyin}*", term.meaning, link))
     return "\n".join(lines) + "\n"
 
 

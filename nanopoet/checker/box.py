@@ -22,8 +22,8 @@ from typing import Any
 
 from nanopoet.checker.messages import receive, send
 from nanopoet.checker.source import SourceError, read_source
+from nanopoet.paths import PACKAGE, ROOT
 
-HERE = Path(__file__).parent
 INSIDE = (
     "__init__.py",
     "checker/__init__.py",
@@ -66,9 +66,8 @@ def walls(bwrap: str) -> list[str]:
         command += ["--ro-bind", path, path]
     for place in installed_places():
         command += ["--tmpfs", place]
-    root = HERE.parent
     for name in (*INSIDE, "checker/runner.py"):
-        command += ["--ro-bind", str(root / name), f"/box/nanopoet/{name}"]
+        command += ["--ro-bind", str(PACKAGE / name), f"/box/nanopoet/{name}"]
     command += ["--proc", "/proc", "--dev", "/dev"]
     for place in PLACES:
         command += ["--perms", "1777", "--size", str(SCRATCH), "--tmpfs", place]
@@ -78,7 +77,7 @@ def walls(bwrap: str) -> list[str]:
 def installed_places() -> list[str]:
     """Where the course lies among the packages, if it is installed there: it stays outside."""
     packages = Path(sysconfig.get_paths()["purelib"])
-    names = ("nanopoet", "nanopoet_ref", "checks", "solutions", "exercises", "tests")
+    names = ("nanopoet", "nanopoet_ref", "checks", "solutions", "exercises")
     return [str(packages / name) for name in names if (packages / name).is_dir()]
 
 
@@ -126,7 +125,7 @@ class Box:
         command = [sys.executable, "-m", "nanopoet.checker.runner", *how]
         environment = {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "LANG": "C.UTF-8"}
         bwrap = bubblewrap() if self.boxed and not unboxed() else None
-        environment["PYTHONPATH"] = "/box" if bwrap else str(HERE.parents[1])
+        environment["PYTHONPATH"] = "/box" if bwrap else str(ROOT)
         if bwrap:
             named = [part for item in environment.items() for part in ("--setenv", *item)]
             command = [*walls(bwrap), *named, *command, *PLACES]
@@ -137,7 +136,9 @@ class Box:
             env=environment,
             cwd="/",
             pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,  # and not those of whoever judges: a pipe can be written to
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
         theirs.close()
@@ -145,7 +146,7 @@ class Box:
 
     def stand(self) -> None:
         """Wait for the box. Raises `BoxError` if it does not stand in time."""
-        if self.process is None or self.process.poll() is not None:
+        if self.gone:
             self.close()
             self.start()
         if not self.stands:
@@ -178,6 +179,19 @@ class Box:
         if request["do"] == "end" and found["left"]:
             self.close()  # what an answer leaves goes with its box
         return found
+
+    def end(self) -> int | None:
+        """End the answer that runs, and all that it has started. How it had ended, if it had."""
+        if self.forks:
+            return self.tell({"do": "end"})["status"]
+        status = self.process.poll() if self.process else None
+        self.close()
+        return status
+
+    @property
+    def gone(self) -> bool:
+        """Whether its process has ended."""
+        return self.process is None or self.process.poll() is not None
 
     def close(self) -> None:
         """Throw the box away, and all that is in it."""

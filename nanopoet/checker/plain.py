@@ -105,7 +105,7 @@ def opaque(value: Any) -> Any:
     try:
         shown = repr(value)[:SHOWN]
     except Exception as error:
-        shown = f"something that cannot be shown ({type(error).__name__})"
+        shown = f"{type(value).__name__}, which cannot be shown ({type(error).__name__})"
     return ["?", type(value).__name__, shown]
 
 

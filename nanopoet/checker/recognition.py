@@ -18,7 +18,7 @@ import numpy as np
 from torch import Tensor
 
 from nanopoet.checker.difference import Difference, compare_values
-from nanopoet.checker.door import AnswerError, Door
+from nanopoet.checker.door import AnswerError, Door, NoDoor
 from nanopoet.checker.misconceptions import Misconception
 from nanopoet.checker.tasks import load_tasks
 from nanopoet.checker.trial import (
@@ -26,7 +26,6 @@ from nanopoet.checker.trial import (
     MISCONCEPTIONS,
     Outcome,
     Trial,
-    rehearse,
 )
 from nanopoet.checker.verdict import Verdict
 
@@ -171,11 +170,11 @@ def recognize(
             likeness = Likeness(outcomes, share, predicts)
             with contextlib.suppress(UnlikeError):
                 if remembered is None:  # it ends early, where they are not alike
-                    theirs = rehearse(task, known.answer)
+                    theirs = NoDoor(known.answer)
                     collect(task, theirs, seed, on_outcome=likeness, expected=expected)
                 else:
                     if known.name not in remembered.outcomes:
-                        theirs = rehearse(task, known.answer)
+                        theirs = NoDoor(known.answer)
                         remembered.outcomes[known.name] = collect(
                             task, theirs, seed, expected=expected
                         )

@@ -41,7 +41,8 @@ from nanopoet.checker.plain import NotPlainError, encode
 from nanopoet.checker.processes import PDEATHSIG, SUBREAPER, end_all, prctl
 
 OUTPUT = 2**20  # bytes that may be printed, or written to any other file
-USE, CALLS, STATE = b"u", b"c", b"s"  # what may be asked: a use, the last calls, what is changed
+# What may be asked: to use the answer, its last calls, what it has changed, to print no more.
+USE, CALLS, STATE, QUIET = b"u", b"c", b"s", b"q"
 TRACE = 4000  # characters of a traceback are kept, the last ones
 FRAMES = 8
 OWN_ROOTS = ("nanopoet", "nanopoet_ref", "solutions", "checks", "tests")
@@ -281,6 +282,9 @@ def serve_answer(request: dict[str, Any], talk: socket.socket, output: int, runn
         else:
             sys.stdout.flush()
             reply = encode({"value": watch.changed})
+        if kind == QUIET:
+            for stream in (1, 2):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
         if os.getpid() != this:  # the answer has forked: one reply is enough
             os._exit(70)
         send(talk, struct.pack("<d", time.process_time() - began) + reply)
@@ -331,8 +335,12 @@ def start_answer(request: dict[str, Any], fds: list[int], scratch: str, forks: b
     if child == 0:
         try:
             if forks:
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 os.setsid()
                 prctl(PDEATHSIG, signal.SIGKILL)
+                for fd in set(range(3, 100)) - set(fds):  # what is for whoever started it
+                    with contextlib.suppress(OSError):
+                        os.close(fd)
             os.chdir(scratch)
             serve_answer(request, socket.socket(fileno=fds[0]), fds[1], fds[2])
         finally:
@@ -354,10 +362,20 @@ def main(control: socket.socket, forks: bool, places: list[str]) -> None:
     prctl(SUBREAPER, 1)
     sys.modules["torch._dynamo"] = CompilerOnDemand("torch._dynamo")
     send(control, READY.encode())
-    child, scratch = 0, ""
+    child, scratch, talk = 0, "", None
+
+    def hang_up(*_: object) -> None:
+        """What an answer has started may hold its socket open: when it has gone, nobody talks."""
+        with contextlib.suppress(OSError):  # ended already, or hung up
+            ended = os.WEXITED | os.WNOHANG | os.WNOWAIT  # to look, and leave it to be waited for
+            if child and talk and os.waitid(os.P_PID, child, ended):
+                talk.shutdown(socket.SHUT_RDWR)
+
+    if forks:
+        signal.signal(signal.SIGCHLD, hang_up)
     while True:
-        try:
-            _, fds, *_ = socket.recv_fds(control, 1, 3)  # one byte, to carry them
+        try:  # one byte, to carry them; programs that an answer starts do not inherit them
+            _, fds, *_ = socket.recv_fds(control, 1, 3, socket.MSG_CMSG_CLOEXEC)
             request = json.loads(receive(control))
         except (EOFError, OSError):  # nobody asks any more
             end_all(child, running=False)
@@ -365,7 +383,11 @@ def main(control: socket.socket, forks: bool, places: list[str]) -> None:
         status = None
         if request["do"] == "start":
             scratch = tempfile.mkdtemp()
+            if not forks:
+                send(control, json.dumps({"child": 0, "status": None, "left": 0}).encode())
             child = start_answer(request, fds, scratch, forks)
+            talk = socket.socket(fileno=os.dup(fds[0]))
+            hang_up()  # it may have gone already
         elif request["do"] == "where":  # let it write down where it is
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(child, signal.SIGUSR1)
@@ -373,6 +395,7 @@ def main(control: socket.socket, forks: bool, places: list[str]) -> None:
         else:
             status = has_ended(child)
             end_all(child, running=status is None)
+            child, talk = 0, None
             shutil.rmtree(scratch, ignore_errors=True)
         for fd in fds:
             os.close(fd)

@@ -31,7 +31,8 @@ class SandboxError(ValueError):
 class Sandbox:
     """A process that judges answers; use it in a `with` statement.
 
-    Answers run in a box where there is one (`nanopoet.checker.box`), unless `boxed` is False.
+    Answers run in a box where there is one (`nanopoet.checker.box`), unless `boxed` is False or
+    NANOPOET_UNBOXED is set.
 
     >>> from nanopoet.paths import shipped
     >>> with Sandbox() as sandbox:
@@ -47,7 +48,7 @@ class Sandbox:
         boxed: bool = True,
     ) -> None:
         self.limits = {"seconds": seconds, "memory": memory}
-        self.forks, self.boxed = forks, boxed
+        self.forks, self.boxed = forks, boxed and "NANOPOET_UNBOXED" not in os.environ
         self.patience = seconds + PATIENCE + (0 if forks else LOADING)
         self.process: subprocess.Popen[bytes] | None = None
 

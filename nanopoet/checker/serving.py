@@ -77,7 +77,7 @@ def line_at(file: Path, number: int) -> str:
 
 
 def conclude(
-    request: dict[str, Any], verdict_file: Path, in_time: bool, status: int | None
+    request: dict[str, Any], verdict_file: Path, late: bool, status: int | None
 ) -> Verdict:
     """The verdict that was left, or why there is none. `status` is how the answer's process ended.
 
@@ -89,7 +89,7 @@ def conclude(
         verdict = read_verdict(verdict_file.read_bytes(), task.name)
     except (OSError, ValueError):
         verdict = Verdict(task.name, "error", file=str(file), line=line_of(file, task.function))
-        if not in_time:
+        if late:
             verdict.status = "timeout"
             verdict.symptom = f"takes longer than {request['seconds']:g} s: does a loop never end?"
             verdict.line = line_running(verdict_file, file) or verdict.line
@@ -129,16 +129,19 @@ def start_judge(
     return child
 
 
-def wait_for(child: int, seconds: float) -> int | None:
-    """How a child ended; None if it did not within so many seconds, or nobody asks any more."""
+def wait_for(child: int, seconds: float, box: Box) -> bool:
+    """Wait for the end of a child, no longer than so many seconds, as long as the box stands and
+    somebody asks. Whether it has ended."""
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
-        finished, raw = os.waitpid(child, os.WNOHANG)
+        finished, _ = os.waitpid(child, os.WNOHANG)
         if finished:
-            return os.waitstatus_to_exitcode(raw)
+            return True
         if select.select([sys.stdin], [], [], 0.005)[0]:  # no request comes before the verdict
-            return None
-    return None
+            return False
+        if box.forks and box.gone:
+            return False
+    return False
 
 
 def no_process(request: dict[str, Any], error: Exception) -> Verdict:
@@ -173,13 +176,14 @@ def serve_one(request: dict[str, Any], box: Box, forks: bool) -> Verdict:
         except (OSError, BoxError) as error:
             return no_process(request, error)
         ours.close()  # the judge has it: now each side sees when the other has gone
-        ended = wait_for(child, request["seconds"] + (0 if forks else LOADING))
+        judged = wait_for(child, request["seconds"] + (0 if forks else LOADING), box)
+        late = not judged and not box.gone
         with contextlib.suppress(BoxError):
-            if ended is None:
+            if late and forks:
                 box.tell({"do": "where"})
-            status = box.tell({"do": "end"})["status"]
-        end_all(child, running=ended is None, but=box.number)
-        return conclude(request, verdict_file, ended is not None, status)
+            status = box.end()
+        end_all(child, running=not judged, but=box.number)
+        return conclude(request, verdict_file, late, status)
 
 
 def go_on_in_a_child() -> None:

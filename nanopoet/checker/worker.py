@@ -91,6 +91,7 @@ def judge_alone(request: dict[str, Any], verdict_file: Path, talk: socket.socket
             verdict = Verdict(task.name, "error", symptom, file=verdict.file, line=verdict.line)
         elif whole:
             leave(verdict)
+            line.silence()
             name_misconception(verdict, line, NAMING)
             if task.kind == "bug" and is_untouched(Path(verdict.file), task):
                 verdict.misconception = "the bug that is to be found"

@@ -15,7 +15,7 @@ BEGINNING = (
 )
 OWN = (
     rf"{BEGINNING}|config\.json|checkpoint\.pt|metrics\.jsonl|samples\.txt"
-    rf"|({'|'.join(STAGES)})\.(pt|png)"
+    rf"|({'|'.join(STAGES)})(\.png|(-best|-\d+)?\.pt)"
 )
 HALF = rf"({OWN})(\.\d+)?\.tmp"
 LOCK = ".training"  # holds the number of the process that trains

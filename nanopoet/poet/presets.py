@@ -72,6 +72,8 @@ class Stage:
     eval_interval: int = 50
     eval_iters: int = 4
     save_interval: int = 50
+    keep_last: int = 0  # of the states that were saved, how many stay beside checkpoint.pt
+    keep_best: bool = False  # also the weights with the lowest validation loss
     grad_clip: float = 1.0  # 0: no clipping
     precision: str = "float32"  # or bfloat16, or auto: the faster one here
     loss: str = "masked"
@@ -95,14 +97,14 @@ class Stage:
         )
         problems = find_problems(
             vars(self),
-            at_least={"max_steps": 0} | dict.fromkeys(counts, 1),
+            at_least={"max_steps": 0, "keep_last": 0} | dict.fromkeys(counts, 1),
             one_of={
                 "name": STAGES,
                 "loss": LOSSES,
                 "mask": CHAT_MASKS if self.name in ANSWERING else MASKS,
                 "precision": ("auto", *TRAINING_PRECISIONS),
             },
-            kinds={"optimizer": dict, "text_losses": dict, "tasks": list},
+            kinds={"optimizer": dict, "text_losses": dict, "tasks": list, "keep_best": bool},
         )
         if type(self.tasks) is list and (unknown := [t for t in self.tasks if t not in TASKS]):
             problems.append(f"tasks={unknown!r} are not of {', '.join(TASKS)}")

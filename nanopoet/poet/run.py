@@ -6,6 +6,9 @@ catalog.json     the forms, authors and frequent titles it has seen
 start.pt         the weights it began with, where they are another run's
 checkpoint.pt    the latest state, to resume from
 STAGE.pt         the weights at the end of a stage
+STAGE-STEP.pt    the states saved last, as many as keep_last says; copied over checkpoint.pt, each
+                 can be resumed from
+STAGE-best.pt    those with the lowest validation loss, where the stage says keep_best
 metrics.jsonl    one line per step
 STAGE.png        loss, gradient norm, learning rate
 samples.txt      poems written on the way
@@ -94,6 +97,16 @@ class Run:
 
     def weights_path(self, stage: str) -> Path:
         return self.path / f"{stage}.pt"
+
+    def state_path(self, stage: str, step: int) -> Path:
+        return self.path / f"{stage}-{step:06d}.pt"
+
+    def states(self, stage: str) -> list[Path]:
+        """What `keep_last` has kept, the oldest first."""
+        return sorted(self.path.glob(f"{stage}-[0-9]*.pt"))
+
+    def best_path(self, stage: str) -> Path:
+        return self.path / f"{stage}-best.pt"
 
     def curve_path(self, stage: str) -> Path:
         return self.path / f"{stage}.png"

@@ -16,11 +16,13 @@ from nanopoet.files import in_utf8
 from nanopoet.poet.components import REFERENCE, Components
 from nanopoet.poet.data import Data, load_data, unknown_in_words
 from nanopoet.poet.folder import clear, sweep
+from nanopoet.poet.parallel import barrier, in_parallel, loop_parts, own_rows, rank, world_size
 from nanopoet.poet.presets import ANSWERING, Preset, PresetError, Stage, make_optimizers
 from nanopoet.poet.recorder import Recorder, dispensable, state_in_words
 from nanopoet.poet.run import Run, RunError, find_run
 from nanopoet.poet.settings import RunConfig
 from nanopoet.poet.stages import BATCHES, StageData
+from nanopoet.poet.tracking import tracking
 from nanopoet_ref.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, warm_start
 from nanopoet_ref.conversation import chat_tokenizer, extend_model
 from nanopoet_ref.files import replacing
@@ -108,6 +110,7 @@ def run_stage(
     tokenizer: CharTokenizer,
     stopping: list[int],
     components: Components = REFERENCE,
+    track: str | None = None,
 ) -> None:
     """Train one stage from where it stands: its beginning, or the run's checkpoint."""
     config = run.config
@@ -120,11 +123,12 @@ def run_stage(
     optimizers = make_optimizers(unwrapped(model), stage.optimizer)  # they go by names of weights
     start_step, safe = take_up(run, stage, unwrapped(model), tokenizer, optimizers)
     recorder = Recorder(run, stage, model, tokenizer, optimizers, stopping, safe)
-    with recorder.loss_named():
-        run.rewind(stage.name, start_step)
+    with recorder.loss_named(), tracking(track, run, stage.name, start_step) as recorder.track:
+        if rank() == 0:
+            run.rewind(stage.name, start_step)
         components.loop(
-            model,
-            BatchStream(stage_data.batches, start_step * stage.micro_steps),
+            in_parallel(model),  # only now: every process has read what rank 0 will write over
+            BatchStream(own_rows(stage_data.batches), start_step * stage.micro_steps),
             components.losses[stage.loss],
             stage.lr_mult(components.schedules),
             stage.train_config(config.precision),
@@ -132,11 +136,15 @@ def run_stage(
             eval_batches=stage_data.fixed,
             callback=recorder,
             start_step=start_step,
-            progress=True,
+            progress=world_size() == 1,  # the bar would count the tokens of one process
+            **loop_parts(config.seed, start_step),
         )
-        recorder.save_weights()
-    with dispensable(f"curves of {stage.name}"):
-        draw_curves(run, stage, stage_data, len(tokenizer))
+        if rank() == 0:
+            recorder.save_weights()
+    barrier()  # the next stage of every process begins with these weights
+    if rank() == 0:
+        with dispensable(f"curves of {stage.name}"):
+            draw_curves(run, stage, stage_data, len(tokenizer))
 
 
 def draw_curves(run: Run, stage: Stage, data: StageData, vocab_size: int) -> None:
@@ -246,14 +254,22 @@ def refuse_too_little(preset: Preset, data: Data) -> None:
         )
 
 
-def train_run(run: Run, components: Components = REFERENCE, until: str | None = None) -> None:
+def train_run(
+    run: Run,
+    components: Components = REFERENCE,
+    until: str | None = None,
+    track: str | None = None,
+) -> None:
     """Train every stage that is not finished, up to and including `until`.
+
+    `track`: where else its numbers go, by the name of the tracker.
 
     Raises `RunInterrupted`, with everything saved, when asked to stop.
     """
     config = run.config
     set_threads(config.threads)
-    sweep(run.path)
+    if rank() == 0:
+        sweep(run.path)
     with stop_signal() as stopping:
         data, vocabulary = run.data(), run.tokenizer()
         tokenizer = components.tokenizer(vocabulary.vocab)
@@ -266,7 +282,7 @@ def train_run(run: Run, components: Components = REFERENCE, until: str | None = 
         for number, stage in enumerate(config.preset.stages, 1):
             if not run.weights_path(stage.name).is_file():
                 tqdm.write(f"\nstage {number} of {len(config.preset.stages)}: {stage.name}")
-                run_stage(run, stage, data, tokenizer, stopping, components)
+                run_stage(run, stage, data, tokenizer, stopping, components, track)
             if stage.name == until:
                 break
 

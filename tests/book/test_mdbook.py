@@ -39,6 +39,8 @@ CHAPTERS = [
     "05_loss",
     "06_pretraining",
     "07_midtraining",
+    "08_mixture",
+    "09_scaling",
 ]
 LOADING = {"script": "src", "img": "src", "iframe": "src", "source": "src", "link": "href"}
 
@@ -574,7 +576,7 @@ def test_every_chapter_has_its_page_and_its_notebook(real_book: Path):
     for name in CHAPTERS:
         assert "<main>" in (real_book / f"{name}.html").read_text("utf-8")
         assert (real_book / f"{name}.ipynb").is_file()
-    for name in ("index", "introduction", "glossary"):
+    for name in ("index", "introduction", "glossary", "features"):
         assert (real_book / f"{name}.html").is_file()
 
 

@@ -10,7 +10,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from nanopoet.bench.experiments import run_experiment
-from nanopoet.book import datacard, glossary
+from nanopoet.book import datacard, features, glossary
 from nanopoet.book.notebooks import place_tasks, tidy
 from nanopoet.book.quiz import Option, Question, load_quiz, quiz_markdown
 from nanopoet.checker.tasks import TaskError, load_tasks
@@ -197,16 +197,18 @@ def test_a_row_of_an_experiment_may_begin_with_another_of_the_same_seed(nanopoet
         assert Run(f"tiny-second-{seed}").config.preset.start == f"tiny-tiny-{seed}"
 
 
-def test_a_glossary_and_a_data_card_that_somebody_has_edited_are_kept(tmp_path, monkeypatch):
+def test_end_pages_and_a_data_card_that_somebody_has_edited_are_kept(tmp_path, monkeypatch):
     monkeypatch.setenv("NANOPOET_MEMORY", str(tmp_path / "memory"))
-    page, card = tmp_path / "glossary.md", tmp_path / datacard.CARD
-    for path in (page, card):
+    paths = [tmp_path / name for name in ("glossary.md", "features.md", datacard.CARD)]
+    for path in paths:
         path.write_text("my own words")
-    monkeypatch.setattr(glossary, "GLOSSARY", page)
+    monkeypatch.setattr(glossary, "GLOSSARY", paths[0])
     glossary.write_glossary()
+    monkeypatch.setattr(features, "FEATURES", paths[1])
+    features.write_features()
     for name in ("load_poems", "build_card", "draw_lengths", "prepared"):
         monkeypatch.setattr(datacard, name, lambda *_: "made up")
     assert datacard.write_card(folder=tmp_path) == 0
-    assert "my own words" not in page.read_text("utf-8") + card.read_text("utf-8")
+    assert not any("my own words" in path.read_text("utf-8") for path in paths)
     kept = list((tmp_path / "memory" / "backup").iterdir())
-    assert [path.read_text() for path in kept] == ["my own words"] * 2
+    assert [path.read_text() for path in kept] == ["my own words"] * 3

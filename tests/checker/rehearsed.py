@@ -5,8 +5,8 @@ from nanopoet.checker import recognition
 from nanopoet.checker.trial import rehearse
 
 
-def judge(task, answer, seed):
-    return judging.judge(task, rehearse(task, answer), seed)
+def judge(task, answer, seed, **options):
+    return judging.judge(task, rehearse(task, answer), seed, **options)
 
 
 def name_misconception(verdict, answer, *limits):

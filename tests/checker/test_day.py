@@ -11,7 +11,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from nanopoet.checker import serving
+from nanopoet.checker import runner, serving
 from nanopoet.checker.difference import Difference, compare_values, show_call
 from nanopoet.checker.progress import Memory, show_hint, show_progress
 from nanopoet.checker.show import show_verdict
@@ -168,19 +168,31 @@ def test_lists_and_hints_fit_the_terminal(exercises, width):
     assert len(indented) > 90
 
 
-def test_a_machine_that_is_full_is_said_in_one_line(monkeypatch):
+class FullBox:
+    """A box in which there is no room for another process."""
+
+    def tell(self, request, fds):
+        return {"child": 0, "status": None, "left": 0}
+
+
+def test_a_machine_that_is_full_is_said_in_one_line():
+    request = {"task": "welcome.first_line", "root": str(SOLUTIONS), "seed": 0, "seconds": 1}
+    verdict = serving.serve_one(request, FullBox(), forks=True)
+    assert verdict.status == "error"
+    assert "no process could be started (no room for another process)" in verdict.symptom
+
+
+def test_a_process_for_an_answer_is_tried_again_on_a_machine_that_is_full(monkeypatch):
     tried = []
 
     def fork():
         tried.append(1)
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(serving.os, "fork", fork)
-    monkeypatch.setattr(serving.time, "sleep", tried.append)
-    request = {"task": "welcome.first_line", "root": str(SOLUTIONS), "seed": 0, "seconds": 1}
-    verdict = serving.serve_one(request, forks=True)
-    assert (verdict.status, tried) == ("error", [1, 0.1, 1, 0.5, 1])
-    assert "no process could be started (Resource temporarily unavailable)" in verdict.symptom
+    monkeypatch.setattr(runner.os, "fork", fork)
+    monkeypatch.setattr(runner.time, "sleep", tried.append)
+    assert runner.start_answer({}, [], "", forks=True) == 0
+    assert tried == [1, 0.1, 1, 0.5, 1]
 
 
 # --- Numbers

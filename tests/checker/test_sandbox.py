@@ -353,7 +353,7 @@ def test_a_box_that_is_killed_or_stopped_from_inside_is_not_waited_for_without_e
     ("status", "said", "body"),
     [
         ("timeout", "longer than 3 s", "import os\nos.kill(os.getpid(), 19)"),
-        ("pass", "", f"import os\nos.closerange(0, 1000)\n{RIGHT}"),
+        ("error", "ended the process", f"import os\nos.closerange(0, 1000)\n{RIGHT}"),
         ("error", "crashed (SIGTERM)", "import os\nos.kill(0, 15)"),
         ("error", "crashed (signal 40)", "import os\nos.kill(0, 40)"),
         ("pass", "", f"import os\nos.fork()\n{RIGHT}"),
@@ -407,7 +407,9 @@ def test_when_a_command_ends_so_does_the_answer_that_it_waits_for(
     folders = ("EXERCISES", "MEMORY", "RUNS")
     command = subprocess.Popen(
         [sys.executable, "-m", "nanopoet.cli", *arguments],
-        env=os.environ | {f"NANOPOET_{folder}": str(tmp_path) for folder in folders},
+        env=os.environ
+        | {f"NANOPOET_{folder}": str(tmp_path) for folder in folders}
+        | {"NANOPOET_UNBOXED": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -429,7 +431,7 @@ def test_an_answer_ends_with_whoever_asked_with_and_without_forking(tmp_path, li
     code = f"""
     from pathlib import Path
     from nanopoet.checker.sandbox import Sandbox
-    Sandbox(forks={forks}).judge({TASK!r}, Path({str(tmp_path)!r}), 0)
+    Sandbox(forks={forks}, boxed=False).judge({TASK!r}, Path({str(tmp_path)!r}), 0)
     """
     asking = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)])
     assert read(seconds=60) == b"x"

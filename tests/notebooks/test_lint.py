@@ -40,6 +40,8 @@ NAMES = (
     "loss",
     "pretraining",
     "midtraining",
+    "mixture",
+    "scaling",
 )
 SHARED = {
     0: {"poem", "corpus", "spelling", "pinyin", "gloss", "figures", "lesson"},
@@ -47,8 +49,13 @@ SHARED = {
     3: {"sampling"},
     4: {"schedule", "optim", "checkpoint"},
     7: {"prosody", "evaluation"},
+    8: {"conversation", "tools", "streaming"},
 }
-ALSO_TAUGHT = {3: {"sampling"}, 6: {"schedule", "optim", "checkpoint"}}
+ALSO_TAUGHT = {
+    3: {"sampling"},
+    6: {"schedule", "optim", "checkpoint"},
+    8: {"conversation", "tools", "streaming"},
+}
 # An absolute path, a drive of Windows, the address of an object.
 FROM_A_MACHINE = re.compile(r"(^|[\s'\"(])/\w+/\w|\b[A-Z]:\\|0x[0-9a-f]{6}")
 PATHS = chapter_paths()
