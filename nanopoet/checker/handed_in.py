@@ -90,11 +90,11 @@ def in_folder(folder: Path, remark: Remark) -> Iterator[Found]:
     seen = 0
     for place, folders, files in os.walk(folder):
         here = PurePosixPath(os.path.relpath(place, folder))
-        links = [name for name in folders if os.path.islink(os.path.join(place, name))]
-        for name in sorted(links):
-            remark(f"{here / name} is a link: not followed")
+        for name in sorted(folders):
+            if os.path.islink(os.path.join(place, name)):  # which `walk` lets alone
+                remark(f"{here / name} is a link: not followed")
         deep = len(here.parts) >= DEEPEST
-        folders[:] = sorted(f for f in folders if not (deep or is_apart(f) or f in links))
+        folders[:] = sorted(f for f in folders if not (deep or is_apart(f)))
         for name in sorted(files):
             seen += 1
             if seen > MOST_FILES:

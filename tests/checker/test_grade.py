@@ -112,13 +112,20 @@ def files(out):
 
 def test_points_are_shares_of_checks(grade, answers, tmp_path):
     answers("ada"), answers("bo", "fail"), answers("cy", "error"), answers("di", modules=())
+    answers("ed", "todo")
     done = grade()
     assert (done.code, done.err) == (0, "")
     assert "di: holds no file of exercises" in done.out
     found = rows(tmp_path / "out")
     tasks = sum(task.module == "attention" for task in load_tasks().values())
-    assert [found[name]["points"] for name in found] == [f"{tasks}", f"{tasks / 2:g}", "0", "0"]
-    assert [found[name][MASK] for name in found] == ["1", "0.5", "0", "0"]
+    assert [found[name]["points"] for name in found] == [
+        f"{tasks}",
+        f"{tasks / 2:g}",
+        "0",
+        "0",
+        "0",
+    ]
+    assert [found[name][MASK] for name in found] == ["1", "0.5", "0", "0", "0"]
     assert found["bo"] | {"pass": "0", "fail": f"{tasks}", "not written": "0"} == found["bo"]
     assert found["di"]["not handed in"] == str(len(load_tasks()))
     assert "late" not in found["ada"]
