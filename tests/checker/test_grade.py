@@ -4,15 +4,19 @@ import csv
 import io
 import json
 import os
+import signal
 import threading
+import time
 import zipfile
 from html.parser import HTMLParser
+from typing import ClassVar
 from xml.etree import ElementTree
 
 import pytest
 
 from nanopoet.checker import grade as grade_module
 from nanopoet.checker import grading
+from nanopoet.checker.sandbox import SECONDS, Sandbox
 from nanopoet.checker.similarity import Class
 from nanopoet.checker.source import SOLUTIONS
 from nanopoet.checker.stubs import stub_file
@@ -527,3 +531,25 @@ def test_pairs_are_shown_side_by_side(grade, answers, tmp_path):
     assert '<tr class="differs">' not in shown
     assert "# look" in shown
     assert grade("--similar", "--shard", "1/2", out="half").code == 1
+
+
+def test_ctrl_c_ends_an_answer_that_runs(nanopoet, tmp_path, monkeypatch):
+    class Interrupted(Sandbox):
+        made: ClassVar[list] = []
+
+        def judge(self, task, root, seed):
+            self.made.append((self, self.process or self.start(), time.monotonic()))
+            os.kill(os.getpid(), signal.SIGINT)
+            return super().judge(task, root, seed)
+
+    monkeypatch.setattr(grading, "Sandbox", Interrupted)
+    (tmp_path / "class" / "ada").mkdir(parents=True)
+    source = "def first_line():\n    while True:\n        pass\n"
+    (tmp_path / "class" / "ada" / "welcome.py").write_text(source, "utf-8")
+    done = nanopoet("grade", tmp_path / "class", "--out", tmp_path / "out")
+    assert done.code == 130
+    assert "0 of 1 submissions are graded" in done.out
+    ((sandbox, process, began),) = Interrupted.made
+    assert (sandbox.process, process.poll() is None) == (None, False)
+    assert time.monotonic() - began < SECONDS  # it did not take its time
+    assert not list((tmp_path / "out").iterdir())
