@@ -101,9 +101,9 @@ def in_folder(folder: Path, remark: Remark) -> Iterator[Found]:
                 remark(f"has more than {MOST_FILES:,} files: the rest is not looked at")
                 return
             path = Path(place, name)
-            if name.endswith(KINDS) and not is_apart(name):
+            if name.lower().endswith(KINDS) and not is_apart(name):
                 yield Found(here / name, path.lstat().st_mtime, partial(read_regular, path))
-            elif name.endswith(".zip"):
+            elif name.lower().endswith(".zip"):
                 remark(f"{here / name} is a zip in a folder: not opened")
 
 
@@ -118,7 +118,7 @@ def in_zip(archive: zipfile.ZipFile, remark: Remark) -> Iterator[Found]:
             remark(f"{info.filename} leads out of the zip: left out")
         elif info.is_dir() or any(map(is_apart, path.parts[:-1])):
             continue
-        elif path.name.endswith(KINDS) and not is_apart(path.name):
+        elif path.name.lower().endswith(KINDS) and not is_apart(path.name):
             kind = stat.S_IFMT(info.external_attr >> 16)
             if kind not in (0, stat.S_IFREG):
                 remark(f"{path} is a link or a device: left out")

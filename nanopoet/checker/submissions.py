@@ -64,7 +64,7 @@ def take(found: Iterator[Found], submission: Submission) -> None:
         return (
             above.name != "exercises",
             not exact,
-            one.path.suffix != ".py",
+            one.path.suffix.lower() != ".py",
             len(above.parts),
             one.path,
         )
@@ -73,12 +73,12 @@ def take(found: Iterator[Found], submission: Submission) -> None:
     others: list[str] = []
     for one in sorted(found, key=rank):
         module = module_named(one.path.stem)
-        if one.path.suffix == ".py" and not module:
+        if one.path.suffix.lower() == ".py" and not module:
             others.append(str(one.path))
             continue
         try:
             source = one.read()
-            if one.path.suffix == ".ipynb":
+            if one.path.suffix.lower() == ".ipynb":
                 code = source_of(source)
                 module, source = module_of(code, one.path.stem), code.encode()
             source = decoded(source)
@@ -124,7 +124,7 @@ def read_submission(path: Path) -> Submission:
             take(in_folder(path, submission.remark), submission)
         elif not stat.S_ISREG(mode):
             submission.remark("is a link or a device: not followed")
-        elif path.suffix == ".zip":
+        elif path.suffix.lower() == ".zip":
             with open_regular(path) as file:
                 if os.fstat(file.fileno()).st_size > LARGEST_ZIP:
                     raise UnreadableError(
@@ -154,7 +154,9 @@ def find_submissions(folder: Path) -> tuple[list[Path], list[str]]:
     if not folder.is_dir():
         raise TaskError(f"{folder} is not a folder of submissions")
     entries = sorted(path for path in folder.iterdir() if not path.name.startswith((".", "__")))
-    ours = [path for path in entries if path.suffix in (*KINDS, ".zip") or not is_other(path)]
+    ours = [
+        path for path in entries if path.suffix.lower() in (*KINDS, ".zip") or not is_other(path)
+    ]
     if not ours:
         raise TaskError(
             f"{folder} holds no submissions: a folder, a zip, a .py or an .ipynb for each learner"

@@ -40,10 +40,10 @@ def remarks(submission):
 def test_a_class_is_every_folder_zip_py_and_ipynb(tmp_path):
     put(tmp_path / "ada" / "welcome.py")
     put(tmp_path / "class.csv"), put(tmp_path / ".DS_Store"), put(tmp_path / "loss.py")
-    put(tmp_path / "bo_loss.ipynb", notebook(CODE)), zipped(tmp_path / "cy.zip", {})
+    put(tmp_path / "bo_loss.ipynb", notebook(CODE)), zipped(tmp_path / "cy.ZIP", {})
     (tmp_path / "di").symlink_to("/etc")
     found, others = find_submissions(tmp_path)
-    assert [path.name for path in found] == ["ada", "bo_loss.ipynb", "cy.zip", "di", "loss.py"]
+    assert [path.name for path in found] == ["ada", "bo_loss.ipynb", "cy.ZIP", "di", "loss.py"]
     assert others == ["class.csv"]
 
 
@@ -60,6 +60,7 @@ def test_without_submissions_there_is_no_class(tmp_path, folder):
         ("welcome.py", []),
         ("exercises/welcome.py", ["found in exercises: welcome.py"]),
         ("homework/x/exercises/welcome.py", ["found in homework/x/exercises: welcome.py"]),
+        ("Welcome.PY", ["welcome.py is Welcome.PY"]),
         ("Zhang_San_12_welcome.py", ["welcome.py is Zhang_San_12_welcome.py"]),
         ("a\\exercises\\welcome.py", ["found in a/exercises: welcome.py"]),
         ("nanopoet/exercises/welcome.py", ["found in nanopoet/exercises: welcome.py"]),
