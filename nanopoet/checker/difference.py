@@ -42,6 +42,8 @@ def shorten(value: object, limit: int = 70, digits: int = 6) -> str:
     """A value on one short line."""
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, int) and value.bit_length() > 10_000:  # Python writes out no such number
+        return f"a whole number of about {value.bit_length() * 3 // 10:,} digits"
     text = f"{value:.{digits}g}" if isinstance(value, float) else repr(value)
     text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
@@ -208,9 +210,15 @@ def compare_numbers(where: str, expected: Any, got: Any, rtol: float, atol: floa
         got = got.item()
     if isinstance(got, bool) or not isinstance(got, Real):
         raise of_another_type(where, shorten(expected), got)
-    if math.isnan(got) and not math.isnan(expected):
+    try:
+        have, want = float(got), float(expected)
+    except OverflowError as error:  # a whole number that no float can hold
+        if got != expected:
+            raise differs(where, expected, got) from error
+        return
+    if math.isnan(have) and not math.isnan(want):
         raise Difference(f"{where} is NaN", shorten(expected), shorten(got))
-    if not np.isclose(float(got), float(expected), rtol=rtol, atol=atol, equal_nan=True):
+    if not np.isclose(have, want, rtol=rtol, atol=atol, equal_nan=True):
         raise differs(where, expected, got)
 
 

@@ -295,6 +295,8 @@ def test_mutations_listed_as_harmless_exist():
         (1.0, None, "None"),
         (1.0, float("nan"), "NaN"),
         (1.0, "1", "of type str"),
+        pytest.param(1.0, 10**400, "differs", id="400 digits"),
+        pytest.param(1.0, 10**5000, "differs", id="5,000 digits"),
         (True, 1, "of type int"),
         ([1, 2], [1], "length 1, not 2"),
         ([1, 2], [1, 3], "item 1 of the result"),
