@@ -501,7 +501,7 @@ def two_processes_are_one(t: Trial) -> None:
 
     halves = [gradients(slice(0, 2)), gradients(slice(2, 4))]
     t.equals(
-        list(t.answer(halves, [7, 2])),
+        t.ask(lambda f: list(f(halves, [7, 2]))),
         gradients(slice(0, 4)),
         why="two processes that share a batch out learn from it as one would",
         name="the list of gradients of a batch of which rank 0 has 7 targets and rank 1 has 2",

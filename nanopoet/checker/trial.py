@@ -274,7 +274,7 @@ class Trial(Draws):
             self.expected[self.place] = use(self.reference)
         try:
             got = self.door.ask(use)
-        except AnswerError as error:
+        except (AnswerError, Difference) as error:
             if not self.collecting:
                 raise
             expected = self.expected[self.place]
