@@ -19,8 +19,11 @@ import numpy as np
 import pytest
 import torch
 
+from nanopoet.checker import judge as judging
 from nanopoet.checker import mutation as mutate
+from nanopoet.checker import recognition
 from nanopoet.checker.difference import Difference, compare_values
+from nanopoet.checker.door import NoDoor
 from nanopoet.checker.mutation import changed_modules, equivalents, mutants, try_changes
 from nanopoet.checker.recognition import Remembered
 from nanopoet.checker.source import SOLUTIONS, find_node
@@ -30,11 +33,12 @@ from nanopoet.checker.trial import (
     CHECKS,
     MISCONCEPTIONS,
     load_checks,
+    rehearse,
 )
 from nanopoet.checker.verdict import Verdict
 from nanopoet.checker.worker import NAMING
 from nanopoet.paths import ROOT
-from tests.checker.rehearsed import judge, name_misconception
+from tests.checker.rehearsed import judge
 
 for module in modules():
     load_checks(module)
@@ -66,9 +70,13 @@ def solution_of(task):
 
 
 def judge_and_name(task, answer, seed=1, remembered=None):
-    """As `nanopoet check` does, with its own limit on the search for a name."""
-    verdict = judge(task, answer, seed)
-    name_misconception(verdict, answer, math.inf if remembered else NAMING, remembered)
+    """As `nanopoet check` does, with its own limit on the search for a name.
+
+    Where much is remembered, an answer is used where it is: that is faster.
+    """
+    door = NoDoor(answer) if remembered else rehearse(task, answer)
+    verdict = judging.judge(task, door, seed)
+    recognition.name_misconception(verdict, door, math.inf if remembered else NAMING, remembered)
     return verdict
 
 
@@ -95,9 +103,9 @@ def test_every_solution_passes(task):
 
 
 @every_task
-@pytest.mark.parametrize("seed", [1, 2, 345_678])
+@pytest.mark.parametrize("seed", [1, 345_678])
 def test_every_misconception_is_refused_and_named(task, seed):
-    """With the first seed as `nanopoet check` does it: one answer at a time, and its time limit."""
+    """The first time as `nanopoet check` does it: through the door, and with its time limit."""
     remembered = None if seed == 1 else Remembered()
     for known in MISCONCEPTIONS[task.name]:
         verdict = judge_and_name(task.name, known.answer, seed, remembered)
