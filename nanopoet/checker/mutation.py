@@ -164,7 +164,8 @@ def killed(task: Task, tree: ast.Module, seeds: tuple[int, ...] = (1, 2)) -> boo
     previous = signal.signal(signal.SIGALRM, stop)
     try:
         for seed in seeds:
-            signal.alarm(SECONDS)
+            # Again and again: an error that is raised in somebody's callback may be swallowed there.
+            signal.setitimer(signal.ITIMER_REAL, SECONDS, SECONDS)
             try:
                 module = types.ModuleType(f"mutant_of_{task.module}")
                 sys.modules[module.__name__] = module  # dataclasses look their module up
@@ -175,7 +176,7 @@ def killed(task: Task, tree: ast.Module, seeds: tuple[int, ...] = (1, 2)) -> boo
             except Exception:
                 return True
             finally:
-                signal.alarm(0)
+                signal.setitimer(signal.ITIMER_REAL, 0)
                 torch.set_grad_enabled(True)
         return False
     finally:
