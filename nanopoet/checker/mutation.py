@@ -164,7 +164,7 @@ def killed(task: Task, tree: ast.Module, seeds: tuple[int, ...] = (1, 2)) -> boo
     previous = signal.signal(signal.SIGALRM, stop)
     try:
         for seed in seeds:
-            # Again and again: an error that is raised in somebody's callback may be swallowed there.
+            # Again and again: what is raised in somebody's callback may be swallowed there.
             signal.setitimer(signal.ITIMER_REAL, SECONDS, SECONDS)
             try:
                 module = types.ModuleType(f"mutant_of_{task.module}")
