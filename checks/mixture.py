@@ -13,7 +13,6 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nanopoet.checker.difference import Difference
 from nanopoet.checker.trial import Trial, check
 from nanopoet_ref.conversation import (
     ASSISTANT_END,
@@ -158,24 +157,6 @@ def a_seed_is_an_order(t: Trial) -> None:
 # --- What is predicted ------------------------------------------------------------------------
 
 
-def compare_predictions(t: Trial, whys: dict[str, str], exact: Sequence[str]) -> None:
-    """One number after the other; the first wrong one is the one to explain."""
-    t.compare(
-        lambda f: set(f()),
-        why="seven numbers, under these names",
-        name="the set of names in the dictionary",
-    )
-    for key, why in whys.items():
-        tolerance = {"rtol": 0.0, "atol": 1e-6} if key in exact else {"rtol": 1e-3}
-        try:
-            t.compare(lambda f, key=key: f()[key], why=why, name=f'"{key}"', **tolerance)
-        except Difference as difference:
-            difference.expected = "another number"  # it is to be worked out, not copied
-            raise
-        if not t.outcomes[-1].right:
-            return
-
-
 LISTED = {
     "conversations": 460_000,
     "choice": 100_000,
@@ -211,7 +192,7 @@ def shares(t: Trial) -> None:
         "steps": "the last tokens take a step, too, though they do not fill it",
         "length": "the tokens are shared out among the examples listed",
     }
-    compare_predictions(t, whys, exact=["listed", "tokens", "steps"])
+    t.predicts(whys, exact=["listed", "tokens", "steps"])
 
 
 # --- render_conversation ----------------------------------------------------------------------
@@ -667,7 +648,7 @@ def lost_targets(t: Trial) -> None:
         "dropped": "a token that is taken out as a target is no input any more: its target is lost",
         "padding": "the places of all rows, and the tokens that are in them",
     }
-    compare_predictions(t, whys, exact=list(whys))
+    t.predicts(whys, exact=list(whys))
 
 
 # --- progress_falls ---------------------------------------------------------------------------

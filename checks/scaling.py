@@ -11,7 +11,6 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from nanopoet.checker.difference import Difference
 from nanopoet.checker.trial import Trial, check
 from nanopoet_ref import scaling as reference
 from nanopoet_ref.gpt import GPTConfig
@@ -260,24 +259,6 @@ def steps_that_overflow(t: Trial) -> None:
 # --- What is predicted ------------------------------------------------------------------------
 
 
-def compare_predictions(t: Trial, whys: dict[str, str], number: str, exact: Sequence[str]) -> None:
-    """One number after the other; the first wrong one is the one to explain."""
-    t.compare(
-        lambda f: set(f()),
-        why=f"{number} numbers, under these names",
-        name="the set of names in the dictionary",
-    )
-    for key, why in whys.items():
-        tolerance = {"rtol": 0.0, "atol": 1e-6} if key in exact else {"rtol": 1e-3}
-        try:
-            t.compare(lambda f, key=key: f()[key], why=why, name=f'"{key}"', **tolerance)
-        except Difference as difference:
-            difference.expected = "another number"  # it is to be worked out, not copied
-            raise
-        if not t.outcomes[-1].right:
-            return
-
-
 def bytes_of(tensors: Iterable[Tensor]) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
@@ -324,7 +305,7 @@ def training_memory(t: Trial) -> None:
         "vocabulary": "a token has a row in the embedding and one in the head, both trained",
         "largest": "as many as there are bytes for",
     }
-    compare_predictions(t, whys, "seven", exact=list(whys))
+    t.predicts(whys, exact=list(whys))
 
 
 def worked_out() -> dict[str, float]:
@@ -353,7 +334,7 @@ def read_the_log(t: Trial) -> None:
         "hours": "all tokens of that run, divided by the tokens of an hour",
         "steps": "the last step may be more than is needed, but without it there is too little",
     }
-    compare_predictions(t, whys, "eight", exact=["steps"])
+    t.predicts(whys, exact=["steps"])
 
 
 # --- route ------------------------------------------------------------------------------------
@@ -520,7 +501,7 @@ def two_processes_are_one(t: Trial) -> None:
 
     halves = [gradients(slice(0, 2)), gradients(slice(2, 4))]
     t.equals(
-        list(t.answer(halves, [7, 2])),
+        t.ask(lambda f: list(f(halves, [7, 2]))),
         gradients(slice(0, 4)),
         why="two processes that share a batch out learn from it as one would",
         name="the list of gradients of a batch of which rank 0 has 7 targets and rank 1 has 2",

@@ -1544,18 +1544,4 @@ def sizes_of_a_run(t: Trial) -> None:
         "updates": "the last update may be incomplete, but without it some tokens are not seen",
         "evaluations": "measured before the first update, at each multiple, and after the last",
     }
-    t.compare(
-        lambda f: set(f()),
-        why="seven numbers, under these names",
-        name="the set of names in the dictionary",
-    )
-    for key, why in whys.items():
-        rough = key in ("first_loss", "tokens_per_parameter")
-        tolerance = {"rtol": 1e-3} if rough else {"rtol": 0.0, "atol": 1e-6}
-        try:
-            t.compare(lambda f, key=key: f()[key], why=why, name=f'"{key}"', **tolerance)
-        except Difference as difference:
-            difference.expected = "another number"  # it is to be worked out, not copied
-            raise
-        if not t.outcomes[-1].right:
-            return  # the first wrong number is the one to explain
+    t.predicts(whys, exact=whys.keys() - {"first_loss", "tokens_per_parameter"})

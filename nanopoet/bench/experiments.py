@@ -30,7 +30,7 @@ from nanopoet_ref.evaluation import poem_loss_by_field
 from nanopoet_ref.loss import bigram_loss, uniform_loss, unigram_log_probs
 
 EXPERIMENTS = CHAPTERS / "experiments"
-SAMPLES = 100  # poems, and questions of each task; three seeds are three times as many
+SAMPLES, QUESTIONS = 200, 100  # poems; or questions of each task, and as many poems
 CODE = ("nanopoet", "nanopoet_ref")  # what a figure depends on, beside its settings
 
 
@@ -102,7 +102,7 @@ def what_came_of(run: Run) -> dict[str, Any]:
     if run.writes_poems:
         seed, poet = run.config.seed, run.poet()
         poems = spread(run.data().poems("val"), VAL_POEMS, seed)
-        found["evaluation"] = evaluate_run(run, SAMPLES, seed)
+        found["evaluation"] = evaluate_run(run, QUESTIONS if run.answers else SAMPLES, seed)
         found["fields"] = rounded(poem_loss_by_field(poet.model, poet.tokenizer, poems))
     return found
 

@@ -5,6 +5,7 @@ right result in another form is right: a tuple for a list, a tensor of one numbe
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
@@ -12,6 +13,8 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
+
+from nanopoet.checker.plain import SHOWN, Opaque
 
 SMALL = 12  # numbers of a tensor that are shown, each
 LINE = 100  # characters of a call
@@ -28,6 +31,9 @@ class Difference(Exception):  # noqa: N818 (not an error of the program)
     images: tuple[list, list] | None = None  # expected and got, when they are matrices
     values: tuple[Any, Any] | None = None  # both as they are
 
+    def __str__(self) -> str:
+        return self.symptom
+
 
 def item_of(where: str, key: object) -> str:
     """A place in a nested result, in words.
@@ -42,6 +48,8 @@ def shorten(value: object, limit: int = 70, digits: int = 6) -> str:
     """A value on one short line."""
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, int) and value.bit_length() > 10_000:  # Python writes out no such number
+        return f"a whole number of about {value.bit_length() * 3 // 10:,} digits"
     text = f"{value:.{digits}g}" if isinstance(value, float) else repr(value)
     text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
@@ -208,9 +216,15 @@ def compare_numbers(where: str, expected: Any, got: Any, rtol: float, atol: floa
         got = got.item()
     if isinstance(got, bool) or not isinstance(got, Real):
         raise of_another_type(where, shorten(expected), got)
-    if math.isnan(got) and not math.isnan(expected):
+    try:
+        have, want = float(got), float(expected)
+    except OverflowError as error:  # a whole number that no float can hold
+        if got != expected:
+            raise differs(where, expected, got) from error
+        return
+    if math.isnan(have) and not math.isnan(want):
         raise Difference(f"{where} is NaN", shorten(expected), shorten(got))
-    if not np.isclose(float(got), float(expected), rtol=rtol, atol=atol, equal_nan=True):
+    if not np.isclose(have, want, rtol=rtol, atol=atol, equal_nan=True):
         raise differs(where, expected, got)
 
 
@@ -255,6 +269,17 @@ def compare_rows(where: str, expected: Any, got: Any, rtol: float, atol: float) 
             raise
 
 
+def compare_shown(where: str, expected: Opaque, got: Any, rtol: float, atol: float) -> None:
+    """What is not plain data, by its type and the way it is shown."""
+    if type(got).__name__ != type(expected).__name__ or shown(got) != shown(expected):
+        raise differs(where, expected, got)
+
+
+def shown(value: object) -> str:
+    """As much of it as comes through the door; an address in it is another each time."""
+    return re.sub(r"0x[0-9a-f]+", "…", repr(value)[:SHOWN])
+
+
 def compare_values(where: str, expected: Any, got: Any, rtol: float, atol: float) -> None:
     """Raise the first `Difference` between two results of any kind."""
     if got is None and expected is not None:
@@ -268,7 +293,7 @@ def compare_parts(where: str, expected: Any, got: Any, rtol: float, atol: float)
         if isinstance(expected, kind):
             compare(where, expected, got, rtol, atol)
             return
-    if got != expected:
+    if isinstance(got, Tensor | np.ndarray) or got != expected:
         raise differs(where, expected, got)
 
 
@@ -279,4 +304,5 @@ COMPARISONS: dict[Any, Callable[[str, Any, Any, float, float], None]] = {
     Mapping: compare_mappings,
     set | frozenset: compare_sets,
     list | tuple: compare_rows,
+    Opaque: compare_shown,
 }

@@ -8,6 +8,7 @@ why.
 import ast
 import copy
 import json
+import resource
 import signal
 import sys
 import tomllib
@@ -23,6 +24,7 @@ import torch
 from tqdm import tqdm
 
 from nanopoet.checker.judge import judge
+from nanopoet.checker.runner import limit_memory
 from nanopoet.checker.source import SOLUTIONS, find_node
 from nanopoet.checker.tasks import Task, find_tasks, load_tasks
 from nanopoet.checker.trial import load_checks, rehearse
@@ -31,6 +33,7 @@ from nanopoet.paths import shipped
 
 EQUIVALENT = shipped("checks") / "equivalent.toml"
 SECONDS = 10  # for one changed solution
+MEMORY = 2**32  # bytes, for the same
 
 Change = tuple[str, str]  # what stood there, and what stands there now ("": nothing)
 
@@ -162,7 +165,9 @@ def killed(task: Task, tree: ast.Module, seeds: tuple[int, ...] = (1, 2)) -> boo
         raise TooLongError
 
     previous = signal.signal(signal.SIGALRM, stop)
+    memory = resource.getrlimit(resource.RLIMIT_AS)
     try:
+        limit_memory(MEMORY)
         for seed in seeds:
             signal.alarm(SECONDS)
             try:
@@ -179,6 +184,7 @@ def killed(task: Task, tree: ast.Module, seeds: tuple[int, ...] = (1, 2)) -> boo
                 torch.set_grad_enabled(True)
         return False
     finally:
+        resource.setrlimit(resource.RLIMIT_AS, memory)
         signal.signal(signal.SIGALRM, previous)
 
 

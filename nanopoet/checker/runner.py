@@ -231,19 +231,27 @@ def load_answer(request: dict[str, Any]) -> Answer:
 # --- One answer, with limits ---------------------------------------------------------------------
 
 
+def limit_memory(more: int, for_good: bool = False) -> None:
+    """Let this process take so many bytes more than it has; where it is not Linux, do nothing."""
+    if sys.platform == "linux":
+        with open("/proc/self/statm") as file:
+            pages = int(file.read().split()[0])
+        most = pages * resource.getpagesize() + more
+        highest = resource.getrlimit(resource.RLIMIT_AS)[1]
+        if highest != resource.RLIM_INFINITY:
+            most = min(most, highest)
+        resource.setrlimit(resource.RLIMIT_AS, (most, most if for_good else highest))
+
+
 def limit(request: dict[str, Any]) -> None:
-    """Bound what this process may take of the machine. (macOS ignores the memory.)"""
+    """Bound what this process may take of the machine."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a full file is an OSError, not a death
     resource.setrlimit(resource.RLIMIT_FSIZE, (OUTPUT, OUTPUT))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # A last resort where nobody is left to end this process.
     seconds = math.ceil(request["seconds"] + 30) * (os.cpu_count() or 1)
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-    if sys.platform == "linux":
-        with open("/proc/self/statm") as file:
-            pages = int(file.read().split()[0])
-        most = pages * resource.getpagesize() + request["memory"]
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    limit_memory(request["memory"], for_good=True)
     torch.set_num_threads(1)
 
 

@@ -9,7 +9,7 @@ import copy
 import importlib.util
 import random
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -274,7 +274,7 @@ class Trial(Draws):
             self.expected[self.place] = use(self.reference)
         try:
             got = self.door.ask(use)
-        except AnswerError as error:
+        except (AnswerError, Difference) as error:
             if not self.collecting:
                 raise
             expected = self.expected[self.place]
@@ -296,6 +296,31 @@ class Trial(Draws):
         else:
             self.note(None, got)
         return got
+
+    def predicts(self, whys: Mapping[str, str], exact: Collection[str]) -> None:
+        """Compare predicted numbers one after the other: the first wrong one is to be explained.
+
+        Those not in `exact` may be off by a thousandth. What is expected is not shown: it is to be
+        worked out, and not copied.
+        """
+        self.compare(
+            lambda f: set(f()),
+            why=f"{len(whys)} numbers, under these names",
+            name="the set of names in the dictionary",
+        )
+        for key, why in whys.items():
+
+            def number(answer: Answer, key: str = key) -> Any:
+                return answer()[key]
+
+            near = {"rtol": 0.0, "atol": 1e-6} if key in exact else {"rtol": 1e-3}
+            try:
+                self.compare(number, why=why, name=f'"{key}"', **near)
+            except Difference as difference:
+                difference.expected = "another number"
+                raise
+            if not self.outcomes[-1].right:
+                return
 
     def refuses(self, *args: Any, why: str, error: type[Exception] = ValueError, **kw: Any) -> None:
         """The answer must raise `error` for these arguments."""

@@ -19,8 +19,11 @@ import numpy as np
 import pytest
 import torch
 
+from nanopoet.checker import judge as judging
 from nanopoet.checker import mutation as mutate
+from nanopoet.checker import recognition
 from nanopoet.checker.difference import Difference, compare_values
+from nanopoet.checker.door import NoDoor
 from nanopoet.checker.mutation import changed_modules, equivalents, mutants, try_changes
 from nanopoet.checker.recognition import Remembered
 from nanopoet.checker.source import SOLUTIONS, find_node
@@ -30,11 +33,12 @@ from nanopoet.checker.trial import (
     CHECKS,
     MISCONCEPTIONS,
     load_checks,
+    rehearse,
 )
 from nanopoet.checker.verdict import Verdict
 from nanopoet.checker.worker import NAMING
 from nanopoet.paths import ROOT
-from tests.checker.rehearsed import judge, name_misconception
+from tests.checker.rehearsed import judge
 
 for module in modules():
     load_checks(module)
@@ -65,11 +69,19 @@ def solution_of(task):
     return getattr(importlib.import_module(f"solutions.{task.module}"), task.function)
 
 
-def judge_and_name(task, answer, seed=1, remembered=None):
+def judge_and_name(task, door, seed=1, seconds=NAMING, remembered=None):
     """As `nanopoet check` does, with its own limit on the search for a name."""
-    verdict = judge(task, answer, seed)
-    name_misconception(verdict, answer, math.inf if remembered else NAMING, remembered)
+    verdict = judging.judge(task, door, seed)
+    recognition.name_misconception(verdict, door, seconds, remembered)
     return verdict
+
+
+def through_the_door(task, answer):
+    return rehearse(task.name, answer)
+
+
+def where_it_is(task, answer):
+    return NoDoor(answer)
 
 
 # --- Every answer gets the verdict it deserves --------------------------------------------------
@@ -77,7 +89,7 @@ def judge_and_name(task, answer, seed=1, remembered=None):
 
 @every_task
 def test_an_untouched_stub_fails_for_that_reason(task):
-    verdict = judge_and_name(task.name, stub_of(task))
+    verdict = judge_and_name(task.name, through_the_door(task, stub_of(task)))
     if task.kind == "given":
         assert verdict.status == "pass"
     elif task.kind == "bug":
@@ -95,15 +107,24 @@ def test_every_solution_passes(task):
 
 
 @every_task
-@pytest.mark.parametrize("seed", [1, 2, 345_678])
-def test_every_misconception_is_refused_and_named(task, seed):
-    """With the first seed as `nanopoet check` does it: one answer at a time, and its time limit."""
-    remembered = None if seed == 1 else Remembered()
+@pytest.mark.parametrize(("seed", "door"), [(1, through_the_door), (345_678, where_it_is)])
+def test_every_misconception_is_refused_and_named(task, seed, door):
+    """With two seeds; through the door as `nanopoet check` does it, and where it is, faster."""
+    remembered = Remembered()
     for known in MISCONCEPTIONS[task.name]:
-        verdict = judge_and_name(task.name, known.answer, seed, remembered)
+        answer = door(task, known.answer)
+        verdict = judge_and_name(task.name, answer, seed, math.inf, remembered)
         assert verdict.status == "fail", (known.name, verdict)
         assert verdict.misconception == known.name, (known.name, verdict)
         assert verdict.explanation == known.why
+
+
+@every_task
+def test_the_last_misconception_is_named_within_the_time_of_nanopoet_check(task):
+    """Where nothing is remembered, and all others are tried before it."""
+    last = MISCONCEPTIONS[task.name][-1]
+    verdict = judge_and_name(task.name, through_the_door(task, last.answer))
+    assert verdict.misconception == last.name
 
 
 @every_task
@@ -295,6 +316,8 @@ def test_mutations_listed_as_harmless_exist():
         (1.0, None, "None"),
         (1.0, float("nan"), "NaN"),
         (1.0, "1", "of type str"),
+        pytest.param(1.0, 10**400, "differs", id="400 digits"),
+        pytest.param(1.0, 10**5000, "differs", id="5,000 digits"),
         (True, 1, "of type int"),
         ([1, 2], [1], "length 1, not 2"),
         ([1, 2], [1, 3], "item 1 of the result"),
