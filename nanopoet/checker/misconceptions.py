@@ -132,7 +132,8 @@ class Misconception:
         first, last = answer_lines(source, self.task)
         right = source.split("\n")[first:last]
         if self.body:
-            indent = " " * (len(right[0]) - len(right[0].lstrip()))
+            begin = next(filter(str.strip, right))  # a blank line may stand before it
+            indent = " " * (len(begin) - len(begin.lstrip()))
             return textwrap.indent(textwrap.dedent(self.body).strip("\n"), indent)
         try:
             return apply_changes("\n".join(right), self.change)

@@ -169,7 +169,8 @@ def killed(task: Task, tree: ast.Module, seeds: tuple[int, ...] = (1, 2)) -> boo
     try:
         limit_memory(MEMORY)
         for seed in seeds:
-            signal.alarm(SECONDS)
+            # Again and again: raised in a callback, as hypothesis has one, it would be swallowed.
+            signal.setitimer(signal.ITIMER_REAL, SECONDS, SECONDS)
             try:
                 module = types.ModuleType(f"mutant_of_{task.module}")
                 sys.modules[module.__name__] = module  # dataclasses look their module up
@@ -180,7 +181,7 @@ def killed(task: Task, tree: ast.Module, seeds: tuple[int, ...] = (1, 2)) -> boo
             except Exception:
                 return True
             finally:
-                signal.alarm(0)
+                signal.setitimer(signal.ITIMER_REAL, 0)
                 torch.set_grad_enabled(True)
         return False
     finally:

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from nanopoet.checker import runner, serving
 from nanopoet.checker.difference import Difference, compare_values, show_call
+from nanopoet.checker.misconceptions import misconceptions
 from nanopoet.checker.progress import Memory, show_hint, show_progress
 from nanopoet.checker.show import show_verdict
 from nanopoet.checker.source import SOLUTIONS, answer_code
@@ -97,6 +98,17 @@ def test_an_untouched_bug_hunt_does_not_give_its_bug_away(nanopoet, exercises):
     out = nanopoet("check", bug.name).out
     assert "looks like" in out
     assert "to be found" not in out
+
+
+def test_no_untouched_bug_hunt_names_its_bug(nanopoet, exercises):
+    bugs = [task for task in load_tasks().values() if task.kind == "bug"]
+    for task in bugs:
+        (exercises / task.file).write_text(stub_file(task.module), encoding="utf-8")
+    out = " ".join(nanopoet("check", *(task.name for task in bugs)).out.split())
+    assert out.count("looks like the bug that is to be found") == len(bugs)
+    for task in bugs:
+        for known in misconceptions(task.module)[task.name]:
+            assert " ".join(known.why.split()) not in out, known
 
 
 def test_a_helper_that_fails_comes_first(nanopoet, exercises):

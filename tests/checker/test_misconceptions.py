@@ -3,12 +3,14 @@
 import pytest
 import torch
 
+from nanopoet.checker import misconceptions as module
 from nanopoet.checker.misconceptions import (
     WRAPS,
     Misconception,
     MisconceptionError,
     apply_changes,
     misconceptions,
+    solution,
 )
 from nanopoet.checker.tasks import load_tasks
 
@@ -53,6 +55,13 @@ def test_every_way_gives_an_answer():
     code = "def uniform_loss(size):\n    return size"
     assert Misconception(UNIFORM, "the size", "Why?", code=code).answer(8) == 8
     assert Misconception(UNIFORM, "nothing", "Why?", wrap="no_return").answer(8) is None
+
+
+def test_a_body_is_indented_where_a_blank_line_comes_first(monkeypatch):
+    source, space = solution("loss")
+    spaced = source.replace("    # The surprise at a probability of 1/V", "\n    # The surprise")
+    monkeypatch.setattr(module, "solution", lambda name: (spaced, space))
+    assert Misconception(UNIFORM, "three", "Why?", body="return 3").answer(8) == 3
 
 
 def test_a_wrap_reaches_tensors_wherever_they_are():
