@@ -255,11 +255,10 @@ class Trial:
                 compare_values(name, value, got[name], rtol, atol)
         except Difference as difference:
             difference.why = why
-            noted: Any = got
-            if AFTERWARDS in difference.symptom:  # the results were right: that is all it did
-                noted = difference.symptom = "writes into what it was given"
+            if AFTERWARDS in difference.symptom:  # or an item of it, however deep
+                difference.symptom = "writes into what it was given"
                 difference.why = "whoever calls still needs it: make a new one, leave the old one"
-            self.note(difference, noted)
+            self.note(difference, got)
         else:
             self.note(None, got)
         return got
