@@ -147,10 +147,16 @@ def a_seed_is_an_order(t: Trial) -> None:
         why="another seed gives another order",
         name="whether two seeds give the same order",
     )
+
+    def moved(function: Callable) -> list[str]:
+        pairs = zip(among_others(function, 1)[1], among_others(in_order, 1)[1], strict=True)
+        names = ("Python", "NumPy", "PyTorch")
+        return [name for name, (got, alone) in zip(names, pairs, strict=True) if got != alone]
+
     t.compare(
-        lambda f: among_others(f, 1)[1],
+        moved,
         why="whoever draws from a global generator changes what all others draw after it",
-        name="what Python, NumPy and PyTorch draw next",
+        name="the list of global generators that draw something else afterwards",
     )
 
 
@@ -398,6 +404,7 @@ def sums(t: Trial) -> None:
         "+3 - +5": "a sign may be a plus",
         "-(2 + 3)": "a sign in front of brackets turns all of them",
         "7": "a number is an expression",
+        "0x10 + 1_000": "whole numbers as Python writes them",
         "0": "0 is a number",
         "  1 + 2 ": "blanks around an expression do not matter",
         "12345678901234567890 * 98765432109876543210": "exact, however large",
@@ -519,7 +526,8 @@ def one_batch(function: Callable, tokens: Sequence[int], B: int, T: int) -> dict
     buffer = deque(tokens)
     batch = function(buffer, B, T)
     inputs, targets = (None, None) if batch is None else batch
-    return {"inputs": inputs, "targets": targets, "buffer": list(buffer)}
+    kinds = sorted({type(token).__name__ for token in buffer})
+    return {"inputs": inputs, "targets": targets, "buffer": list(buffer), "types": kinds}
 
 
 def all_batches(function: Callable, arriving: Sequence[Sequence[int]], B: int, T: int) -> list:
@@ -545,6 +553,11 @@ def one_call(t: Trial) -> None:
                 name=f"{part} after one call ({B} · {T} targets, {n} tokens)",
             )
 
+    t.compare(
+        lambda f: one_batch(f, range(30), 2, 3)["types"],
+        why="the buffer holds whole numbers before a call, and after it",
+        name="the types of what is in the buffer",
+    )
     same(7, 2, 3, why="7 tokens are 6 inputs and the last target, which stays in the buffer")
     same(6, 2, 3, why="6 tokens have 5 targets: too few for a batch, and none is taken out")
     same(30, 2, 3, why="what is used up is taken out: 6 tokens, since the seventh is an input next")
@@ -665,6 +678,14 @@ def verdict_on(t: Trial, series: Sequence[float], why: str, about: str = "") -> 
     t.compare(lambda f: f(iter(series)), why=why, name=f"the verdict on {about}")
 
 
+def on_no_steps(function: Callable) -> object:
+    """The verdict on a run without steps; an error is a result, so that the run can be named."""
+    try:
+        return function(iter([]))
+    except (IndexError, ValueError, TypeError, StopIteration) as error:
+        return f"{type(error).__name__}: {error}"
+
+
 @check("mixture.progress_falls", reference=falls)
 def runs_of_the_field(t: Trial) -> None:
     asked = partial(verdict_on, t)
@@ -675,11 +696,13 @@ def runs_of_the_field(t: Trial) -> None:
     asked([1.0], "a run may have one step")
     asked([0, 1], "0 and 1 are shares as well")
     asked([0.0], "one step, and not at the end")
-    asked([], "a run without any step has not come to its end")
+    none = "a run without any step has not come to its end"
+    t.compare(on_no_steps, why=none, name="the verdict on an empty series")
     asked([0.5, 1.0, 0.5, 1.0], "two epochs, and progress falls between them")
     asked([0.5, 0.4, 1.0], "a little below the one before is below it")
     asked([0.5, 0.8, 0.6, 1.0], "above the first, and still below the one before it")
     asked([0.5, 0.999999], "exactly 1 is asked for: nearly is not there")
+    asked([0.5, math.nextafter(1.0, 0.0)], "exactly 1 is asked for: nearly is not there")
     asked([0.5, 1.0, 1.000001], "a little above 1 is above 1")
     asked([0.5, 1.0, 1.5], "more than all examples cannot be used")
     asked([0.5, 2.0, 1.0], "above 1, and then it falls")

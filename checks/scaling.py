@@ -58,6 +58,14 @@ def tokens_that_cannot_be_shared_out(t: Trial) -> None:
     t.refuses(1024, 8, 256, why="half a micro-batch is none")
     t.refuses(0, 8, 256, why="without a token there is nothing to learn from")
 
+    def rounds(function: Callable) -> object:
+        try:
+            return function(16_385, 8, 256)
+        except ValueError:
+            return "ValueError"
+
+    t.compare(rounds, why=why, name="what comes of 16,385 tokens")
+
 
 # --- in_steps ---------------------------------------------------------------------------------
 
@@ -521,7 +529,7 @@ def flops_per_token(t: Trial) -> None:
         )
         t.compare(lambda f: f(config, T), why=why, name=f"the work with {shown}, T={T}")
 
-    same(1, "small enough to be counted by hand", vocab_size=1, n_layer=1, n_head=1, n_embd=1)
+    same(3, "small enough to be counted by hand", vocab_size=7, n_layer=2, n_head=2, n_embd=4)
     same(256, "blocks, attention and head", vocab_size=11_868)
     same(64, "T counts, not what the model could read", vocab_size=11_868, block_size=256)
     same(1024, "GPT-2", vocab_size=50_257, block_size=1024, n_layer=12, n_head=12, n_embd=768)

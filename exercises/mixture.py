@@ -156,7 +156,7 @@ def answer_targets(ids: Tensor, said: Tensor) -> tuple[Tensor, Tensor]:
 def calculate(expression: str) -> str:
     """The value of an expression as text, or a text that begins with "error".
 
-    Expressions are whole numbers, written in digits; sums, differences and products (+ - *) of
+    Expressions are whole numbers, as Python writes them; sums, differences and products (+ - *) of
     expressions; an expression with a sign (+ -) in front of it or in brackets; and
     "text".count("part"), of two texts in quotes: how often the part is in the text. Products come
     before sums, as usual. Blanks around an expression do not matter.
@@ -180,9 +180,10 @@ def calculate(expression: str) -> str:
 def take_batch(buffer: deque[int], B: int, T: int) -> tuple[Tensor, Tensor] | None:
     """Mend this: inputs and targets (B, T) from the front of a buffer, or None.
 
-    `buffer` holds tokens: conversations laid end to end, and more are put in at its end from time
-    to time. Laid end to end again, the inputs of all batches are these tokens in their order, and
-    each has the token behind it as its target. So every token but the first is a target, once.
+    `buffer` holds tokens, each an int: conversations laid end to end, and more are put in at its
+    end from time to time. Laid end to end again, the inputs of all batches are these tokens in
+    their order, and each has the token behind it as its target. So every token but the first is a
+    target, once.
 
     What is used up is taken out. If there is too little for a whole batch, return None and leave
     the buffer as it is.
@@ -249,8 +250,8 @@ def progress_falls(series: Iterable[float]) -> bool:
 
     `series` gives the progress at each step of a run, one after the other: the share of the
     examples that has been used. It can be gone through once. It is right if each is a number from 0
-    to 1, none is below the one before it, and the last is exactly 1. That one stays the same for
-    some steps is right. A run without any step has not come to its end.
+    to 1 (NaN is none), none is below the one before it, and the last is exactly 1. That one stays
+    the same for some steps is right. A run without any step has not come to its end.
 
     Return True if something is wrong, False if all is right.
 

@@ -289,7 +289,7 @@ class Trial(Draws):
                 compare_values(name, value, got[name], rtol, atol)
         except Difference as difference:
             difference.why = why
-            if difference.symptom.startswith(AFTERWARDS):
+            if AFTERWARDS in difference.symptom:  # or an item of it, however deep
                 difference.symptom = "writes into what it was given"
                 difference.why = "whoever calls still needs it: make a new one, leave the old one"
             self.note(difference, got)

@@ -1,8 +1,10 @@
 """Checks, several to a task, and what a verdict says of them."""
 
 import pytest
+import torch
 
 from nanopoet.checker import trial
+from nanopoet.checker.difference import Difference
 from nanopoet.checker.recognition import collect
 from nanopoet.checker.tasks import load_tasks
 from nanopoet.checker.trial import Trial, check, rehearse
@@ -89,3 +91,16 @@ def test_the_first_check_and_no_other_brings_the_reference(three_checks):
 def test_a_verdict_passes_from_process_to_process_with_its_checks():
     verdict = Verdict(TASK, "fail", checks={"a": True, "b": False})
     assert read_verdict(verdict.as_json(), TASK) == verdict
+
+
+def test_who_writes_into_something_nested_is_told_so():
+    def in_place(rows):
+        for row in rows:
+            row *= 2
+        return [row.clone() for row in rows]
+
+    asked = Trial(in_place, lambda rows: [row * 2 for row in rows], seed=1)
+    with pytest.raises(Difference) as raised:
+        asked.same([torch.ones(3)], why="twice as much")
+    assert raised.value.symptom == "writes into what it was given"
+    assert "leave the old one" in raised.value.why
