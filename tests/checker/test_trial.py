@@ -5,6 +5,7 @@ import torch
 
 from nanopoet.checker import trial
 from nanopoet.checker.difference import Difference
+from nanopoet.checker.door import NoDoor
 from nanopoet.checker.recognition import collect
 from nanopoet.checker.tasks import load_tasks
 from nanopoet.checker.trial import Trial, check, rehearse
@@ -99,7 +100,7 @@ def test_who_writes_into_something_nested_is_told_so():
             row *= 2
         return [row.clone() for row in rows]
 
-    asked = Trial(in_place, lambda rows: [row * 2 for row in rows], seed=1)
+    asked = Trial(NoDoor(in_place), lambda rows: [row * 2 for row in rows], seed=1)
     with pytest.raises(Difference) as raised:
         asked.same([torch.ones(3)], why="twice as much")
     assert raised.value.symptom == "writes into what it was given"
