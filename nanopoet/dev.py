@@ -109,3 +109,18 @@ def processes(
     from nanopoet.bench.processes import write_processes
 
     write_processes(steps, rounds)
+
+
+@command("nanopoet dev verse\nnanopoet dev verse quick -n 200 --json")
+def verse(
+    run: Annotated[
+        str | None, typer.Argument(help="Which run; the newest finished one if not given.")
+    ] = None,
+    n: Annotated[int, typer.Option("-n", min=8, help="Poems, in each way.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same poems.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Write verse freely, in form, and by all the rules: what do the masks cost?"""
+    from nanopoet.bench.verse import verse_command
+
+    verse_command(run, n, seed, as_json)

@@ -7,6 +7,7 @@ from nanopoet import dev
 COMMANDS = [
     *("stubs", "notebooks", "glossary", "features", "datacard", "mutate", "experiment", "budget"),
     "processes",
+    "verse",
 ]
 
 
