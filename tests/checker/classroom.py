@@ -68,12 +68,10 @@ class Renamed(ast.NodeTransformer):
         kept |= {
             name for n in inside if isinstance(n, ast.Nonlocal | ast.Global) for name in n.names
         }
-        for one in inside:
-            if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store) and one.id not in kept:
-                for other in inside:
-                    if isinstance(other, ast.Name) and other.id == one.id:
-                        other.id += "_"
-                kept.add(one.id)
+        names = [n for n in inside if isinstance(n, ast.Name)]
+        stored = {n.id for n in names if isinstance(n.ctx, ast.Store)} - kept
+        for one in names:
+            one.id += "_" * (one.id in stored)
         return node
 
 
