@@ -8,6 +8,7 @@ import os
 import random
 import resource
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ from nanopoet.checker import check as check_module
 from nanopoet.checker import compare as compare_module
 from nanopoet.checker.sandbox import Sandbox
 from nanopoet.cli import app
+from nanopoet.paths import ROOT
 from nanopoet.poet import train as train_module
 from nanopoet.poet.run import Run
 from nanopoet_ref import figures
@@ -251,6 +253,17 @@ def use_corpus(
         monkeypatch.setenv("NANOPOET_RAW", str(tmp_path / "raw"))
 
     return use
+
+
+def copy_of_the_course(folder: Path) -> Path:
+    """What a clone would hold now: what git keeps, and what is new and not ignored."""
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    done = subprocess.run(listed, cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
+    for name in filter(None, done.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    return folder
 
 
 @contextmanager

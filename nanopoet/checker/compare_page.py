@@ -31,6 +31,9 @@ table { border-collapse: collapse; width: 100%; }
 caption { font-weight: bold; text-align: left; padding: .3rem 0; }
 th, td { border: 1px solid var(--line); padding: .2rem .5rem; text-align: left;
   vertical-align: top; overflow-wrap: anywhere; }
+.wide { overflow-x: auto; margin: 1rem 0 2rem; position: relative; }
+.wide:focus { outline: 3px solid var(--link); outline-offset: 2px; }
+.wide th, .wide td { overflow-wrap: break-word; }
 pre { font: .875rem/1.45 ui-monospace, monospace; margin: 0; white-space: pre-wrap;
   overflow-wrap: anywhere; unicode-bidi: isolate; }
 .contract { background: var(--soft); padding: .7rem; }
@@ -51,6 +54,7 @@ dd.as-written { font-family: ui-monospace, monospace; font-size: .875rem; }
   dd { grid-column: 1; margin-left: 1rem; } }
 @media print { :root { color-scheme: light; --text: #000; --page: #fff; --soft: #fff;
   --line: #555; --differs: #eee; --link: #000; } .skip { display: none; } body { max-width: none; }
+  .wide { overflow: visible; }
   article { break-inside: auto; } tr, dd, h3, h4 { break-inside: avoid; }
   h2, h3, h4, caption { break-after: avoid; } pre { font-size: 8pt; } }
 """
@@ -198,8 +202,9 @@ def overview(comparisons: Sequence[Comparison]) -> str:
         rows.append(f'<tr><th scope="row">{link}</th>{shown}</tr>')
     heads = "".join(f'<th scope="col">{head}</th>' for head in ("task", "title", "check", "why"))
     return (
-        "<table><caption>All tasks</caption>"
-        f"<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        '<div class="wide" role="region" aria-label="The tasks" tabindex="0">'
+        f"<table><caption>The tasks</caption><thead><tr>{heads}</tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 
 

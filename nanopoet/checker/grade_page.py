@@ -16,9 +16,7 @@ from nanopoet.checker.tasks import Task, load_tasks
 from nanopoet.checker.verdict import Verdict
 
 STYLE = """
-.wide { overflow-x: auto; margin: 1rem 0 2rem; }
-.wide:focus { outline: 3px solid var(--link); outline-offset: 2px; }
-.wide th, .wide td { overflow-wrap: break-word; }
+.wide td:last-child:not(.n) { min-width: 12rem; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
 td.n { white-space: nowrap; }
 .wide tbody th { position: sticky; left: 0; background: var(--page); min-width: 8rem; }
@@ -27,7 +25,8 @@ tbody tr:nth-child(even) { background: var(--soft); }
 nav ul { display: flex; flex-wrap: wrap; gap: .3rem 1.5rem; list-style: none; padding: 0; }
 summary:focus { outline: 3px solid var(--link); outline-offset: 2px; }
 @page { size: landscape; }
-@media print { nav { display: none; } .wide { overflow: visible; }
+@media print { nav { display: none; }
+  details::details-content { content-visibility: visible; block-size: auto; }
   thead { display: table-header-group; } table { font-size: 8pt; }
   .wide tbody th { position: static; min-width: 0; } td.n { white-space: normal; } }
 """

@@ -96,20 +96,28 @@ def take(found: Iterator[Found], submission: Submission) -> None:
             submission.newest = max(submission.newest, one.newest)
     say_where(taken, submission)
     if others:
-        named = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
-        submission.remark(f"left out, since no file of exercises is called so: {named}")
+        submission.remark(f"left out, since no file of exercises is called so: {shortened(others)}")
+
+
+def shortened(names: list[str]) -> str:
+    """
+    >>> shortened(["a", "b", "c", "d", "e"])
+    'a, b, c and 2 more'
+    """
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def say_where(taken: dict[str, PurePosixPath], submission: Submission) -> None:
     """Say what does not lie at the top under its own name."""
     below: dict[PurePosixPath, list[str]] = {}
     for module, path in taken.items():
-        if path.name != f"{module}.py":
+        if path.name not in (f"{module}.py", f"{module}.ipynb"):
             submission.remark(f"{module}.py is {path}")
-        elif len(path.parts) > 1:
+        elif len(path.parts) > 1 or path.suffix == ".ipynb":
             below.setdefault(path.parent, []).append(path.name)
     for folder, names in below.items():
-        submission.remark(f"found in {folder}: {', '.join(names)}")
+        where = f"in {folder}:" if folder.parts else "as"
+        submission.remark(f"found {where} {shortened(names)}")
 
 
 # --- The class -----------------------------------------------------------------------------------

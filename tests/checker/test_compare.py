@@ -384,7 +384,7 @@ def test_a_page_shows_it_as_it_is_written(page, submission):
     assert not {"script", "img", "b"} & {tag for tag, _ in found.elements}
     assert {name for _, attributes in found.elements for name in attributes} <= {
         "charset", "class", "content", "href", "http-equiv", "id", "lang", "name", "scope",
-        "tabindex", "aria-hidden",
+        "tabindex", "aria-hidden", "aria-label", "role",
     }  # fmt: skip
     assert '"</script><script>alert(1)</script>"' in found.text
     assert "<img src=x onerror=alert(2)> &lt;b&gt;" in found.text

@@ -76,6 +76,17 @@ def test_answers_are_found_where_they_lie(tmp_path, place, said, kind):
     assert (found.sources, found.remarks) == ({"welcome": CODE.encode()}, said)
 
 
+def test_where_many_files_lie_is_said_in_short(tmp_path):
+    names = ("attention", "gpt", "loss", "optim", "welcome")
+    for name in names:
+        put(tmp_path / "ada" / "x" / f"{name}.py")
+        put(tmp_path / "bo" / f"{name}.ipynb", notebook(CODE))
+    ada, bo = (read_submission(tmp_path / name) for name in ("ada", "bo"))
+    assert ada.remarks == ["found in x: attention.py, gpt.py, loss.py and 2 more"]
+    assert bo.remarks == ["found as attention.ipynb, gpt.ipynb, loss.ipynb and 2 more"]
+    assert set(ada.sources) == set(bo.sources) == set(names)
+
+
 def test_of_several_files_one_is_taken_and_solutions_never(tmp_path):
     for place in ("a/welcome.py", "exercises/welcome.py", "solutions/loss.py", "util.py"):
         put(tmp_path / "ada" / place, f"# {place}\n")
