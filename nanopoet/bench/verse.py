@@ -97,7 +97,7 @@ def figures(poet: Checkpoint, found: Mapping[str, Written]) -> dict[str, dict[st
 
 def show(table: Mapping[str, Mapping[str, float]], n: int) -> None:
     shown = Table(box=SIMPLE, pad_edge=False)
-    for name in ("", "form", "rhyme", "tone", "nats", "distinct-2", "group", "time"):
+    for name in ("", "form", "rhyme", "tone", "nats", "distinct", "group", "time"):
         shown.add_column(name, justify="left" if not name else "right", no_wrap=True)
     for way, row in table.items():
         percents = [f"{row[rule]:.1%}" for rule in ("form", "rhyme", "tone")]
@@ -108,7 +108,7 @@ def show(table: Mapping[str, Mapping[str, float]], n: int) -> None:
     console.print(shown)
     console.print(
         f"{n:,} poems a way at temperature {TEMPERATURE}; nats a character, by the model as it is; "
-        f"distinct-2 and the largest rhyme group of the first {ALIKE}; time beside the mask of "
+        f"distinct pairs and the largest rhyme group of the first {ALIKE}; time beside the mask of "
         f"form: median of {BATCH} poems (range)",
         soft_wrap=True,
         highlight=False,
