@@ -96,7 +96,7 @@ def figures(poet: Checkpoint, found: Mapping[str, Written]) -> dict[str, dict[st
 
 
 def show(table: Mapping[str, Mapping[str, float]], n: int) -> None:
-    shown = Table(box=SIMPLE, pad_edge=False)
+    shown = Table(box=SIMPLE, padding=(0, 1, 0, 0))
     for name in ("", "form", "rhyme", "tone", "nats", "distinct", "group", "time"):
         shown.add_column(name, justify="left" if not name else "right", no_wrap=True)
     for way, row in table.items():
