@@ -1,0 +1,393 @@
+"""Chapter 10 · Alignment (对齐): rules as rewards, and a model that learns from what it wrote.
+
+So far every target was a poet's. Now the model writes poems itself, a program says what each is
+worth, and the loss makes what was worth more than its neighbours likelier. The loop is that of
+chapter 04: what the model wrote is the batch.
+
+Sources: Williams 1992 (policy gradient); Schulman et al. 2017 (clipping); Schulman 2020 (estimators
+of KL); Shao et al. 2024 (GRPO: the group is the baseline); Rafailov et al. 2023 (DPO).
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nanopoet_ref.gpt import GPT
+from nanopoet_ref.loss import fused_cross_entropy, fused_token_losses
+from nanopoet_ref.midtraining import PAD_ID, pad_batch
+from nanopoet_ref.poem import Poem
+from nanopoet_ref.prosody import SHAPES
+from nanopoet_ref.runtime import autocast, evaluating, make_generator
+from nanopoet_ref.sampling import generate
+from nanopoet_ref.tokenizer import END, CharTokenizer, render_prompt
+from nanopoet_ref.training import Batch
+
+LONGEST = max(lines * (length + 1) for lines, length in SHAPES.values()) + 1  # with marks and end
+
+# --- What the model thinks of what it wrote
+
+
+def sequence_log_probs(log_probs: Tensor, mask: Tensor) -> Tensor:
+    """The log-probability of each row (B,): the sum over the tokens (B, T) that count.
+
+    >>> sequence_log_probs(torch.tensor([[-1.0, -2.0]]), torch.tensor([[False, True]])).tolist()
+    [-2.0]
+    """
+    return (log_probs * mask).sum(dim=-1)
+
+
+def group_advantages(
+    rewards: Tensor, group_size: int, counts: Tensor | None = None, scale: bool = True
+) -> Tensor:
+    """How much better each is than its group: less the mean, by the spread. (B, ...) → (B, ...).
+
+    Neighbours are a group: `group_size` answers to one request. Where all are equal nothing is to
+    be learned, and all get 0. Rewards whose `counts` is 0 are not there, and get 0.
+
+    >>> group_advantages(torch.tensor([1.0, 0.0, 5.0, 5.0]), group_size=2).tolist()
+    [1.0, -1.0, 0.0, 0.0]
+    """
+    counts = torch.ones_like(rewards) if counts is None else counts
+    groups, there = (x.unflatten(0, (-1, group_size)) for x in (rewards, counts))
+    n = there.sum(dim=1, keepdim=True).clamp(min=1)  # (groups, 1, ...)
+    above = (groups - (groups * there).sum(dim=1, keepdim=True) / n) * there
+    if scale:
+        # A spread of 0 would be 0 / 0; as small as this, it leaves 0 as it is.
+        spread = (above.square().sum(dim=1, keepdim=True) / n).sqrt()
+        above = above / spread.clamp(min=1e-3)
+    return above.flatten(0, 1)
+
+
+def rewards_to_go(rewards: Tensor, discount: float = 1.0) -> Tensor:
+    """What is still to come from each token on, (B, T): a choice answers for what follows it only.
+
+    With `discount` 0 each token answers for itself alone, with 1 for the rest of the poem.
+
+    >>> rewards_to_go(torch.tensor([[1.0, 0.0, 2.0]])).tolist()
+    [[3.0, 2.0, 2.0]]
+    """
+    found = rewards.clone()
+    for t in range(rewards.shape[1] - 2, -1, -1):
+        found[:, t] += discount * found[:, t + 1]
+    return found
+
+
+# --- How far it has gone from where it began
+
+
+def kl_k1(log_probs: Tensor, reference: Tensor) -> Tensor:
+    """ln (p / q) of what p has drawn: its mean is KL(p, q), and single values may be negative.
+
+    >>> kl_k1(torch.tensor([-1.0]), torch.tensor([-2.0])).tolist()
+    [1.0]
+    """
+    return log_probs - reference
+
+
+def kl_k2(log_probs: Tensor, reference: Tensor) -> Tensor:
+    """Half the square of k1: never negative, and scatters less; its mean is not quite KL.
+
+    >>> kl_k2(torch.tensor([-1.0]), torch.tensor([-2.0])).tolist()
+    [0.5]
+    """
+    return (log_probs - reference).square() / 2
+
+
+def kl_k3(log_probs: Tensor, reference: Tensor) -> Tensor:
+    """q / p - 1 - ln (q / p): never negative, and its mean is KL.
+
+    >>> kl_k3(torch.tensor([-1.0]), torch.tensor([-1.0])).tolist()
+    [0.0]
+    """
+    log_ratio = reference - log_probs
+    return log_ratio.exp() - 1 - log_ratio
+
+
+# --- Losses
+
+
+def clipped_objective(
+    log_probs: Tensor, old: Tensor, advantages: Tensor, clip: float | None = 0.2
+) -> Tensor:
+    """What a policy gains, token by token: (p / p when written) · advantage, and no more than the
+    clip allows.
+
+    Of the ratio and the clipped ratio the worse counts: what has moved far enough earns no more
+    for moving farther, but can always be pulled back. At ratio 1 the gradient is advantage · ∇ ln p.
+
+    >>> old, advantages = torch.tensor([-1.0, -1.0]), torch.tensor([1.0, -1.0])
+    >>> gain = clipped_objective(torch.tensor([0.0, 0.0]), old, advantages)
+    >>> [round(x, 2) for x in gain.tolist()]
+    [1.2, -2.72]
+    """
+    ratio = (log_probs - old).exp()
+    if clip is None:
+        return ratio * advantages
+    return torch.minimum(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages)
+
+
+def mean_of_tokens(values: Tensor, mask: Tensor) -> Tensor:
+    """Every token weighs the same, so a longer row weighs more.
+
+    >>> mask = torch.tensor([[True, True], [True, False]])
+    >>> mean_of_tokens(torch.tensor([[0.0, 0.0], [3.0, 0.0]]), mask).item()
+    1.0
+    """
+    return (values * mask).sum() / mask.sum().clamp(min=1)
+
+
+def mean_of_sequences(values: Tensor, mask: Tensor) -> Tensor:
+    """Every row weighs the same, so the tokens of a longer one weigh less.
+
+    >>> mask = torch.tensor([[True, True], [True, False]])
+    >>> mean_of_sequences(torch.tensor([[0.0, 0.0], [3.0, 0.0]]), mask).item()
+    1.5
+    """
+    return ((values * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)).mean()
+
+
+class Rollouts(Batch):
+    """Poems that the model wrote, as a batch. Its mask is a stack (B, T, 4) of what the loss needs:
+    which targets count, their advantages, their log-probabilities when written, and those that the
+    reference gives.
+    """
+
+    __slots__ = ()
+
+    @property
+    def n_tokens(self) -> int:
+        assert self.mask is not None
+        return int(self.mask[..., 0].sum())
+
+
+def policy_loss(
+    logits: Tensor,
+    targets: Tensor,
+    mask: Tensor | None = None,
+    *,
+    clip: float | None = 0.2,
+    kl: float = 0.02,
+    kl_estimator: Callable[[Tensor, Tensor], Tensor] = kl_k3,
+    mean: Callable[[Tensor, Tensor], Tensor] = mean_of_tokens,
+) -> Tensor:
+    """What `Rollouts` have not gained, and what their distance to the reference costs.
+
+    Without `clip` the ratio is 1: right for one update a batch, when nothing has moved yet. Other batches have a mask (B, T) or none: nobody rewards them, and their loss is the surprise.
+
+    >>> zeros = torch.zeros(1, 2, dtype=torch.long)
+    >>> round(policy_loss(torch.zeros(1, 2, 4), zeros).item(), 4)  # ln 4
+    1.3863
+    """
+    if mask is None or mask.dim() == 2:
+        return fused_cross_entropy(logits, targets, mask)
+    counts, advantages, old, reference = mask.unbind(dim=-1)  # (B, T) each
+    log_probs = -fused_token_losses(logits, targets)  # (B, T)
+    old = log_probs.detach() if clip is None else old
+    gain = clipped_objective(log_probs, old, advantages, clip)
+    return mean(kl * kl_estimator(log_probs, reference) - gain, counts)
+
+
+def dpo_loss(
+    chosen: Tensor, rejected: Tensor, ref_chosen: Tensor, ref_rejected: Tensor, beta: float = 0.1
+) -> Tensor:
+    """Of two poems the better one shall gain more on the reference; log-probabilities (B,) each.
+
+    No reward is learned and nothing is sampled: a pair says all. At the start the loss is ln 2.
+
+    >>> round(dpo_loss(*torch.zeros(4, 1)).item(), 4)
+    0.6931
+    """
+    margin = (chosen - ref_chosen) - (rejected - ref_rejected)  # (B,)
+    return -F.logsigmoid(beta * margin).mean()
+
+
+def preference_loss(
+    logits: Tensor, targets: Tensor, mask: Tensor | None = None, *, beta: float = 0.1
+) -> Tensor:
+    """`dpo_loss` as a loss of the loop: of `Rollouts`, even rows are chosen, odd ones rejected.
+
+    >>> zeros = torch.zeros(2, 1, dtype=torch.long)
+    >>> stack = torch.tensor([1.0, 0.0, 0.0, -math.log(4)]).repeat(2, 1, 1)
+    >>> round(preference_loss(torch.zeros(2, 1, 4), zeros, stack).item(), 4)
+    0.6931
+    """
+    if mask is None or mask.dim() == 2:
+        return fused_cross_entropy(logits, targets, mask)
+    counts, reference = mask[..., 0], mask[..., 3]
+    ours = sequence_log_probs(-fused_token_losses(logits, targets), counts)
+    theirs = sequence_log_probs(reference, counts)
+    return dpo_loss(ours[::2], ours[1::2], theirs[::2], theirs[1::2], beta)
+
+
+# --- Batches that the model writes
+
+
+def write_rows(
+    model: GPT,
+    tokenizer: CharTokenizer,
+    requests: Sequence[Poem],
+    temperature: float,
+    generator: torch.Generator,
+) -> list[tuple[list[int], list[int]]]:
+    """For each request, its prompt and what the model wrote behind it, ids each; no rule is kept
+    for it. A poem that does not end is cut where the longest form would have ended.
+    """
+    special = tokenizer.special
+    prompts = [
+        render_prompt(tokenizer, asked.author, asked.form, asked.title).tolist()
+        for asked in requests
+    ]
+    rows = generate(
+        model,
+        prompts,
+        LONGEST,
+        temperature=temperature,
+        stop_token=special[END],
+        banned=[i for i in special.values() if i != special[END]],
+        generator=generator,
+    )
+    return [(p, row[len(p) :]) for p, row in zip(prompts, rows, strict=True)]
+
+
+@torch.no_grad()
+def log_probs_of(model: GPT, batch: Batch, precision: str = "float32") -> Tensor:
+    """The log-probability (B, T) that a model gives each target."""
+    device = model.wte.weight.device
+    batch = batch.to(device)
+    with evaluating(model), autocast(device, precision):
+        logits = model(batch.idx)
+    return -fused_token_losses(logits, batch.targets).cpu()
+
+
+def stack_rows(
+    written: Sequence[tuple[list[int], list[int]]],
+    values: Sequence[Sequence[float]],
+    block_size: int,
+) -> tuple[Batch, Tensor, Tensor]:
+    """Rows as a batch, which of its targets have a value (B, T), and these values (B, T).
+
+    What a row was given, it is not trained on: the targets of a prompt do not count.
+
+    >>> batch, counts, found = stack_rows([([2, 5], [9, 7])], [[1.0, 0.5]], block_size=8)
+    >>> batch.targets.tolist(), counts.tolist(), found.tolist()
+    ([[5, 9, 7]], [[0.0, 1.0, 1.0]], [[0.0, 1.0, 0.5]])
+    """
+    rows = [np.array(prompt + content, dtype=np.uint16) for prompt, content in written]
+    batch = pad_batch(rows, block_size)
+    counts, found = torch.zeros(2, *batch.targets.shape)
+    for b, ((prompt, _), row) in enumerate(zip(written, values, strict=True)):
+        place = slice(len(prompt) - 1, len(prompt) - 1 + len(row))
+        counts[b, place], found[b, place] = 1.0, torch.tensor(row)
+    return batch, counts, found
+
+
+MEANS = {"tokens": mean_of_tokens, "sequences": mean_of_sequences}
+
+
+@dataclass(frozen=True)
+class GRPO:
+    """Settings of group-relative policy optimisation.
+
+    `real`: how many poems of poets go with each batch. They count as written, with advantage
+    `real_worth` at every token, which is the loss of mid-training: what keeps the language.
+    """
+
+    group_size: int = 8
+    temperature: float = 1.0
+    discount: float = 0.0
+    scale: bool = False
+    updates: int = 1
+    clip: float = 0.2
+    kl: float = 0.02
+    mean: str = "tokens"
+    real: int = 16
+    real_worth: float = 1.0
+    reward: str = "places"
+    worth: dict[str, float] = field(
+        default_factory=lambda: {"form": 1.0, "rhyme": 4.0, "tone": 1.0}
+    )
+
+    def loss(self) -> Callable[..., Tensor]:
+        """The loss of a batch."""
+        return partial(
+            policy_loss,
+            clip=self.clip if self.updates > 1 else None,
+            kl=self.kl,
+            mean=MEANS[self.mean],
+        )
+
+
+Reward = Callable[[Sequence[Sequence[str]], Sequence[Poem]], list[list[float]]]
+
+
+def grpo_batches(
+    model: GPT,
+    reference: GPT,
+    tokenizer: CharTokenizer,
+    ask: Callable[[int], list[Poem]],
+    reward: Reward,
+    settings: GRPO,
+    *,
+    real: Callable[[int], Batch] | None = None,
+    seed: int = 0,
+    precision: str = "float32",
+    note: Callable[[int, dict[str, float]], None] | None = None,
+) -> Callable[[int], Batch]:
+    """Batch i: what the model, as it is by then, writes for the requests `ask(i)`, and its worth.
+
+    Same seed and same weights, same batch: to resume a run takes the number and the weights alone.
+    """
+    block_size = model.config.block_size
+
+    def batch_at(i: int) -> Batch:
+        asked = [request for request in ask(i) for _ in range(settings.group_size)]
+        written = write_rows(model, tokenizer, asked, settings.temperature, make_generator(seed, i))
+        texts = [[tokenizer.vocab[token] for token in content] for _, content in written]
+        batch, counts, rewards = stack_rows(written, reward(texts, asked), block_size)
+        # Places of one group line up only where every poem begins in the same column: they do,
+        # since a group is one request.
+        worth = rewards_to_go(rewards, settings.discount)
+        advantages = group_advantages(worth, settings.group_size, counts, settings.scale)
+        old, ref = (
+            log_probs_of(m, batch, precision) if needed else torch.zeros_like(counts)
+            for m, needed in ((model, settings.updates > 1), (reference, settings.kl > 0))
+        )
+        rollouts = Rollouts(
+            batch.idx, batch.targets, torch.stack([counts, advantages, old, ref], dim=-1)
+        )
+        if real is not None and settings.real:
+            rollouts = join(rollouts, as_rollouts(model, real(i), settings.real_worth, precision))
+        return rollouts
+
+    return batch_at
+
+
+def as_rollouts(model: GPT, batch: Batch, worth: float, precision: str = "float32") -> Rollouts:
+    """Poems of poets as if the model had written them, each token worth the same."""
+    assert batch.mask is not None
+    now = log_probs_of(model, batch, precision)  # no clip, and no distance, at the first update
+    counts = batch.mask.float()
+    return Rollouts(
+        batch.idx, batch.targets, torch.stack([counts, worth * counts, now, now], dim=-1)
+    )
+
+
+def join(a: Batch, b: Batch) -> Rollouts:
+    """Rows of both, one block, padded to the longer."""
+    width = max(a.idx.shape[1], b.idx.shape[1])
+    parts = [torch.cat([pad_to(x, width) for x in pair]) for pair in zip(a, b, strict=True)]
+    return Rollouts(*parts)
+
+
+def pad_to(x: Tensor, width: int) -> Tensor:
+    """Columns (B, T, ...) up to `width`; what is added is padding, and counts as nothing."""
+    added = x.new_full(
+        (x.shape[0], width - x.shape[1], *x.shape[2:]), PAD_ID if x.dim() == 2 else 0
+    )
+    return torch.cat([x, added], dim=1)
