@@ -8,25 +8,25 @@ Sources: Williams 1992 (policy gradient); Schulman et al. 2017 (clipping); Schul
 of KL); Shao et al. 2024 (GRPO: the group is the baseline); Rafailov et al. 2023 (DPO).
 """
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from nanopoet_ref.gpt import GPT
 from nanopoet_ref.loss import fused_cross_entropy, fused_token_losses
 from nanopoet_ref.midtraining import PAD_ID, pad_batch
 from nanopoet_ref.poem import Poem
 from nanopoet_ref.prosody import SHAPES
+from nanopoet_ref.rewards import content_of
 from nanopoet_ref.runtime import autocast, evaluating, make_generator
 from nanopoet_ref.sampling import generate
 from nanopoet_ref.tokenizer import END, CharTokenizer, render_prompt
-from nanopoet_ref.training import Batch
+from nanopoet_ref.training import Batch, LossFn, TrainConfig, training_step
 
 LONGEST = max(lines * (length + 1) for lines, length in SHAPES.values()) + 1  # with marks and end
 
@@ -115,11 +115,10 @@ def kl_k3(log_probs: Tensor, reference: Tensor) -> Tensor:
 def clipped_objective(
     log_probs: Tensor, old: Tensor, advantages: Tensor, clip: float | None = 0.2
 ) -> Tensor:
-    """What a policy gains, token by token: (p / p when written) · advantage, and no more than the
-    clip allows.
+    """What a policy gains by each token: (p / p when written) · advantage, as far as the clip goes.
 
     Of the ratio and the clipped ratio the worse counts: what has moved far enough earns no more
-    for moving farther, but can always be pulled back. At ratio 1 the gradient is advantage · ∇ ln p.
+    for moving farther, and can be pulled back. At ratio 1 the gradient is advantage · ∇ ln p.
 
     >>> old, advantages = torch.tensor([-1.0, -1.0]), torch.tensor([1.0, -1.0])
     >>> gain = clipped_objective(torch.tensor([0.0, 0.0]), old, advantages)
@@ -178,7 +177,8 @@ def policy_loss(
 ) -> Tensor:
     """What `Rollouts` have not gained, and what their distance to the reference costs.
 
-    Without `clip` the ratio is 1: right for one update a batch, when nothing has moved yet. Other batches have a mask (B, T) or none: nobody rewards them, and their loss is the surprise.
+    Without `clip` the ratio is 1: right for one update a batch, when nothing has moved yet.
+    Other batches have a mask (B, T) or none: nobody rewards them, their loss is the surprise.
 
     >>> zeros = torch.zeros(1, 2, dtype=torch.long)
     >>> round(policy_loss(torch.zeros(1, 2, 4), zeros).item(), 4)  # ln 4
@@ -213,7 +213,7 @@ def preference_loss(
     """`dpo_loss` as a loss of the loop: of `Rollouts`, even rows are chosen, odd ones rejected.
 
     >>> zeros = torch.zeros(2, 1, dtype=torch.long)
-    >>> stack = torch.tensor([1.0, 0.0, 0.0, -math.log(4)]).repeat(2, 1, 1)
+    >>> stack = torch.tensor([1.0, 0.0, 0.0, -1.3862944]).repeat(2, 1, 1)
     >>> round(preference_loss(torch.zeros(2, 1, 4), zeros, stack).item(), 4)
     0.6931
     """
@@ -223,6 +223,22 @@ def preference_loss(
     ours = sequence_log_probs(-fused_token_losses(logits, targets), counts)
     theirs = sequence_log_probs(reference, counts)
     return dpo_loss(ours[::2], ours[1::2], theirs[::2], theirs[1::2], beta)
+
+
+def several_updates(
+    model: nn.Module,
+    batches: Sequence[Batch],
+    loss_fn: LossFn,
+    optimizers: Sequence[torch.optim.Optimizer],
+    config: TrainConfig,
+    *,
+    n: int,
+) -> tuple[float, float]:
+    """`training_step`, `n` times on the same batches: what has been written is dear, and is used
+    until the clip says that it is too old. Returns what the first update returned.
+    """
+    logged = [training_step(model, batches, loss_fn, optimizers, config) for _ in range(n)]
+    return logged[0]
 
 
 # --- Batches that the model writes
@@ -287,6 +303,8 @@ def stack_rows(
     return batch, counts, found
 
 
+NOTED = 10  # every so many batches, what the model wrote is looked at
+REWARDS = ("places", "rules", "convenient")  # one number a character, or one a poem
 MEANS = {"tokens": mean_of_tokens, "sequences": mean_of_sequences}
 
 
@@ -313,6 +331,19 @@ class GRPO:
         default_factory=lambda: {"form": 1.0, "rhyme": 4.0, "tone": 1.0}
     )
 
+    def __post_init__(self) -> None:
+        problems = [
+            f"{name}={value!r} is not positive"
+            for name in ("group_size", "updates", "temperature")
+            if not (value := getattr(self, name)) > 0
+        ]
+        if self.mean not in MEANS:
+            problems.append(f"mean={self.mean!r} is not one of {list(MEANS)}")
+        if self.reward not in REWARDS:
+            problems.append(f"reward={self.reward!r} is not one of {REWARDS}")
+        if problems:
+            raise ValueError("; ".join(problems))
+
     def loss(self) -> Callable[..., Tensor]:
         """The loss of a batch."""
         return partial(
@@ -337,11 +368,12 @@ def grpo_batches(
     real: Callable[[int], Batch] | None = None,
     seed: int = 0,
     precision: str = "float32",
-    note: Callable[[int, dict[str, float]], None] | None = None,
+    note: Callable[[int, Sequence[Poem], dict[str, float]], None] | None = None,
 ) -> Callable[[int], Batch]:
     """Batch i: what the model, as it is by then, writes for the requests `ask(i)`, and its worth.
 
     Same seed and same weights, same batch: to resume a run takes the number and the weights alone.
+    `note` is told of every tenth batch: its number, the poems, mean reward and distance.
     """
     block_size = model.config.block_size
 
@@ -352,15 +384,27 @@ def grpo_batches(
         batch, counts, rewards = stack_rows(written, reward(texts, asked), block_size)
         # Places of one group line up only where every poem begins in the same column: they do,
         # since a group is one request.
+        noted = note is not None and i % NOTED == 0
         worth = rewards_to_go(rewards, settings.discount)
         advantages = group_advantages(worth, settings.group_size, counts, settings.scale)
         old, ref = (
             log_probs_of(m, batch, precision) if needed else torch.zeros_like(counts)
-            for m, needed in ((model, settings.updates > 1), (reference, settings.kl > 0))
+            for m, needed in (
+                (model, noted or settings.updates > 1),
+                (reference, noted or settings.kl > 0),
+            )
         )
         rollouts = Rollouts(
             batch.idx, batch.targets, torch.stack([counts, advantages, old, ref], dim=-1)
         )
+        if note and noted:
+            reward_mean = rewards.sum(dim=1).mean().item()
+            distance = mean_of_tokens(kl_k3(old, ref), counts).item()
+            poems = [
+                replace(request, content=content_of(tokens))
+                for request, tokens in zip(asked, texts, strict=True)
+            ]
+            note(i, poems, {"reward": reward_mean, "kl": distance})
         if real is not None and settings.real:
             rollouts = join(rollouts, as_rollouts(model, real(i), settings.real_worth, precision))
         return rollouts

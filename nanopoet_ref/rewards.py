@@ -14,7 +14,10 @@ from dataclasses import replace
 from functools import cache
 from typing import NamedTuple
 
+import numpy as np
+
 from nanopoet_ref.masks import slots_of
+from nanopoet_ref.midtraining import CONTENT_ID, pad_batch
 from nanopoet_ref.poem import Poem
 from nanopoet_ref.prosody import (
     NAMES,
@@ -27,7 +30,8 @@ from nanopoet_ref.prosody import (
     tone_faults,
 )
 from nanopoet_ref.rhymebook import level_rhyme, tone
-from nanopoet_ref.tokenizer import END
+from nanopoet_ref.tokenizer import END, CharTokenizer, Ids, parse_poem
+from nanopoet_ref.training import Batch
 
 STOP = "，"  # between a title and its control; hardly any title holds one
 
@@ -101,22 +105,26 @@ def draw_control(counts: Counter[Control], draw: random.Random) -> Control:
     return draw.choices(list(counts), weights=list(counts.values()))[0]
 
 
-def curated(poems: Sequence[Poem], n: int, seed: int = 0) -> tuple[list[Poem], Counter[Control]]:
-    """Up to `n` poems that keep all the rules, with their controls; and how often each occurs.
+def curated(
+    poems: Sequence[Poem], n: int, controls: float = 1.0, seed: int = 0
+) -> tuple[list[Poem], Counter[Control]]:
+    """Up to `n` poems that keep all the rules, and how often each control occurs among them.
+
+    A share of `controls` has it behind the title; without one, a poem remains what it was.
 
     >>> kept = Poem("", "五言绝句", "相思", "红豆生南国，春来发几枝。愿君多采撷，此物最相思。")
     >>> found, counts = curated([kept, replace(kept, content="红豆生南国，")], 2)
     >>> [poem.title for poem in found], list(counts.values())
     (['相思，支仄'], [1])
     """
+    draw, counts = random.Random(seed), Counter[Control]()
     found: list[Poem] = []
-    counts = Counter[Control]()
-    for i in random.Random(seed).sample(range(len(poems)), len(poems)):
+    for poem in draw.sample(poems, len(poems)):
         if len(found) == n:
             break
-        if control := find_control(poems[i]):
-            found.append(with_control(poems[i], control))
+        if control := find_control(poem):
             counts[control] += 1
+            found.append(with_control(poem, control) if draw.random() < controls else poem)
     return found, counts
 
 
@@ -190,6 +198,15 @@ def place_reward(
     return found
 
 
+def content_of(tokens: Sequence[str]) -> str:
+    """What tokens say, without the end.
+
+    >>> content_of(["春", "风", END])
+    '春风'
+    """
+    return "".join(token for token in tokens if token != END)
+
+
 def poem_reward(
     written: Sequence[Sequence[str]], asked: Sequence[Poem], reward: Callable[[Poem], float]
 ) -> list[list[float]]:
@@ -199,13 +216,41 @@ def poem_reward(
     [[0.0, 0.0, 1.0]]
     """
     poems = [
-        replace(request, content="".join(token for token in tokens if len(token) == 1))
+        replace(request, content=content_of(tokens))
         for tokens, request in zip(written, asked, strict=True)
     ]
     return [
         [*[0.0] * (len(tokens) - 1), reward(poem)]
         for tokens, poem in zip(written, poems, strict=True)
     ]
+
+
+# --- Poems that keep the rules, as a stage
+
+
+def pad_verse(
+    rows: Sequence[Ids],
+    block_size: int,
+    mask: str,
+    *,
+    tokenizer: CharTokenizer,
+    weights: Mapping[str, float],
+    pad: Callable[..., Batch] = pad_batch,
+) -> Batch:
+    """`pad_batch`, with a mask of weights: a target at which a rule stands counts as often as said.
+
+    Three characters of sixty rhyme. Counted as one each, they are learned last.
+    """
+    batch = pad(rows, block_size, mask)
+    counts = batch.mask.float()  # (B, T)
+    for b, row in enumerate(rows):
+        form = parse_poem(tokenizer, row).form
+        first = int(np.flatnonzero(row == CONTENT_ID)[0])  # the target at the marker is character 1
+        for place, (text, tones, rhyming, _) in enumerate(slots(form), first):
+            rule = "rhyme" if rhyming else "tone" if any(tones) else "form" if text else ""
+            if place < counts.shape[1]:
+                counts[b, place] *= weights.get(rule, 1.0)
+    return batch._replace(mask=counts)
 
 
 # --- One reward a poem
