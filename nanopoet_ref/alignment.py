@@ -22,7 +22,7 @@ from nanopoet_ref.loss import fused_cross_entropy, fused_token_losses
 from nanopoet_ref.midtraining import PAD_ID, pad_batch
 from nanopoet_ref.poem import Poem
 from nanopoet_ref.prosody import SHAPES
-from nanopoet_ref.rewards import content_of
+from nanopoet_ref.rewards import MARKS, content_of
 from nanopoet_ref.runtime import autocast, evaluating, make_generator
 from nanopoet_ref.sampling import generate
 from nanopoet_ref.tokenizer import END, CharTokenizer, render_prompt
@@ -151,10 +151,37 @@ def mean_of_sequences(values: Tensor, mask: Tensor) -> Tensor:
     return ((values * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)).mean()
 
 
+def kept_mass(
+    logits: Tensor, targets: Tensor, asked: Tensor, members: Tensor, temperature: float = 1.0
+) -> Tensor:
+    """The probability that a rule is kept, before anything is drawn: one number a place asked for.
+
+    `asked` (B, T) numbers what may stand at each target, from 1: one of MARKS, or of a rhyme group.
+    0 asks for nothing, -1 is a line end that no rhyme may repeat. `members` (C + 1, V) says who is
+    in what. Here every character's reward is known, so the mean reward is a sum over characters,
+    and not a guess from the one that was drawn.
+
+    >>> logits, targets = torch.zeros(1, 2, 4), torch.tensor([[3, 2]])
+    >>> members = torch.zeros(5, 4, dtype=torch.bool)
+    >>> members[4, 2:] = True  # the first group, behind no group and the three marks
+    >>> kept_mass(logits, targets, torch.tensor([[4, 4]]), members).tolist()
+    [0.5, 0.25]
+    """
+    row, place = (asked > 0).nonzero(as_tuple=True)  # (N,) each
+    fitting = members[asked[row, place]].clone()  # (N, V)
+    # What has ended a line before does not rhyme again.
+    ends = (asked < 0) | (asked > len(MARKS))
+    earlier = ends[row] & (torch.arange(asked.shape[1]) < place.unsqueeze(1))  # (N, T)
+    n, t = (earlier & ends[row, place].unsqueeze(1)).nonzero(as_tuple=True)
+    fitting[n, targets[row[n], t]] = False
+    probs = (logits[row, place].float() / temperature).softmax(dim=-1)
+    return (probs * fitting).sum(dim=-1)
+
+
 class Rollouts(Batch):
-    """Poems that the model wrote, as a batch. Its mask is a stack (B, T, 4) of what the loss needs:
-    which targets count, their advantages, their log-probabilities when written, and those that the
-    reference gives.
+    """Poems that the model wrote, as a batch. Its mask is a stack (B, T, 5) of what the loss needs:
+    which targets count, their advantages, their log-probabilities when written, those that the
+    reference gives, and what is asked for by number (see `kept_mass`).
     """
 
     __slots__ = ()
@@ -174,11 +201,15 @@ def policy_loss(
     kl: float = 0.02,
     kl_estimator: Callable[[Tensor, Tensor], Tensor] = kl_k3,
     mean: Callable[[Tensor, Tensor], Tensor] = mean_of_tokens,
+    pay: Tensor | None = None,
+    members: Tensor | None = None,
+    temperature: float = 1.0,
 ) -> Tensor:
     """What `Rollouts` have not gained, and what their distance to the reference costs.
 
     Without `clip` the ratio is 1: right for one update a batch, when nothing has moved yet.
-    Other batches have a mask (B, T) or none: nobody rewards them, their loss is the surprise.
+    `pay` (C + 1,) is what `kept_mass` is worth, by number, at a temperature. Other batches have a
+    mask (B, T) or none: nobody rewards them, and their loss is the surprise.
 
     >>> zeros = torch.zeros(1, 2, dtype=torch.long)
     >>> round(policy_loss(torch.zeros(1, 2, 4), zeros).item(), 4)  # ln 4
@@ -186,11 +217,16 @@ def policy_loss(
     """
     if mask is None or mask.dim() == 2:
         return fused_cross_entropy(logits, targets, mask)
-    counts, advantages, old, reference = mask.unbind(dim=-1)  # (B, T) each
+    counts, advantages, old, reference, asked = mask.unbind(dim=-1)  # (B, T) each
     log_probs = -fused_token_losses(logits, targets)  # (B, T)
     old = log_probs.detach() if clip is None else old
     gain = clipped_objective(log_probs, old, advantages, clip)
-    return mean(kl * kl_estimator(log_probs, reference) - gain, counts)
+    loss = mean(kl * kl_estimator(log_probs, reference) - gain, counts)
+    if pay is not None and members is not None:
+        numbers = asked.long()
+        mass = kept_mass(logits, targets, numbers, members, temperature)
+        loss = loss - (pay[numbers[numbers > 0]] * mass).sum() / counts.sum()
+    return loss
 
 
 def dpo_loss(
@@ -213,7 +249,7 @@ def preference_loss(
     """`dpo_loss` as a loss of the loop: of `Rollouts`, even rows are chosen, odd ones rejected.
 
     >>> zeros = torch.zeros(2, 1, dtype=torch.long)
-    >>> stack = torch.tensor([1.0, 0.0, 0.0, -1.3862944]).repeat(2, 1, 1)
+    >>> stack = torch.tensor([1.0, 0.0, 0.0, -1.3862944, 0.0]).repeat(2, 1, 1)
     >>> round(preference_loss(torch.zeros(2, 1, 4), zeros, stack).item(), 4)
     0.6931
     """
@@ -314,6 +350,8 @@ class GRPO:
 
     `real`: how many poems of poets go with each batch. They count as written, with advantage
     `real_worth` at every token, which is the loss of mid-training: what keeps the language.
+    `worth` is what a rule pays where it is kept. With `expected`, rhymes and marks are paid by
+    `kept_mass`, at `sharpness`: the temperature at which the poet will write.
     """
 
     group_size: int = 8
@@ -328,8 +366,10 @@ class GRPO:
     real_worth: float = 1.0
     reward: str = "places"
     worth: dict[str, float] = field(
-        default_factory=lambda: {"form": 1.0, "rhyme": 4.0, "tone": 1.0}
+        default_factory=lambda: {"form": 4.0, "rhyme": 4.0, "tone": 1.0}
     )
+    expected: bool = False
+    sharpness: float = 0.8
 
     def __post_init__(self) -> None:
         problems = [
@@ -344,14 +384,15 @@ class GRPO:
         if problems:
             raise ValueError("; ".join(problems))
 
-    def loss(self) -> Callable[..., Tensor]:
-        """The loss of a batch."""
-        return partial(
-            policy_loss,
-            clip=self.clip if self.updates > 1 else None,
-            kl=self.kl,
-            mean=MEANS[self.mean],
-        )
+    def loss(self, members: Tensor | None = None) -> Callable[..., Tensor]:
+        """The loss of a batch; `members` as for `kept_mass`."""
+        clip = self.clip if self.updates > 1 else None
+        loss = partial(policy_loss, clip=clip, kl=self.kl, mean=MEANS[self.mean])
+        if not self.expected or members is None:
+            return loss
+        pay = torch.full((len(members),), self.worth["rhyme"])
+        pay[: len(MARKS) + 1] = self.worth["form"]
+        return partial(loss, pay=pay, members=members, temperature=self.sharpness)
 
 
 Reward = Callable[[Sequence[Sequence[str]], Sequence[Poem]], list[list[float]]]
@@ -366,6 +407,7 @@ def grpo_batches(
     settings: GRPO,
     *,
     real: Callable[[int], Batch] | None = None,
+    numbers: Callable[[Sequence[str], Poem], list[int]] | None = None,
     seed: int = 0,
     precision: str = "float32",
     note: Callable[[int, Sequence[Poem], dict[str, float]], None] | None = None,
@@ -373,6 +415,7 @@ def grpo_batches(
     """Batch i: what the model, as it is by then, writes for the requests `ask(i)`, and its worth.
 
     Same seed and same weights, same batch: to resume a run takes the number and the weights alone.
+    `numbers` gives what is asked for at each token by number, where that is paid by `kept_mass`.
     `note` is told of every tenth batch: its number, the poems, mean reward and distance.
     """
     block_size = model.config.block_size
@@ -394,9 +437,11 @@ def grpo_batches(
                 (reference, noted or settings.kl > 0),
             )
         )
-        rollouts = Rollouts(
-            batch.idx, batch.targets, torch.stack([counts, advantages, old, ref], dim=-1)
-        )
+        places = [numbers(*pair) if numbers else [] for pair in zip(texts, asked, strict=True)]
+        wanted = stack_rows(written, places, block_size)[2]
+        advantages = advantages.where(wanted <= 0, 0.0)  # what is paid once is not paid twice
+        stack = torch.stack([counts, advantages, old, ref, wanted], dim=-1)
+        rollouts = Rollouts(batch.idx, batch.targets, stack)
         if note and noted:
             reward_mean = rewards.sum(dim=1).mean().item()
             distance = mean_of_tokens(kl_k3(old, ref), counts).item()
@@ -417,9 +462,8 @@ def as_rollouts(model: GPT, batch: Batch, worth: float, precision: str = "float3
     assert batch.mask is not None
     now = log_probs_of(model, batch, precision)  # no clip, and no distance, at the first update
     counts = batch.mask.float()
-    return Rollouts(
-        batch.idx, batch.targets, torch.stack([counts, worth * counts, now, now], dim=-1)
-    )
+    stack = torch.stack([counts, worth * counts, now, now, 0 * counts], dim=-1)
+    return Rollouts(batch.idx, batch.targets, stack)
 
 
 def join(a: Batch, b: Batch) -> Rollouts:

@@ -15,8 +15,10 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from nanopoet_ref.masks import slots_of
+from nanopoet_ref.masks import slots_of, tables
 from nanopoet_ref.midtraining import CONTENT_ID, pad_batch
 from nanopoet_ref.poem import Poem
 from nanopoet_ref.prosody import (
@@ -33,7 +35,8 @@ from nanopoet_ref.rhymebook import level_rhyme, tone
 from nanopoet_ref.tokenizer import END, CharTokenizer, Ids, parse_poem
 from nanopoet_ref.training import Batch
 
-STOP = "，"  # between a title and its control; hardly any title holds one
+MARKS = ("，", "。", END)  # what a poem is made of besides characters
+STOP = MARKS[0]  # between a title and its control; hardly any title holds one
 
 
 # --- Control characters
@@ -155,7 +158,7 @@ def place_rewards(written: Sequence[str], form: str, control: Control) -> list[t
     found: list[tuple[str, float]] = []
     for token, (text, tones, rhyming, end) in zip(written, slots(form), strict=False):
         asked = wanted[tones[scheme]]
-        if text or token in ("，", "。", END) or len(token) > 1:
+        if text or token in MARKS or len(token) > 1:
             found.append(("form", int(token == text)))
             if token != text:
                 break
@@ -196,6 +199,42 @@ def place_reward(
         places = place_rewards(tokens, request.form, control)
         found.append([worth.get(rule, 0.0) * kept for rule, kept in places])
     return found
+
+
+def place_numbers(tokens: Sequence[str], asked: Poem, names: Sequence[str]) -> list[int]:
+    """For each token what is asked for, by its number among `names` from 1: a mark, a rhyme group.
+
+    -1 is a line end that may join in the rhyme, 0 all else. A broken form ends the list.
+
+    >>> request = Poem("", "五言绝句", "相思，支仄", "")
+    >>> found = place_numbers("红豆生南国，春来发几枝。", request, [*MARKS, "东", "支"])
+    >>> found[4], found[5], found[10]
+    (-1, 1, 5)
+    """
+    control = control_in(asked.title)
+    if control is None:
+        return []
+    found = []
+    for _, (text, _, rhyming, end) in zip(
+        place_rewards(tokens, asked.form, control), slots(asked.form), strict=False
+    ):
+        name = text or (control.group if rhyming else "")
+        found.append(names.index(name) + 1 if name else -1 if end else 0)
+    return found
+
+
+def place_members(tokenizer: CharTokenizer) -> tuple[list[str], Tensor]:
+    """The names of MARKS and rhyme groups, and which tokens are in each (C + 1, V); row 0 is empty.
+
+    >>> from nanopoet_ref.tokenizer import build_vocab
+    >>> names, members = place_members(CharTokenizer(build_vocab(["东风，"])))
+    >>> names[3:], [int(n) for n in members.sum(dim=1)]
+    (['东'], [0, 1, 0, 1, 2])
+    """
+    _, groups, names = tables(tokenizer, "pingshui")  # (V, G)
+    marks = [[token == mark for mark in MARKS] for token in tokenizer.vocab]
+    members = torch.cat([torch.zeros_like(groups[:, :1]), torch.tensor(marks), groups], dim=1)
+    return [*MARKS, *names], members.T
 
 
 def content_of(tokens: Sequence[str]) -> str:

@@ -29,6 +29,8 @@ from nanopoet_ref.rewards import (
     curated,
     draw_control,
     pad_verse,
+    place_members,
+    place_numbers,
     place_reward,
     poem_reward,
     rule_reward,
@@ -206,13 +208,15 @@ def written_poems(
             rewards[grpo.reward],
             grpo,
             real=real.batches,
+            numbers=partial(place_numbers, names=names) if grpo.expected else None,
             seed=seed,
             precision=precision,
             note=note,
         )
 
+    names, members = place_members(tokenizer)
     parts = {"step_fn": partial(several_updates, n=grpo.updates)} if grpo.updates > 1 else {}
-    return real._replace(of_model=of_model, loss=grpo.loss(), parts=parts)
+    return real._replace(of_model=of_model, loss=grpo.loss(members), parts=parts)
 
 
 def requests(
@@ -236,9 +240,8 @@ def requests(
         while len(found) < max(stage.batch_size // grpo.group_size, 1):
             request = draw.choice(asked)
             if len(render_poem(tokenizer, request)) <= room:
-                with_one = draw.random() < stage.controls
                 control = draw_control(counts, draw)
-                found.append(with_control(request, control) if with_one else request)
+                found.append(with_control(request, control) if stage.controls else request)
         return found
 
     return ask

@@ -16,6 +16,7 @@ from nanopoet_ref.alignment import (
     group_advantages,
     grpo_batches,
     join,
+    kept_mass,
     kl_k1,
     kl_k2,
     kl_k3,
@@ -56,7 +57,7 @@ def small_model(seed=0):
 def rollouts(log_probs_old, advantages, counts=None, reference=None):
     old = torch.as_tensor(log_probs_old, dtype=torch.float32)
     parts = [torch.ones_like(old) if counts is None else counts, advantages, old]
-    parts.append(old if reference is None else reference)
+    parts += [old if reference is None else reference, torch.zeros_like(old)]
     return torch.stack([torch.as_tensor(part, dtype=torch.float32) for part in parts], dim=-1)
 
 
@@ -141,11 +142,13 @@ def test_the_gradient_agrees_with_finite_differences():
     torch.manual_seed(0)
     logits, targets = torch.randn(2, 3, 5, dtype=torch.float64), torch.randint(5, (2, 3))
     old = -token_losses(logits, targets) + 0.3 * torch.randn(2, 3)
-    stack = torch.stack([torch.ones(2, 3), torch.randn(2, 3), old, old - 0.2], dim=-1).double()
+    stack = torch.stack(
+        [torch.ones(2, 3), torch.randn(2, 3), old, old - 0.2, 0 * old], dim=-1
+    ).double()
 
     def loss(x):
         log_probs = -token_losses(x, targets)
-        counts, advantages, before, reference = stack.unbind(-1)
+        counts, advantages, before, reference, _ = stack.unbind(-1)
         gain = clipped_objective(log_probs, before, advantages)
         return mean_of_tokens(0.1 * kl_k3(log_probs, reference) - gain, counts)
 
@@ -198,6 +201,26 @@ def test_dpo_wants_the_chosen_to_gain_more_than_the_rejected():
     assert loss.item() == pytest.approx(math.log(2))
     loss.backward()
     assert chosen.grad.item() == pytest.approx(-0.25) == -rejected.grad.item()
+
+
+def test_the_mass_of_a_rule_is_the_mean_reward_and_repeated_rhymes_are_none():
+    torch.manual_seed(2)
+    logits, targets = torch.randn(1, 5, 6), torch.tensor([[3, 0, 4, 5, 3]])
+    members = torch.zeros(5, 6, dtype=torch.bool)
+    members[1, 0], members[4, 3:] = True, True  # the mark 0; the rhymes 3, 4, 5
+    asked = torch.tensor([[-1, 1, 4, 0, 4]])  # 3 ends the first line, 4 the second
+    probs = logits[0].softmax(-1)
+    expected = [probs[1, 0], probs[2, 4] + probs[2, 5], probs[4, 5]]
+    found = kept_mass(logits, targets, asked, members)
+    torch.testing.assert_close(found, torch.stack(expected))
+    sharp = kept_mass(logits, targets, asked, members, temperature=0.5)
+    torch.testing.assert_close(sharp[0], (2 * logits[0, 1]).softmax(-1)[0])
+    # Of the loss, what it adds is pay · mass, shared out over the tokens that count.
+    counts = torch.ones(1, 5)
+    stack = torch.stack([counts, 0 * counts, 0 * counts, 0 * counts, asked.float()], dim=-1)
+    pay = torch.tensor([0.0, 2.0, 0.0, 0.0, 3.0])
+    loss = policy_loss(logits, targets, stack, kl=0.0, pay=pay, members=members)
+    torch.testing.assert_close(loss, -(2 * found[0] + 3 * found[1:].sum()) / 5)
 
 
 # --- Batches that the model writes --------------------------------------------------------------
@@ -265,7 +288,7 @@ def test_joined_rows_keep_what_counts():
     assert isinstance(both.to(torch.device("cpu")), Rollouts)
     assert both.n_tokens == short.n_tokens + long.n_tokens
     assert both.idx.shape == (2, long.idx.shape[1])
-    assert both.mask.shape == (*both.idx.shape, 4)
+    assert both.mask.shape == (*both.idx.shape, 5)
 
 
 def align(model, settings, steps, start=0, optimizer=None, stop=None):

@@ -10,6 +10,7 @@ from nanopoet_ref.midtraining import CONTENT_ID
 from nanopoet_ref.poem import Poem
 from nanopoet_ref.prosody import find_faults
 from nanopoet_ref.rewards import (
+    MARKS,
     Control,
     control_in,
     convenient_reward,
@@ -19,6 +20,7 @@ from nanopoet_ref.rewards import (
     find_control,
     group_shares,
     pad_verse,
+    place_numbers,
     place_reward,
     place_rewards,
     poem_reward,
@@ -119,6 +121,16 @@ def test_rewards_are_what_rules_are_worth():
     assert sum(found) == 5 * 1 + 2 * 4 + 9 * 2
     with pytest.raises(ValueError, match="no control"):
         place_reward([["春"]], [BEAN], worth)
+
+
+def test_what_is_asked_for_has_its_number():
+    asked, names = with_control(BEAN, KEPT), [*MARKS, "东", "支"]
+    found = place_numbers([*BEAN.content, END], asked, names)
+    assert [found[i] for i in (4, 5, 10, 11, 16, 22, 24)] == [-1, 1, 5, 2, 0, 5, 3]
+    assert Counter(found) == {0: 17, 1: 2, 2: 2, 3: 1, 5: 2, -1: 1}
+    # The token that breaks the form stands where something was asked for, and is the last.
+    assert place_numbers("红豆生南国春来", asked, names) == [0, 0, 0, 0, -1, 1]
+    assert place_numbers("红豆", BEAN, names) == []
 
 
 # --- One number a poem
