@@ -144,8 +144,7 @@ def run_stage(
             callback=recorder,
             start_step=start_step,
             progress=world_size() == 1,  # the bar would count the tokens of one process
-            **stage_data.parts,
-            **loop_parts(config.seed, start_step),
+            **{**stage_data.parts, **loop_parts(config.seed, start_step)},
         )
         if rank() == 0:
             recorder.save_weights()
