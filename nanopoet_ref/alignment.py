@@ -466,11 +466,13 @@ def as_rollouts(model: GPT, batch: Batch, worth: float, precision: str = "float3
     return Rollouts(batch.idx, batch.targets, stack)
 
 
-def join(a: Batch, b: Batch) -> Rollouts:
+def join(a: Rollouts, b: Rollouts) -> Rollouts:
     """Rows of both, one block, padded to the longer."""
     width = max(a.idx.shape[1], b.idx.shape[1])
-    parts = [torch.cat([pad_to(x, width) for x in pair]) for pair in zip(a, b, strict=True)]
-    return Rollouts(*parts)
+    parts = zip(a, b, strict=True)  # idx with idx, targets with targets, mask with mask
+    return Rollouts(
+        *(torch.cat([pad_to(x, width) for x in pair if x is not None]) for pair in parts)
+    )
 
 
 def pad_to(x: Tensor, width: int) -> Tensor:

@@ -85,8 +85,8 @@ def control_in(title: str) -> Control | None:
     >>> control_in("相思，支仄")
     Control(group='支', opening='仄')
     """
-    stop, *names = title[-3:] if len(title) > 2 else " "
-    return Control(*names) if stop == STOP and names[1] in NAMES else None
+    control = Control(title[-2:-1], title[-1:])
+    return control if title.endswith(control.suffix) and control.opening in NAMES else None
 
 
 def without_control(poem: Poem) -> Poem:
@@ -281,7 +281,8 @@ def pad_verse(
     Three characters of sixty rhyme. Counted as one each, they are learned last.
     """
     batch = pad(rows, block_size, mask)
-    counts = batch.mask.float()  # (B, T)
+    counts = torch.ones_like(batch.targets) if batch.mask is None else batch.mask
+    counts = counts.float()  # (B, T)
     for b, row in enumerate(rows):
         form = parse_poem(tokenizer, row).form
         first = int(np.flatnonzero(row == CONTENT_ID)[0])  # the target at the marker is character 1

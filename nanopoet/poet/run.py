@@ -275,8 +275,8 @@ class Run:
     def append_rollouts(self, stage: str, step: int, poems: Sequence[Poem], facts: Rates) -> None:
         """What a model wrote to learn from, before an update: its worth, and the rules kept."""
         lengths = [len(words(poem.content)) for poem in poems]
-        found = {"form": share(kept_rules(poem, {}).form for poem in poems)}
-        found |= kept_shares(poems, {}) | found | variety(poems)
+        form: Rates = {"form": share(kept_rules(poem, {}).form for poem in poems)}
+        found = kept_shares(poems, {}) | form | variety(poems)
         row = {
             "stage": stage,
             "step": step,

@@ -236,7 +236,8 @@ def requests(
     room = block_size - LONGEST - len(next(iter(counts)).suffix)
 
     def ask(i: int) -> list[Poem]:
-        draw, found = random.Random(f"{seed} {i}"), []
+        draw = random.Random(f"{seed} {i}")
+        found: list[Poem] = []
         while len(found) < max(stage.batch_size // grpo.group_size, 1):
             request = draw.choice(asked)
             if len(render_poem(tokenizer, request)) <= room:
