@@ -16,15 +16,16 @@ from tqdm import tqdm
 from nanopoet.poet.components import Components
 from nanopoet.poet.data import Data
 from nanopoet.poet.presets import ANSWERING, PresetError, Stage
-from nanopoet_ref.alignment import GRPO, LONGEST, grpo_batches, several_updates
+from nanopoet_ref.alignment import GRPO, grpo_batches, several_updates
 from nanopoet_ref.conversation import Conversation, Rendered, render_conversation
 from nanopoet_ref.gpt import GPT
 from nanopoet_ref.midtraining import count_truncated, poem_batches
 from nanopoet_ref.mixture import TASKS, Task, TaskMixture, mixture_shares
-from nanopoet_ref.poem import Poem
+from nanopoet_ref.poem import FIELDS, Poem
 from nanopoet_ref.pretraining import window_batches
 from nanopoet_ref.prosody import SHAPES
 from nanopoet_ref.rewards import (
+    Control,
     convenient_reward,
     curated,
     draw_control,
@@ -34,10 +35,11 @@ from nanopoet_ref.rewards import (
     place_reward,
     poem_reward,
     rule_reward,
+    slots,
     with_control,
 )
 from nanopoet_ref.streaming import mixture_batches
-from nanopoet_ref.tokenizer import CharTokenizer, Ids, render_poem
+from nanopoet_ref.tokenizer import CharTokenizer, Ids
 from nanopoet_ref.training import SPLITS, Batch, LossFn
 
 Note = Callable[[int, Sequence[Poem], dict[str, float]], None]
@@ -232,20 +234,26 @@ def requests(
     Controls are drawn as often as poems that keep the rules have them.
     """
     _, counts = curated(poems, 5000, seed=seed)
-    asked = [replace(poem, content="") for poem in poems if poem.form in SHAPES]
-    room = block_size - LONGEST - len(next(iter(counts)).suffix)
+    fitting = [poem for poem in poems if poem.form in SHAPES and needed(poem) <= block_size]
+    if not fitting:
+        raise PresetError(f"block_size={block_size} leaves no room for a poem behind its title")
 
     def ask(i: int) -> list[Poem]:
         draw = random.Random(f"{seed} {i}")
-        found: list[Poem] = []
-        while len(found) < max(stage.batch_size // grpo.group_size, 1):
-            request = draw.choice(asked)
-            if len(render_poem(tokenizer, request)) <= room:
-                control = draw_control(counts, draw)
-                found.append(with_control(request, control) if stage.controls else request)
+        found = []
+        for _ in range(max(stage.batch_size // grpo.group_size, 1)):
+            request, control = replace(draw.choice(fitting), content=""), draw_control(counts, draw)
+            found.append(with_control(request, control) if stage.controls else request)
         return found
 
     return ask
+
+
+def needed(poem: Poem) -> int:
+    """The tokens of a framed poem of this author, form and title, with a control."""
+    frame = len(FIELDS) + 1  # markers; the end is one of the slots
+    given = len(poem.author + poem.form + poem.title + Control("东", "平").suffix)
+    return frame + given + len(slots(poem.form))
 
 
 BATCHES: dict[str, Callable[..., StageData]] = {
