@@ -23,6 +23,7 @@ from nanopoet_ref.alignment import (
     mean_of_sequences,
     mean_of_tokens,
     policy_loss,
+    preference_loss,
     rewards_to_go,
     sequence_log_probs,
     several_updates,
@@ -276,6 +277,26 @@ def test_poems_of_poets_are_learned_as_in_mid_training():
     as_written = as_rollouts(model, batch, 1.0)
     loss = policy_loss(model(batch.idx), as_written.targets, as_written.mask, kl=0.5)
     torch.testing.assert_close(torch.autograd.grad(loss, model.head.weight)[0], plain)
+
+
+def test_pairs_of_poems_are_a_batch_of_the_loop():
+    model = small_model()
+    broken = Poem("骆", "五言绝句", "鹅", GOOSE.content.replace("枝", "君"))
+    rows = [render_poem(TOKENIZER, poem) for poem in (GOOSE, broken)]
+    batch = as_rollouts(small_model(), pad_batch(rows, 96, "content"), 0.0)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    losses = []
+    for _ in range(4):
+        loss = preference_loss(model(batch.idx), batch.targets, batch.mask, beta=0.5)
+        losses.append(loss.item())
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    assert losses[0] == pytest.approx(math.log(2), abs=1e-5)
+    assert losses[-1] < losses[0]
+    plain = preference_loss(model(batch.idx), batch.targets, batch.mask[..., 0] > 0)
+    expected = masked_cross_entropy(model(batch.idx), batch.targets, batch.mask[..., 0] > 0)
+    torch.testing.assert_close(plain, expected)
 
 
 def test_joined_rows_keep_what_counts():
