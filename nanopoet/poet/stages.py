@@ -231,18 +231,24 @@ def requests(
 ) -> Callable[[int], list[Poem]]:
     """Of update i, the requests: author, form and title of poems, and a control for each.
 
-    Controls are drawn as often as poems that keep the rules have them.
+    Controls are drawn as often as poems that keep the rules have them; forms equally often, since
+    a rare one is broken most.
     """
     _, counts = curated(poems, 5000, seed=seed)
-    fitting = [poem for poem in poems if poem.form in SHAPES and needed(poem) <= block_size]
-    if not fitting:
+    fitting: dict[str, list[Poem]] = {form: [] for form in SHAPES}
+    for poem in poems:
+        if poem.form in SHAPES and needed(poem) <= block_size:
+            fitting[poem.form].append(poem)
+    forms = [form for form, some in fitting.items() if some]
+    if not forms:
         raise PresetError(f"block_size={block_size} leaves no room for a poem behind its title")
 
     def ask(i: int) -> list[Poem]:
         draw = random.Random(f"{seed} {i}")
         found = []
         for _ in range(max(stage.batch_size // grpo.group_size, 1)):
-            request, control = replace(draw.choice(fitting), content=""), draw_control(counts, draw)
+            poem, control = draw.choice(fitting[draw.choice(forms)]), draw_control(counts, draw)
+            request = replace(poem, content="")
             found.append(with_control(request, control) if stage.controls else request)
         return found
 
