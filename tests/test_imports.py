@@ -49,6 +49,7 @@ ORDER = [
     "scaling",
     "rewards",
     "alignment",
+    "rollouts",
 ]
 PACKAGE = Path(nanopoet_ref.__file__).parent
 SOURCES = {path.stem: path for path in PACKAGE.rglob("*.py") if path.stem != "__init__"}

@@ -11,13 +11,13 @@ from typing import Any, get_args
 import torch
 
 from nanopoet.errors import lacks_memory
-from nanopoet_ref.alignment import GRPO
 from nanopoet_ref.gpt import GPT, GPTConfig
 from nanopoet_ref.loss import fused_cross_entropy, masked_cross_entropy
 from nanopoet_ref.midtraining import MASKS
 from nanopoet_ref.mixture import TASKS
 from nanopoet_ref.optim import configure_optimizers
 from nanopoet_ref.poem import Script
+from nanopoet_ref.rollouts import GRPO
 from nanopoet_ref.runtime import TRAINING_PRECISIONS
 from nanopoet_ref.schedule import SCHEDULES
 from nanopoet_ref.streaming import CHAT_MASKS

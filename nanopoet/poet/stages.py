@@ -16,7 +16,7 @@ from tqdm import tqdm
 from nanopoet.poet.components import Components
 from nanopoet.poet.data import Data
 from nanopoet.poet.presets import ANSWERING, PresetError, Stage
-from nanopoet_ref.alignment import GRPO, grpo_batches, several_updates
+from nanopoet_ref.alignment import several_updates
 from nanopoet_ref.conversation import Conversation, Rendered, render_conversation
 from nanopoet_ref.gpt import GPT
 from nanopoet_ref.midtraining import count_truncated, poem_batches
@@ -38,6 +38,7 @@ from nanopoet_ref.rewards import (
     slots,
     with_control,
 )
+from nanopoet_ref.rollouts import GRPO, grpo_batches
 from nanopoet_ref.streaming import mixture_batches
 from nanopoet_ref.tokenizer import CharTokenizer, Ids
 from nanopoet_ref.training import SPLITS, Batch, LossFn

@@ -10,10 +10,10 @@ from nanopoet.poet.components import REFERENCE
 from nanopoet.poet.data import Data
 from nanopoet.poet.presets import PresetError, Stage
 from nanopoet.poet.stages import BATCHES, needed, requests
-from nanopoet_ref.alignment import GRPO
 from nanopoet_ref.gpt import GPT, GPTConfig
 from nanopoet_ref.poem import Poem
 from nanopoet_ref.rewards import Control, control_in, with_control
+from nanopoet_ref.rollouts import GRPO
 from nanopoet_ref.tokenizer import CharTokenizer, build_vocab, render_poem
 
 BEAN = Poem("王维", "五言绝句", "相思", "红豆生南国，春来发几枝。愿君多采撷，此物最相思。")

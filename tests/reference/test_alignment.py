@@ -7,15 +7,10 @@ import pytest
 import torch
 
 from nanopoet_ref.alignment import (
-    GRPO,
-    LONGEST,
     Rollouts,
-    as_rollouts,
     clipped_objective,
     dpo_loss,
     group_advantages,
-    grpo_batches,
-    join,
     kept_mass,
     kl_k1,
     kl_k2,
@@ -27,14 +22,21 @@ from nanopoet_ref.alignment import (
     rewards_to_go,
     sequence_log_probs,
     several_updates,
-    stack_rows,
-    write_rows,
 )
 from nanopoet_ref.gpt import GPT, GPTConfig
 from nanopoet_ref.loss import masked_cross_entropy, token_losses
 from nanopoet_ref.midtraining import CONTENT_ID, pad_batch
 from nanopoet_ref.poem import Poem
 from nanopoet_ref.rewards import Control, place_reward, with_control
+from nanopoet_ref.rollouts import (
+    GRPO,
+    LONGEST,
+    as_rollouts,
+    grpo_batches,
+    join,
+    stack_rows,
+    write_rows,
+)
 from nanopoet_ref.runtime import make_generator
 from nanopoet_ref.tokenizer import END, CharTokenizer, build_vocab, render_poem
 from nanopoet_ref.training import BatchStream, TrainConfig, train
