@@ -60,7 +60,8 @@ def train(
     preset: Annotated[
         str | None,
         typer.Option(
-            help="quick, seed, full, chat, aligned, text, or a .toml file.", show_default="quick"
+            help="quick, seed, full, chat, aligned, convenient, text, or a .toml file.",
+            show_default="quick",
         ),
     ] = None,
     name: Annotated[
