@@ -59,7 +59,9 @@ def corpus(
 def train(
     preset: Annotated[
         str | None,
-        typer.Option(help="quick, seed, full, chat, text, or a .toml file.", show_default="quick"),
+        typer.Option(
+            help="quick, seed, full, chat, aligned, text, or a .toml file.", show_default="quick"
+        ),
     ] = None,
     name: Annotated[
         str | None, typer.Option(help="Name of the run.", show_default="the preset's")

@@ -18,4 +18,5 @@ evaluation                      07 · loss and novelty of what was learned
 conversation tools              08 · who says what, and what of it to learn; a calculator
 mixture streaming               08 · tasks, mixed; batches from a stream of them
 scaling                         09 · more tokens, weights and machines, and what they are used for
+rewards alignment               10 · rules as rewards, and learning from what one wrote
 """

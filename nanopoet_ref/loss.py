@@ -86,8 +86,8 @@ def masked_cross_entropy(logits: Tensor, targets: Tensor, mask: Tensor | None = 
     return (losses * weights).sum() / weights.sum().clamp(min=1)
 
 
-class _FusedCrossEntropy(torch.autograd.Function):
-    """Σ weight · surprise, some rows at a time, so that the work stays in the cache.
+class _FusedTokenLosses(torch.autograd.Function):
+    """Surprise at each target, some rows at a time, so that the work stays in the cache.
 
     Backward needs no stored softmax: it makes `softmax - one_hot` again from the logits.
     """
@@ -95,26 +95,35 @@ class _FusedCrossEntropy(torch.autograd.Function):
     ROWS = 64
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    def forward(ctx: Any, logits: Tensor, targets: Tensor) -> Tensor:
         # ln Σ exp, 64 rows at a time: the float32 copy of so few fits the processor's cache.
-        rows = logits.split(_FusedCrossEntropy.ROWS)
+        rows = logits.split(_FusedTokenLosses.ROWS)
         log_sums = torch.cat([row.float().logsumexp(dim=-1) for row in rows])
-        ctx.save_for_backward(logits, targets, weights, log_sums)
-        chosen = logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1).float()
-        return ((log_sums - chosen) * weights).sum()
+        ctx.save_for_backward(logits, targets, log_sums)
+        return log_sums - logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1).float()
 
     @staticmethod
-    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None, None]:
-        logits, targets, weights, log_sums = ctx.saved_tensors
-        scale = (grad_output * weights).unsqueeze(-1)  # (N, 1)
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None]:
+        logits, targets, log_sums = ctx.saved_tensors
+        scale = grad_output.unsqueeze(-1)  # (N, 1)
         grad = torch.empty_like(logits)
-        for start in range(0, len(logits), _FusedCrossEntropy.ROWS):
-            rows = slice(start, start + _FusedCrossEntropy.ROWS)
+        for start in range(0, len(logits), _FusedTokenLosses.ROWS):
+            rows = slice(start, start + _FusedTokenLosses.ROWS)
             # d loss / d logits is p - y: the probabilities, less 1 at the target.
             probs = (logits[rows].float() - log_sums[rows].unsqueeze(-1)).exp_().mul_(scale[rows])
             probs.scatter_add_(-1, targets[rows].unsqueeze(-1), -scale[rows])
             grad[rows] = probs
-        return grad, None, None
+        return grad, None
+
+
+def fused_token_losses(logits: Tensor, targets: Tensor) -> Tensor:
+    """`token_losses` for long training: the same numbers, less memory, less time.
+
+    >>> fused_token_losses(torch.zeros(1, 1, 4), torch.tensor([[2]])).shape
+    torch.Size([1, 1])
+    """
+    losses = _FusedTokenLosses.apply(logits.flatten(0, -2), targets.flatten())
+    return losses.view_as(targets)
 
 
 def fused_cross_entropy(logits: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -125,9 +134,9 @@ def fused_cross_entropy(logits: Tensor, targets: Tensor, mask: Tensor | None = N
     True
     """
     count = torch.ones_like(targets) if mask is None else mask  # (B, T)
-    weights = count.flatten().float()
+    weights = count.float()
     weights = weights / weights.sum().clamp(min=1)  # a sum of these is the mean
-    return _FusedCrossEntropy.apply(logits.flatten(0, -2), targets.flatten(), weights)
+    return (fused_token_losses(logits, targets) * weights).sum()
 
 
 # --- What a loss value means -------------------------------------------------------------------

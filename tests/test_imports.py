@@ -47,6 +47,8 @@ ORDER = [
     "mixture",
     "streaming",
     "scaling",
+    "rewards",
+    "alignment",
 ]
 PACKAGE = Path(nanopoet_ref.__file__).parent
 SOURCES = {path.stem: path for path in PACKAGE.rglob("*.py") if path.stem != "__init__"}

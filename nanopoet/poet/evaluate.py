@@ -22,6 +22,7 @@ from nanopoet_ref.mixture import Task, said
 from nanopoet_ref.poem import Poem
 from nanopoet_ref.pretraining import windows_by_number
 from nanopoet_ref.prosody import share
+from nanopoet_ref.rewards import without_control
 from nanopoet_ref.runtime import evaluating, limit_threads, make_generator
 from nanopoet_ref.sampling import write_poems
 from nanopoet_ref.tokenizer import render_poem
@@ -73,7 +74,7 @@ def evaluate_run(
     room = poet.model.config.block_size // 2  # a longer title would leave none for the poem
     asked = [Poem(p.author, p.form, p.title, "") for p in val]
     asked = [request for request in asked if len(render_poem(poet.tokenizer, request)) <= room]
-    requests = spread(asked, samples, seed + 1)
+    requests = run.with_controls(spread(asked, samples, seed + 1), seed)
     poems: list[Poem] = []
     for start in range(0, len(requests), batch_size):
         poems += write_poems(
@@ -86,7 +87,7 @@ def evaluate_run(
     return {
         "val_loss_per_token": per_token,
         "val_loss_per_char": per_char,
-        **rates(poems, chosen, data, seed, book),
+        **rates(list(map(without_control, poems)), chosen, data, seed, book),
         "samples": len(poems),
         **(evaluate_answers(run, poet, data, samples, seed) if run.answers else {}),
     }

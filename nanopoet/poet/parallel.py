@@ -150,8 +150,10 @@ def own_rows(batch_at: Callable[[int], Batch]) -> Callable[[int], Batch]:
     rows = slice(rank(), None, world_size())
 
     def own(i: int) -> Batch:
-        idx, targets, mask = batch_at(i)
-        return Batch(idx[rows], targets[rows], None if mask is None else mask[rows])
+        batch = batch_at(i)
+        idx, targets, mask = batch
+        mask = None if mask is None else mask[rows]
+        return batch._replace(idx=idx[rows], targets=targets[rows], mask=mask)
 
     return own
 

@@ -11,6 +11,7 @@ from typing import Any, get_args
 import torch
 
 from nanopoet.errors import lacks_memory
+from nanopoet_ref.alignment import GRPO
 from nanopoet_ref.gpt import GPT, GPTConfig
 from nanopoet_ref.loss import fused_cross_entropy, masked_cross_entropy
 from nanopoet_ref.midtraining import MASKS
@@ -25,7 +26,8 @@ from nanopoet_ref.training import TrainConfig
 
 FILE = Path(__file__).with_name("presets.toml")
 ANSWERING = ("mixture", "sft")  # of conversations: both are the same, but for what comes before
-STAGES = ("pretrain", "midtrain", *ANSWERING)
+CONTROLLED = ("curate", "align")  # whose poems have controls behind their titles
+STAGES = ("pretrain", "midtrain", *CONTROLLED, *ANSWERING)
 FORMS = ("all", "regulated")
 RENAMED = {"know_frequencies": "init_head_bias"}  # what older runs call a key
 LOSSES = {"masked": masked_cross_entropy, "fused": fused_cross_entropy}
@@ -80,7 +82,10 @@ class Stage:
     mask: str = "not_padding"
     pool: int = 64  # of how many batches the poems are sorted by length; 1: not at all
     tasks: list[str] = field(default_factory=lambda: list(TASKS))  # of a mixture; twice: twice
-    examples: int = 3000  # of each task, or all where there are fewer
+    examples: int = 3000  # of each task, or poems that keep the rules; or all there are
+    controls: float = 1.0  # which share of these poems says what it keeps
+    weights: dict[str, float] = field(default_factory=dict)  # of the rules, in their loss
+    grpo: dict[str, Any] = field(default_factory=dict)  # of the stage align: see GRPO
     optimizer: dict[str, Any] = field(default_factory=dict)
     schedule: dict[str, Any] = field(default_factory=lambda: {"name": "constant"})
     text_losses: dict[str, float] = field(default_factory=dict)  # to print beside ours
@@ -104,12 +109,23 @@ class Stage:
                 "mask": CHAT_MASKS if self.name in ANSWERING else MASKS,
                 "precision": ("auto", *TRAINING_PRECISIONS),
             },
-            kinds={"optimizer": dict, "text_losses": dict, "tasks": list, "keep_best": bool},
+            kinds={
+                "optimizer": dict,
+                "text_losses": dict,
+                "tasks": list,
+                "keep_best": bool,
+                "weights": dict,
+                "grpo": dict,
+            },
         )
         if type(self.tasks) is list and (unknown := [t for t in self.tasks if t not in TASKS]):
             problems.append(f"tasks={unknown!r} are not of {', '.join(TASKS)}")
         if not self.tasks:
             problems.append("tasks are none")
+        if not is_number(self.controls) or not 0 <= self.controls <= 1:
+            problems.append(f"controls={self.controls!r} is not a share")
+        if type(self.weights) is dict and not all(map(is_number, self.weights.values())):
+            problems.append(f"weights={self.weights!r} are not all numbers")
         if not is_number(self.grad_clip) or self.grad_clip < 0:
             problems.append(f"grad_clip={self.grad_clip!r} is not a number from 0 up")
         if not isinstance(self.schedule, dict) or self.schedule.get("name") not in list(SCHEDULES):
@@ -181,6 +197,11 @@ class Preset:
         return [stage.name for stage in self.stages]
 
     @property
+    def takes_controls(self) -> bool:
+        """Whether it learns to keep to a rhyme group and a tone that stand behind a title."""
+        return any(stage.name in CONTROLLED and stage.controls for stage in self.stages)
+
+    @property
     def block_size(self) -> int:
         """How many tokens the model sees at once."""
         return self.model.get("block_size", GPTConfig.block_size)
@@ -222,6 +243,7 @@ def validate(preset: Preset, source: str = "") -> None:
             lr_mult = stage.lr_mult()
             for step in {0, stage.max_steps // 2, stage.max_steps - 1} if stage.max_steps else ():
                 lr_mult(step)
+            GRPO(**stage.grpo)
     except (TypeError, ValueError, ArithmeticError, RuntimeError, MemoryError) as error:
         reason = str(error).partition("\n")[0]
         if lacks_memory(error):

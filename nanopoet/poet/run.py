@@ -10,15 +10,17 @@ STAGE-STEP.pt    the states saved last, as many as keep_last says; copied over c
                  can be resumed from
 STAGE-best.pt    those with the lowest validation loss, where the stage says keep_best
 metrics.jsonl    one line per step
+rollouts.jsonl   of a model that learns from what it writes: what it wrote, in numbers
 STAGE.png        loss, gradient norm, learning rate
 samples.txt      poems written on the way
 .training        while it is trained: the number of the process
 """
 
 import json
+import random
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -30,9 +32,13 @@ from nanopoet import paths
 from nanopoet.files import append_line, write_atomically
 from nanopoet.poet.data import Data, load_data
 from nanopoet.poet.folder import refuse_foreign, refuse_orphans
-from nanopoet.poet.presets import ANSWERING, find_problems
+from nanopoet.poet.presets import ANSWERING, Preset, find_problems
+from nanopoet.poet.rates import Rates, kept_shares, variety
 from nanopoet.poet.settings import RunConfig
 from nanopoet_ref.checkpoint import Checkpoint, load_checkpoint
+from nanopoet_ref.poem import Poem, words
+from nanopoet_ref.prosody import kept_rules, share
+from nanopoet_ref.rewards import Control, curated, draw_control, with_control
 from nanopoet_ref.tokenizer import FIELDS, CharTokenizer
 from nanopoet_ref.training import StepLog
 
@@ -72,6 +78,7 @@ def check_row(row: dict[str, Any]) -> None:
 
 
 NAME = re.compile(r"\w[\w.-]*")
+MANY = 10_000  # poems are enough to see how often each control occurs
 LEARN_TO_ANSWER = "train one that does: nanopoet train --preset chat"
 
 
@@ -89,6 +96,7 @@ class Run:
         self.checkpoint_path = self.path / "checkpoint.pt"
         self.metrics_path = self.path / "metrics.jsonl"
         self.samples_path = self.path / "samples.txt"
+        self.rollouts_path = self.path / "rollouts.jsonl"
         self.start_path = self.path / "start.pt"
 
     @property
@@ -202,7 +210,7 @@ class Run:
         """Whether every stage has its final weights."""
         return self.exists and all(self.weights_path(stage).is_file() for stage in self.stage_names)
 
-    def write_catalog(self, data: Data) -> None:
+    def write_catalog(self, data: Data, preset: Preset) -> None:
         """Which forms, authors and frequent titles this run sees, with their counts."""
         if not data.poems("train"):
             return
@@ -212,6 +220,9 @@ class Run:
         }
         titles = Counter({title: n for title, n in counts["title"].items() if n > 2})
         catalog = {"forms": counts["form"], "authors": counts["author"], "titles": titles}
+        if preset.takes_controls:
+            _, controls = curated(data.poems("train"), MANY)
+            catalog["controls"] = Counter({"".join(c): n for c, n in controls.items()})
         write_atomically(self.catalog_path, json.dumps(catalog, ensure_ascii=False))
 
     def catalog(self) -> dict[str, dict[str, int]]:
@@ -230,6 +241,19 @@ class Run:
                     raise ValueError(f"{kind}: {problems[0]}")
             return {kind: catalog[kind] for kind in kinds}
 
+    def with_controls(self, requests: Sequence[Poem], seed: int, group: str = "") -> list[Poem]:
+        """Requests with controls, drawn as often as poems that keep the rules have them; of a
+        rhyme group, where one is asked for. A run that takes no controls gets none.
+        """
+        if not self.config.preset.takes_controls:
+            return list(requests)
+        with damage_named(self.catalog_path):
+            catalog = json.loads(self.catalog_path.read_text(encoding="utf-8"))["controls"]
+            counts = Counter({Control(*name): n for name, n in catalog.items()})
+        counts = Counter({c: n for c, n in counts.items() if group in ("", c.group)}) or counts
+        draw = random.Random(seed)
+        return [with_control(request, draw_control(counts, draw)) for request in requests]
+
     def tokenizer(self) -> CharTokenizer:
         """The vocabulary that this run began with."""
         with damage_named(self.tokenizer_path):
@@ -247,6 +271,20 @@ class Run:
 
     def append_metrics(self, stage: str, log: StepLog) -> None:
         append_line(self.metrics_path, json.dumps({"stage": stage, **asdict(log)}))
+
+    def append_rollouts(self, stage: str, step: int, poems: Sequence[Poem], facts: Rates) -> None:
+        """What a model wrote to learn from, before an update: its worth, and the rules kept."""
+        lengths = [len(words(poem.content)) for poem in poems]
+        form: Rates = {"form": share(kept_rules(poem, {}).form for poem in poems)}
+        found = kept_shares(poems, {}) | form | variety(poems)
+        row = {
+            "stage": stage,
+            "step": step,
+            **facts,
+            "length": sum(lengths) / len(lengths),
+            **found,
+        }
+        append_line(self.rollouts_path, json.dumps(row))
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """All lines; a last line that was cut by a crash is left out.
@@ -285,6 +323,11 @@ class Run:
 
         rows = [row for row in self.read_metrics() if kept(row["stage"], row["step"])]
         write_atomically(self.metrics_path, "".join(json.dumps(row) + "\n" for row in rows))
+        if self.rollouts_path.is_file():
+            lines = self.rollouts_path.read_text(encoding="utf-8").splitlines()
+            noted = [row for row in map(json.loads, lines) if kept(row["stage"], row["step"] + 1)]
+            text = "".join(json.dumps(row) + "\n" for row in noted)
+            write_atomically(self.rollouts_path, text)
         found = [(re.match(r"(\w+) step (\d+):", line), line) for line in self.read_samples()]
         samples = [line for m, line in found if m and kept(m[1], int(m[2]))]
         write_atomically(self.samples_path, "".join(line + "\n" for line in samples))

@@ -3,22 +3,46 @@
 A new stage is a maker of batches in BATCHES, its name in `presets.STAGES`, and a table in a preset.
 """
 
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from nanopoet.poet.components import Components
 from nanopoet.poet.data import Data
-from nanopoet.poet.presets import ANSWERING, Stage
+from nanopoet.poet.presets import ANSWERING, PresetError, Stage
+from nanopoet_ref.alignment import GRPO, grpo_batches, several_updates
 from nanopoet_ref.conversation import Conversation, Rendered, render_conversation
+from nanopoet_ref.gpt import GPT
 from nanopoet_ref.midtraining import count_truncated, poem_batches
 from nanopoet_ref.mixture import TASKS, Task, TaskMixture, mixture_shares
+from nanopoet_ref.poem import FIELDS, Poem
 from nanopoet_ref.pretraining import window_batches
+from nanopoet_ref.prosody import SHAPES
+from nanopoet_ref.rewards import (
+    Control,
+    convenient_reward,
+    curated,
+    draw_control,
+    pad_verse,
+    place_members,
+    place_numbers,
+    place_reward,
+    poem_reward,
+    rule_reward,
+    slots,
+    with_control,
+)
 from nanopoet_ref.streaming import mixture_batches
 from nanopoet_ref.tokenizer import CharTokenizer, Ids
-from nanopoet_ref.training import SPLITS, Batch
+from nanopoet_ref.training import SPLITS, Batch, LossFn
+
+Note = Callable[[int, Sequence[Poem], dict[str, float]], None]
 
 
 class StageData(NamedTuple):
@@ -28,6 +52,11 @@ class StageData(NamedTuple):
     val_ids: Ids
     batches: Callable[[int], Batch]  # to train on, by number
     fixed: dict[str, list[Batch]]  # to measure on, by split
+    # Where the model itself writes what it learns from: the batches of a model, of its weights as
+    # they first were, in a precision; what was written is noted.
+    of_model: Callable[[GPT, GPT, str, Note], Callable[[int], Batch]] | None = None
+    loss: LossFn | None = None  # where the stage's own is no other's
+    parts: Mapping[str, Any] = MappingProxyType({})  # of the loop, where they differ
 
 
 def windows(
@@ -122,10 +151,117 @@ def conversations(
     return StageData(answers, val_answers, *batches)
 
 
+def curated_poems(
+    data: Data,
+    tokenizer: CharTokenizer,
+    block_size: int,
+    stage: Stage,
+    seed: int,
+    components: Components,
+) -> StageData:
+    """Poems that keep all the rules of verse, most of which say so behind their titles."""
+    poems, counts = curated(data.poems("train"), stage.examples, stage.controls, seed)
+    if not poems:
+        raise PresetError(f"stage {stage.name!r}: no poem keeps the rules of regulated verse")
+    tqdm.write(f"{len(poems):,} poems that keep the rules, under {len(counts)} controls")
+    framed = components.render_poems(tokenizer, poems)
+    val_framed = components.render_poems(tokenizer, data.poems("val"))
+    pad = partial(pad_verse, tokenizer=tokenizer, weights=stage.weights, pad=components.pad_batch)
+    batches = poem_batches(
+        framed,
+        val_framed,
+        block_size,
+        stage.batch_size,
+        mask=stage.mask,
+        pool=stage.pool,
+        eval_iters=stage.eval_iters,
+        seed=seed,
+        pad=pad,
+        buckets=components.length_buckets,
+    )
+    return StageData(framed[0], val_framed[0], *batches)
+
+
+def written_poems(
+    data: Data,
+    tokenizer: CharTokenizer,
+    block_size: int,
+    stage: Stage,
+    seed: int,
+    components: Components,
+) -> StageData:
+    """What the model writes, rewarded by rules, beside poems that keep them (GRPO)."""
+    grpo = GRPO(**stage.grpo)
+    curate = replace(stage, batch_size=max(grpo.real, 1), weights={})
+    real = curated_poems(data, tokenizer, block_size, curate, seed, components)
+    ask = requests(data.poems("train"), tokenizer, block_size, stage, grpo, seed)
+    rewards = {
+        "places": partial(place_reward, worth=grpo.worth),
+        "rules": partial(poem_reward, reward=rule_reward),
+        "convenient": partial(poem_reward, reward=convenient_reward),
+    }
+
+    def of_model(model: GPT, reference: GPT, precision: str, note: Note) -> Callable[[int], Batch]:
+        return grpo_batches(
+            model,
+            reference,
+            tokenizer,
+            ask,
+            rewards[grpo.reward],
+            grpo,
+            real=real.batches,
+            numbers=partial(place_numbers, names=names) if grpo.expected else None,
+            seed=seed,
+            precision=precision,
+            note=note,
+        )
+
+    names, members = place_members(tokenizer)
+    parts = {"step_fn": partial(several_updates, n=grpo.updates)} if grpo.updates > 1 else {}
+    return real._replace(of_model=of_model, loss=grpo.loss(members), parts=parts)
+
+
+def requests(
+    poems: Sequence[Poem],
+    tokenizer: CharTokenizer,
+    block_size: int,
+    stage: Stage,
+    grpo: GRPO,
+    seed: int,
+) -> Callable[[int], list[Poem]]:
+    """Of update i, the requests: author, form and title of poems, and a control for each.
+
+    Controls are drawn as often as poems that keep the rules have them.
+    """
+    _, counts = curated(poems, 5000, seed=seed)
+    fitting = [poem for poem in poems if poem.form in SHAPES and needed(poem) <= block_size]
+    if not fitting:
+        raise PresetError(f"block_size={block_size} leaves no room for a poem behind its title")
+
+    def ask(i: int) -> list[Poem]:
+        draw = random.Random(f"{seed} {i}")
+        found = []
+        for _ in range(max(stage.batch_size // grpo.group_size, 1)):
+            request, control = replace(draw.choice(fitting), content=""), draw_control(counts, draw)
+            found.append(with_control(request, control) if stage.controls else request)
+        return found
+
+    return ask
+
+
+def needed(poem: Poem) -> int:
+    """The tokens of a framed poem of this author, form and title, with a control."""
+    frame = len(FIELDS) + 1  # markers; the end is one of the slots
+    given = len(poem.author + poem.form + poem.title + Control("东", "平").suffix)
+    return frame + given + len(slots(poem.form))
+
+
 BATCHES: dict[str, Callable[..., StageData]] = {
     # fine-tuning (SFT): the same, after a stage that has seen conversations already
     "sft": conversations,
     "pretrain": windows,
     "midtrain": framed_poems,
+    "curate": curated_poems,
+    "align": written_poems,
     "mixture": conversations,
 }

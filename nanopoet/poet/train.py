@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -122,22 +123,28 @@ def run_stage(
     model = components.model(weights).to(pick_device(config.device))
     optimizers = make_optimizers(unwrapped(model), stage.optimizer)  # they go by names of weights
     start_step, safe = take_up(run, stage, unwrapped(model), tokenizer, optimizers)
+    train_config = stage.train_config(config.precision)
+    batches = stage_data.batches
+    if stage_data.of_model:
+        reference = first_weights(run, stage, stage_data, tokenizer).to(pick_device(config.device))
+        note = partial(run.append_rollouts, stage.name)
+        batches = stage_data.of_model(unwrapped(model), reference, train_config.precision, note)
     recorder = Recorder(run, stage, model, tokenizer, optimizers, stopping, safe)
     with recorder.loss_named(), tracking(track, run, stage.name, start_step) as recorder.track:
         if rank() == 0:
             run.rewind(stage.name, start_step)
         components.loop(
             in_parallel(model),  # only now: every process has read what rank 0 will write over
-            BatchStream(own_rows(stage_data.batches), start_step * stage.micro_steps),
-            components.losses[stage.loss],
+            BatchStream(own_rows(batches), start_step * stage.micro_steps),
+            stage_data.loss or components.losses[stage.loss],
             stage.lr_mult(components.schedules),
-            stage.train_config(config.precision),
+            train_config,
             optimizers=optimizers,
             eval_batches=stage_data.fixed,
             callback=recorder,
             start_step=start_step,
             progress=world_size() == 1,  # the bar would count the tokens of one process
-            **loop_parts(config.seed, start_step),
+            **{**stage_data.parts, **loop_parts(config.seed, start_step)},
         )
         if rank() == 0:
             recorder.save_weights()
@@ -196,7 +203,7 @@ def start_run(
             0,
             notes={"stage": "start"},
         )
-    run.write_catalog(data)
+    run.write_catalog(data, preset)
     config = RunConfig(
         preset,
         seed,

@@ -1,6 +1,7 @@
 """`nanopoet write`: ask a trained model for poems, or let it continue a text."""
 
 import json
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from nanopoet_ref.corpus import to_simplified
 from nanopoet_ref.masks import RuleError, VerseMask
 from nanopoet_ref.poem import Poem, fields_of
 from nanopoet_ref.prosody import SHAPES, find_faults
+from nanopoet_ref.rewards import without_control
 from nanopoet_ref.runtime import limit_threads, make_generator
 from nanopoet_ref.sampling import generate, write_poems
 from nanopoet_ref.tokenizer import BOS, UNK, CharTokenizer
@@ -136,21 +138,22 @@ def in_json(poem: Poem, book: str) -> str:
     return json.dumps(asdict(poem) | {"faults": faults}, ensure_ascii=False)
 
 
-def compose(poet: Checkpoint, request: Poem, n: int, seed: int, **options: Any) -> list[Poem]:
-    """`n` poems; the same seed gives the same poems.
+def compose(poet: Checkpoint, requests: Sequence[Poem], seed: int, **options: Any) -> list[Poem]:
+    """A poem for each request, all of one beginning; the same seed gives the same poems.
 
     `options` are temperature, top_k, top_p and verse_mask of `write_poems`.
     """
-    context, options = quickly(n, options)
+    context, options = quickly(len(requests), options)
     with context:
-        return write_poems(
+        poems = write_poems(
             poet.model,
             poet.tokenizer,
-            [replace(request, content="")] * n,
-            begin=request.content,
+            [replace(request, content="") for request in requests],
+            begin=requests[0].content,
             generator=make_generator(seed),
             **options,
         )
+    return list(map(without_control, poems))
 
 
 def continue_text(
@@ -254,7 +257,8 @@ def write_command(
     request, notes = make_request(run, asked, poet)
     mask = make_mask(poet, request, n, rules)
     try:
-        poems = compose(poet, request, n, seed, verse_mask=mask, **options)
+        requests = run.with_controls([request] * n, seed, to_simplified(rules.group.strip()))
+        poems = compose(poet, requests, seed, verse_mask=mask, **options)
     except RuleError as error:
         raise ValueError(f"{error}; --free keeps no rules") from error
     for note in [f"run {run.name}", *notes] if name is None else notes:
