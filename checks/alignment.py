@@ -62,6 +62,7 @@ def lines_of_any_length(t: Trial) -> None:
     judge_line(t, "", "no place, none wrong")
     judge_line(t, "平", "one character has no even place")
     judge_line(t, "平平仄平", "a line may end at an even place")
+    judge_line(t, "平平仄仄平平仄平仄仄平", "2, 4, 6 are 平仄平, and so it goes on: 8 and 10 are wrong")
 
     @t.for_all(tones=st.text("平仄*", max_size=11), examples=40)
     def any_line(tones: str) -> None:
@@ -117,6 +118,7 @@ def quatrains(t: Trial) -> None:
 def several_readings_and_longer_poems(t: Trial) -> None:
     judge_ends(t, "月看月寒", "看 is in 寒, too")
     judge_ends(t, "月看月观", "two groups in common are one at least")
+    judge_ends(t, "月霜月光月枝月乡", "three of four rhyme, and all should")
     judge_ends(t, "月寒月看月散月观", "寒 and 散 share no group, though 看 shares one with each")
     judge_ends(t, "月寒月看月叹月观", "all four are in 寒")
     judge_ends(t, "月看月寒月霜月光", "two pairs that rhyme are not one rhyme")
