@@ -1,7 +1,7 @@
 """Checks of chapter 10."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -62,7 +62,7 @@ def lines_of_any_length(t: Trial) -> None:
     judge_line(t, "", "no place, none wrong")
     judge_line(t, "平", "one character has no even place")
     judge_line(t, "平平仄平", "a line may end at an even place")
-    judge_line(t, "平平仄仄平平仄平仄仄平", "2, 4, 6 are 平仄平, and so it goes on: 8 and 10 are wrong")
+    judge_line(t, "平平仄仄平平仄平仄仄平", "2, 4, 6 are 平仄平, and so on: 8 and 10 are wrong")
 
     @t.for_all(tones=st.text("平仄*", max_size=11), examples=40)
     def any_line(tones: str) -> None:
@@ -417,6 +417,16 @@ def poems_of_no_tokens(t: Trial) -> None:
     for unit in ("tokens", "", "line"):
         t.refuses(t.randn(2, 3), kept_to([1, 2], 3), unit, why="there are two units")
 
+    losses, mask = t.randn(2, 3), kept_to([1, 2], 3)
+
+    def of_lines(function: Callable) -> object:
+        try:
+            return function(losses, mask, "line")
+        except ValueError:
+            return "ValueError"
+
+    t.compare(of_lines, why="there are two units", name="what comes of the unit 'line'")
+
 
 # --- reward -----------------------------------------------------------------------------------
 
@@ -453,6 +463,8 @@ def every_hole_is_closed(t: Trial) -> None:
     pay(t, "月霜光乡", "lines of six are no lines of five", length=6)
     lines = ["床前明月光", "地上霜", "举头望明月", "低头思故乡"]
     t.same(lines, (4, 5), GROUPS, why="one line that is short is another form", name="the reward")
+    lines = ["床前明月光", "疑是地上有霜", "举头望月", "低头思故乡"]
+    t.same(lines, (4, 5), GROUPS, why="one too long and one too short", name="the reward")
     lines = ["床前明月光", "疑是地上霜", "举头望", "低头思故乡"]
     t.same(lines, (4, 5), GROUPS, why="odd lines have a length, too", name="the reward")
 
@@ -531,9 +543,15 @@ def runs_that_were_not(t: Trial) -> None:
     judge_log(t, log, "the reward has stayed: it did not go on without the goal")
     log = rows_of([1.0, 1.9, 1.5, 2.0], [0.1, 0.6, 0.2, 0.7])
     judge_log(t, log, "the last row is the best of all: what it lost, it has won back")
+    log = rows_of([1.0, 1.5, 1.9, 2.0], [0.1, 0.6, 0.2, 0.58])
+    judge_log(t, log, "in the end it is as near to the goal as it was, up to chance")
     judge_log(t, rows_of([1.5], [0.3]), "one row cannot have fallen")
-    log = rows_of([1.0, 1.5], [0.5, 0.5], kl=[0.0, 9.0], distinct=[0.9, 0.2], largest=[0.1, 0.9])
-    judge_log(t, log, "the other columns do not decide")
+    log = rows_of([1.0, 1.9, 2.0], [0.1, 0.6, 0.6], kl=[0.0, 2.0, 9.0])
+    judge_log(t, log, "a model may move far from where it began, and be right")
+    log = rows_of([1.0, 1.8, 1.9], [0.1, 0.6, 0.6], largest=[0.1, 0.4, 0.9])
+    judge_log(t, log, "the largest group does not decide")
+    log = rows_of([1.0, 1.7, 1.8], [0.1, 0.6, 0.6], distinct=[0.9, 0.5, 0.2])
+    judge_log(t, log, "the share of distinct pairs does not decide")
     log = rows_of([1.0, 1.5, 1.6], [0.0, 0.0, 0.0])
     judge_log(t, log, "a goal that was never near has not been left")
 

@@ -172,7 +172,7 @@ def kl_estimates() -> dict[str, float]:
     return {
         "kl": 0.14384,  # ½ ln 2 + ½ ln ⅔
         "other_way": 0.13081,  # ¼ ln ½ + ¾ ln 1½
-        "k2": 0.16132,  # ½ · 0.24023 + ½ · 0.08220: not KL
+        "k2": 0.16121,  # ½ · 0.24023 + ½ · 0.08220: not KL
         "k3": 0.14384,  # ½ · 0.19315 + ½ · 0.09453: KL
         "spread_1": 0.54931,  # half the distance of 0.69315 and −0.40547
         "spread_2": 0.07901,
@@ -311,7 +311,7 @@ def log_probs(logits: Tensor, idx: Tensor, prompt: int) -> Tensor:
     >>> log_probs(torch.zeros(1, 4, 2), torch.tensor([[0, 1, 1, 0]]), prompt=2).exp().tolist()
     [[0.5, 0.5]]
     """
-    before = logits[:, prompt - 1 : -1].log_softmax(dim=-1)  # what was said of idx[:, prompt:]
+    before = logits[:, prompt - 1 : -1].log_softmax(dim=-1)  # each about the next token
     return before.gather(-1, idx[:, prompt:].unsqueeze(-1)).squeeze(-1)
 
 
