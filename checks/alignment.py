@@ -399,7 +399,7 @@ def tokens_or_poems(t: Trial) -> None:
         "poem": "every poem weighs the same, however long it is",
     }
     for unit, why in whys.items():
-        for lengths in ([4, 4], [5, 1, 2], [6], [2, 3, 1, 4, 4, 1]):
+        for lengths in ([4, 4], [5, 1, 2], [6], [1], [2, 3, 1, 4, 4, 1]):
             T = max(lengths) + 1
             t.same(t.randn(len(lengths), T, grad=True), kept_to(lengths, T), unit, why=why)
         mask = torch.tensor([[False, True, True], [False, False, True]])
@@ -561,6 +561,10 @@ def any_run(t: Trial) -> None:
     log = rows_of([1.0, 1.5, 1.7], [0.1, 0.6, 0.5])
     judge_log(t, log, "a fall of 0.1 is within a spread of 0.15", spread=0.15)
     judge_log(t, log, "a fall of 0.1 is more than a spread of 0.02", spread=0.02)
+    log = rows_of([1.0, 1.5, 1.7], [0.25, 0.75, 0.5])
+    judge_log(t, log, "a fall of 0.25 is not more than a spread of 0.25", spread=0.25)
+    log = rows_of([1.0, 1.5, 1.7], [0.1, 0.6, 0.5498])
+    judge_log(t, log, "a fall of 0.0502 is more than 0.05, which is the spread if none is named")
     log = rows_of([1.0, 1.5, 1.7], [0.1, 0.6, 0.58])
     judge_log(t, log, "without a spread every fall counts", spread=0.0)
 

@@ -32,7 +32,7 @@ def tone_faults(tones: Sequence[str]) -> list[int]:
     for asked in ("平仄", "仄平"):  # at the places 2, 4, 6, 8, …
         evens = enumerate(tones[1::2])
         found.append([2 * i + 2 for i, tone in evens if asked[i % 2] not in tone])
-    return min(found, key=lambda wrong: (len(wrong), -min(wrong, default=0)))
+    return min(sorted(found, reverse=True), key=len)  # of two as long, the one that begins later
 
 
 def rhyme_holds(ends: Sequence[str], groups: Mapping[str, Collection[str]]) -> bool:
