@@ -33,7 +33,7 @@ def chapter(tmp_path: Path) -> Path:
         "import time; time.time()", metadata={"tags": ["nbval-ignore-output"]}
     )
     cells = [new_markdown_cell("# One"), new_code_cell("x = 6"), new_code_cell("x * 7"), uncompared]
-    path = tmp_path / "10_one.ipynb"
+    path = tmp_path / "99_one.ipynb"
     nbformat.write(new_notebook(cells=cells), path)
     return path
 
@@ -57,7 +57,7 @@ def test_a_cell_that_fails_leaves_the_chapter_as_it_was(chapter):
     before = chapter.read_bytes()
     done = refresh(chapter)
     assert done.returncode == 1
-    assert "10_one.ipynb" in done.stderr
+    assert "99_one.ipynb" in done.stderr
     assert "ZeroDivisionError" in done.stderr
     assert chapter.read_bytes() == before
 
@@ -69,7 +69,7 @@ def test_a_chapter_that_is_edited_while_it_runs_keeps_the_edit(chapter):
     before = chapter.read_bytes()
     done = refresh(chapter)
     assert (done.returncode, done.stdout) == (1, "")
-    assert "10_one.ipynb stays as it was. It was edited while it ran" in done.stderr
+    assert "99_one.ipynb stays as it was. It was edited while it ran" in done.stderr
     assert chapter.read_bytes() == before + b" "
 
 
@@ -77,7 +77,7 @@ def test_a_task_without_its_section_is_an_error():
     notebook = new_notebook(cells=[new_markdown_cell("# One\n\n## Why?\n\nBecause.")])
     with pytest.raises(TaskError, match="chapter 1 has no section"):
         place_tasks(notebook, 1)
-    place_tasks(notebook, 10)  # a chapter without tasks: only its sections are parted
+    place_tasks(notebook, 99)  # a chapter without tasks: only its sections are parted
     assert [cell.source for cell in notebook.cells] == ["# One", "## Why?\n\nBecause."]
 
 
