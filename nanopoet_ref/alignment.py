@@ -179,6 +179,9 @@ class Rollouts(Batch):
         assert self.mask is not None
         return int(self.mask[..., 0].sum())
 
+    def to(self, device: torch.device) -> "Rollouts":
+        return Rollouts(*super().to(device))
+
 
 def policy_loss(
     logits: Tensor,

@@ -39,7 +39,7 @@ class Batch(NamedTuple):
 
     def to(self, device: torch.device) -> "Batch":
         mask = None if self.mask is None else self.mask.to(device)
-        return self._replace(idx=self.idx.to(device), targets=self.targets.to(device), mask=mask)
+        return Batch(self.idx.to(device), self.targets.to(device), mask)
 
 
 LossFn = Callable[[Tensor, Tensor, Tensor | None], Tensor]  # logits, targets, mask → mean loss
