@@ -56,7 +56,7 @@ learn: corpora ## open chapter 01 in Jupyter Lab
 book: $(INSTALLED) ## build the book: build/book/index.html
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/mdbook build
 
-test: corpus lint types unit mutation test-notebooks test-breaks book ## everything that is checked
+test: corpora lint types unit mutation test-notebooks test-breaks book ## everything that is checked
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check

@@ -31,7 +31,7 @@ INSIDE = (
     "checker/messages.py",
     "checker/processes.py",
 )
-PLACES = ("/tmp", "/dev/shm")  # that can be written to, and begin empty
+PLACES = ("/scratch", "/dev/shm")  # all that can be written to; they begin empty
 SCRATCH = 2**26  # bytes that an answer may write in each
 ANSWERS = 5.0  # seconds in which the box must answer, once it stands
 STANDS = 120.0  # seconds until it must stand: PyTorch takes a while to load on a busy machine
@@ -71,7 +71,8 @@ def walls(bwrap: str) -> list[str]:
     command += ["--proc", "/proc", "--dev", "/dev"]
     for place in PLACES:
         command += ["--perms", "1777", "--size", str(SCRATCH), "--tmpfs", place]
-    return [*command, "--chdir", "/tmp"]
+    # What all of this hangs on is a file system, too, and larger than the places.
+    return [*command, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", PLACES[0]]
 
 
 def installed_places() -> list[str]:
@@ -127,6 +128,7 @@ class Box:
         bwrap = bubblewrap() if self.boxed and not unboxed() else None
         environment["PYTHONPATH"] = "/box" if bwrap else str(ROOT)
         if bwrap:
+            environment["TMPDIR"] = PLACES[0]
             named = [part for item in environment.items() for part in ("--setenv", *item)]
             command = [*walls(bwrap), *named, *command, *PLACES]
         else:

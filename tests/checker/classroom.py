@@ -12,13 +12,16 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from nanopoet.checker.box import unboxed
 from nanopoet.checker.misconceptions import misconceptions
 from nanopoet.checker.source import SOLUTIONS, answer_lines
 from nanopoet.checker.stubs import stub_file
 from nanopoet.checker.tasks import load_tasks, modules
 from tests.checker.test_hostile import FORGING, LYING, SEARCHING, STEALING, STOPPING, TASK
 
-HOSTILE = STEALING | SEARCHING | LYING | FORGING | STOPPING
+HOSTILE = SEARCHING | LYING | FORGING | STOPPING
+if not unboxed():  # without a box there is something to steal, and `grade` says so
+    HOSTILE |= STEALING
 KINDS = ["right"] * 12 + ["unfinished"] * 12 + ["wrong"] * 18 + ["hostile"] * 10 + ["copied"] * 8
 FORMS = ["flat", "nested", "zip", "notebook"]
 NAMES = [

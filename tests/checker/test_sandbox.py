@@ -5,12 +5,14 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
+import venv
 from pathlib import Path
 
 import pytest
 
-from nanopoet.checker.box import unboxed
+from nanopoet.checker.box import PLACES, bubblewrap, unboxed, walls
 from nanopoet.checker.sandbox import Sandbox, SandboxError
 from nanopoet.checker.source import SOLUTIONS
 
@@ -438,3 +440,32 @@ def test_an_answer_ends_with_whoever_asked_with_and_without_forking(tmp_path, li
     asking.kill()
     asking.wait()
     assert read() == b""
+
+
+def in_the_walls(python, code):
+    command = [*walls(bubblewrap()), str(python), "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.skipif(unboxed() != "", reason=unboxed())
+def test_in_a_box_only_two_places_can_be_written_to():
+    code = """
+        import os
+        for folder, _, _ in os.walk("/"):
+            try:
+                open(f"{folder}/new", "x").close()
+                print(folder)
+            except OSError:
+                pass
+    """
+    done = in_the_walls(sys.executable, textwrap.dedent(code))
+    assert (done.returncode, set(done.stdout.split())) == (0, set(PLACES)), done.stderr
+
+
+@pytest.mark.skipif(unboxed() != "", reason=unboxed())
+def test_a_box_stands_where_python_lies_in_a_folder_for_what_is_temporary(monkeypatch):
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        venv.create(folder, symlinks=True)
+        monkeypatch.setattr(sys, "prefix", folder)
+        done = in_the_walls(f"{folder}/bin/python", "import sys; print(sys.prefix)")
+        assert done.stdout.strip() == folder, done.stderr
