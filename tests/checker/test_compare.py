@@ -457,7 +457,7 @@ def test_all_lists_what_can_be_seen_and_counts_the_rest(compare, submission):
     assert "✗ tokenizer.encode  tokenizer.py:1 is not Python: invalid syntax\n" in out
     assert "✗ optim.orthogonalize  there is no optim.py\n" in out
     assert "attention.attention_scores" not in out
-    assert "2 of 112 pass" in out
+    assert "2 of 125 pass" in out
 
 
 def test_after_a_pass_check_points_to_a_command_that_works(nanopoet, submission):
