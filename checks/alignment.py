@@ -1,6 +1,7 @@
 """Checks of chapter 10."""
 
 import math
+import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -357,7 +358,14 @@ def gain_of(t: Trial, ratios: Sequence[float], advantage: float, why: str, **kw:
     old = -t.randn(1, len(ratios)).abs()
     now = old + torch.tensor([ratios], dtype=torch.float64).log()
     advantages = torch.full_like(old, advantage)
-    t.same(now.requires_grad_(), old.requires_grad_(), advantages, why=why, name="the gains", **kw)
+    t.same(
+        now.requires_grad_(),
+        old.requires_grad_(),
+        advantages,
+        why=why,
+        name="the tensor of gains",
+        **kw,
+    )
 
 
 @check("alignment.clipped_objective", reference=pessimistic_gain)
@@ -513,10 +521,17 @@ def rows_of(rewards: Sequence[float], kept: Sequence[float], **more: Sequence[fl
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
+def row_or_none(verdict: Any) -> str:
+    """In words: None is a verdict here, and no missing return."""
+    if verdict is None or isinstance(verdict, bool):
+        return str(verdict or "no row")
+    return f"row {operator.index(verdict)}"
+
+
 def judge_log(t: Trial, log: list[dict], why: str, **options: float) -> None:
     short = [(row["reward"], row["kept"]) for row in log]
     name = "the verdict on a log with (reward, kept) = " + ", ".join(map(str, short))
-    t.compare(lambda f: f([dict(row) for row in log], **options), why=why, name=name)
+    t.compare(lambda f: row_or_none(f([dict(row) for row in log], **options)), why=why, name=name)
 
 
 @check("alignment.is_hacked", reference=went_on_without)

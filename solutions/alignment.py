@@ -19,7 +19,8 @@ def tone_faults(tones: Sequence[str]) -> list[int]:
     never wrong.
 
     Of the two, the one counts that makes fewer places wrong. If both make as many wrong, it is the
-    one whose first wrong place comes later: what is heard first decides.
+    one whose first wrong place comes later: what is heard first decides. (`nanopoet scan` hears a
+    line within its poem, and lets the second character weigh more: it may blame another place.)
 
     Returns the wrong places as a list, in rising order. The line may have any length.
 
