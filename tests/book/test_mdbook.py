@@ -41,6 +41,7 @@ CHAPTERS = [
     "07_midtraining",
     "08_mixture",
     "09_scaling",
+    "10_alignment",
 ]
 LOADING = {"script": "src", "img": "src", "iframe": "src", "source": "src", "link": "href"}
 

@@ -42,6 +42,7 @@ NAMES = (
     "midtraining",
     "mixture",
     "scaling",
+    "alignment",
 )
 SHARED = {
     0: {"poem", "corpus", "spelling", "pinyin", "gloss", "figures", "lesson"},
@@ -50,11 +51,13 @@ SHARED = {
     4: {"schedule", "optim", "checkpoint"},
     7: {"prosody", "evaluation"},
     8: {"conversation", "tools", "streaming"},
+    10: {"rewards", "masks", "rhymebook"},
 }
 ALSO_TAUGHT = {
     3: {"sampling"},
     6: {"schedule", "optim", "checkpoint"},
     8: {"conversation", "tools", "streaming"},
+    10: {"rewards", "masks", "prosody"},
 }
 # An absolute path, a drive of Windows, the address of an object.
 FROM_A_MACHINE = re.compile(r"(^|[\s'\"(])/\w+/\w|\b[A-Z]:\\|0x[0-9a-f]{6}")
