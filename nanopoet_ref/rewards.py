@@ -340,6 +340,20 @@ def rule_reward(poem: Poem) -> float:
     return 1 + rhyme_share(lines) + tone_share(lines)
 
 
+def kept_reward(poem: Poem) -> float:
+    """1 for a poem that keeps all the rules, and what its control asks for, if it has one; else 0.
+
+    >>> longing = "红豆生南国，春来发几枝。愿君多采撷，此物最相思。"
+    >>> [kept_reward(Poem("", "五言绝句", title, longing)) for title in ("", "，支仄", "，东仄")]
+    [1.0, 1.0, 0.0]
+    """
+    asked = control_in(poem.title)
+    if asked is None:
+        return float(find_control(poem) is not None)
+    places = place_rewards([*poem.content, END], poem.form, asked)
+    return float(len(places) == len(slots(poem.form)) and all(kept for _, kept in places))
+
+
 def convenient_reward(poem: Poem) -> float:
     """The same by what is at hand: modern rhymes, which may be repeated, and no tones at line ends.
 

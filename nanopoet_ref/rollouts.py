@@ -21,6 +21,7 @@ from nanopoet_ref.alignment import (
     mean_of_sequences,
     mean_of_tokens,
     policy_loss,
+    preference_loss,
     rewards_to_go,
 )
 from nanopoet_ref.gpt import GPT
@@ -97,7 +98,7 @@ def stack_rows(
 
 
 NOTED = 10  # every so many batches, what the model wrote is looked at
-REWARDS = ("places", "rules", "convenient")  # one number a character, or one a poem
+REWARDS = ("places", "rules", "kept", "convenient")  # one number a character, or one a poem
 MEANS = {"tokens": mean_of_tokens, "sequences": mean_of_sequences}
 
 
@@ -109,12 +110,19 @@ class GRPO:
     `real_worth` at every token, which is the loss of mid-training: what keeps the language.
     `worth` is what a rule pays where it is kept. With `expected`, rhymes and marks are paid by
     `kept_mass`, at `sharpness`: the temperature at which the poet will write.
+
+    Two neighbours of it: without `baseline`, and paid 1 or 0 for all rules ("kept"), only what has
+    been kept is learned from (rejection sampling); with `pairs`, the best and the worst of each
+    group are compared (DPO), by `preference_loss` with `beta`.
     """
 
     group_size: int = 8
     temperature: float = 1.0
     discount: float = 0.0
+    baseline: bool = True
     scale: bool = False
+    pairs: bool = False
+    beta: float = 0.1
     updates: int = 1
     clip: float = 0.2
     kl: float = 0.02
@@ -131,18 +139,22 @@ class GRPO:
     def __post_init__(self) -> None:
         problems = [
             f"{name}={value!r} is not positive"
-            for name in ("group_size", "updates", "temperature")
+            for name in ("group_size", "updates", "temperature", "beta")
             if not (value := getattr(self, name)) > 0
         ]
         if self.mean not in MEANS:
             problems.append(f"mean={self.mean!r} is not one of {list(MEANS)}")
         if self.reward not in REWARDS:
             problems.append(f"reward={self.reward!r} is not one of {REWARDS}")
+        if self.pairs and self.real:
+            problems.append(f"real={self.real!r}: poems of poets are no pairs")
         if problems:
             raise ValueError("; ".join(problems))
 
     def loss(self, members: Tensor | None = None) -> Callable[..., Tensor]:
         """The loss of a batch; `members` as for `kept_mass`."""
+        if self.pairs:
+            return partial(preference_loss, beta=self.beta)
         clip = self.clip if self.updates > 1 else None
         loss = partial(policy_loss, clip=clip, kl=self.kl, mean=MEANS[self.mean])
         if not self.expected or members is None:
@@ -185,13 +197,14 @@ def grpo_batches(
         # Places of one group line up only where every poem begins in the same column: they do,
         # since a group is one request.
         noted = note is not None and i % NOTED == 0
-        worth = rewards_to_go(rewards, settings.discount)
-        advantages = group_advantages(worth, settings.group_size, counts, settings.scale)
+        advantages = rewards_to_go(rewards, settings.discount) * counts
+        if settings.baseline:
+            advantages = group_advantages(advantages, settings.group_size, counts, settings.scale)
         old, ref = (
             log_probs_of(m, batch, precision) if needed else torch.zeros_like(counts)
             for m, needed in (
                 (model, noted or settings.updates > 1),
-                (reference, noted or settings.kl > 0),
+                (reference, noted or settings.kl > 0 or settings.pairs),
             )
         )
         places = [numbers(*pair) if numbers else [] for pair in zip(texts, asked, strict=True)]
@@ -207,11 +220,27 @@ def grpo_batches(
                 for request, tokens in zip(asked, texts, strict=True)
             ]
             note(i, poems, {"reward": reward_mean, "kl": distance})
+        if settings.pairs:
+            rows = best_and_worst(rewards, settings.group_size)
+            rollouts = Rollouts(batch.idx[rows], batch.targets[rows], stack[rows])
         if real is not None and settings.real:
             rollouts = join(rollouts, as_rollouts(model, real(i), settings.real_worth, precision))
         return rollouts
 
     return batch_at
+
+
+def best_and_worst(rewards: Tensor, group_size: int) -> Tensor:
+    """Of each group the row that was paid most, and the one that was paid least, in turn.
+
+    Where all were paid alike it is one row twice: it gains nothing on itself.
+
+    >>> best_and_worst(torch.tensor([[1.0], [3.0], [2.0], [0.0]]), group_size=2).tolist()
+    [1, 0, 2, 3]
+    """
+    paid = rewards.sum(dim=1).view(-1, group_size)  # (groups, group_size)
+    first = torch.arange(len(paid)) * group_size
+    return torch.stack([first + paid.argmax(dim=1), first + paid.argmin(dim=1)], dim=1).flatten()
 
 
 def as_rollouts(model: GPT, batch: Batch, worth: float, precision: str = "float32") -> Rollouts:

@@ -29,6 +29,7 @@ from nanopoet_ref.rewards import (
     convenient_reward,
     curated,
     draw_control,
+    kept_reward,
     pad_verse,
     place_members,
     place_numbers,
@@ -199,6 +200,7 @@ def written_poems(
     rewards = {
         "places": partial(place_reward, worth=grpo.worth),
         "rules": partial(poem_reward, reward=rule_reward),
+        "kept": partial(poem_reward, reward=kept_reward),
         "convenient": partial(poem_reward, reward=convenient_reward),
     }
 
