@@ -380,7 +380,10 @@ def reset(
     typer.echo(f"{task} is back to its beginning" + (f"; what was there: {kept}" if kept else ""))
 
 
-@command("nanopoet evaluate\nnanopoet evaluate quick --json\nnanopoet evaluate quick --samples 500")
+@command(
+    "nanopoet evaluate\nnanopoet evaluate quick --json\n"
+    "nanopoet evaluate quick --samples 500 --best-of 8\nnanopoet evaluate quick --masked"
+)
 def evaluate(
     run: Annotated[
         str | None, typer.Argument(help="Which run; the newest finished one if not given.")
@@ -389,6 +392,12 @@ def evaluate(
     seed: Seed = 0,
     temperature: Temperature = 0.8,
     rhyme_book: RhymeBook = "pingshui",
+    best_of: Annotated[
+        int, typer.Option(min=1, help="Write so many, judge the one that breaks the fewest rules.")
+    ] = 1,
+    masked: Annotated[
+        bool, typer.Option("--masked", help="Verse, held to its rules as write does.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure a poet: loss on unseen poems, form, rhyme, tone, variety; and its answers, if any."""
@@ -396,7 +405,9 @@ def evaluate(
     from nanopoet.poet.run import find_trained
 
     found = find_trained(run)
-    result = evaluate_run(found, samples, seed, temperature, book=rhyme_book)
+    result = evaluate_run(
+        found, samples, seed, temperature, book=rhyme_book, best_of=best_of, masked=masked
+    )
     if as_json:
         if run is None:
             typer.secho(f"run {found.name}", dim=True, err=True)

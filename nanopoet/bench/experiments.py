@@ -9,10 +9,12 @@ where it was.
 
 import json
 import subprocess
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -22,7 +24,15 @@ from nanopoet.paths import CHAPTERS, ROOT
 from nanopoet.poet.components import REFERENCE
 from nanopoet.poet.evaluate import VAL_POEMS, evaluate_run, spread
 from nanopoet.poet.folder import held
-from nanopoet.poet.presets import Preset, Stage, find_preset, load_presets, validate
+from nanopoet.poet.presets import (
+    Preset,
+    PresetError,
+    Stage,
+    find_preset,
+    load_tables,
+    make_presets,
+    validate,
+)
 from nanopoet.poet.run import Run
 from nanopoet.poet.stages import BATCHES
 from nanopoet.poet.train import start_run, train_run
@@ -30,8 +40,31 @@ from nanopoet_ref.evaluation import poem_loss_by_field
 from nanopoet_ref.loss import bigram_loss, uniform_loss, unigram_log_probs
 
 EXPERIMENTS = CHAPTERS / "experiments"
-SAMPLES, QUESTIONS = 200, 100  # poems; or questions of each task, and as many poems
+QUESTIONS = 100  # of each task, and as many poems
 CODE = ("nanopoet", "nanopoet_ref")  # what a figure depends on, beside its settings
+
+
+class Judging(NamedTuple):
+    """How poets are judged, in the table [experiment] of a file: how many poems are asked for, and
+    which rows are also judged by the best of eight poems, or under the masks of all rules.
+    """
+
+    samples: int = 200
+    best_of_8: Sequence[str] = ()
+    masked: Sequence[str] = ()
+
+
+def load_experiment(path: Path) -> tuple[Judging, dict[str, Preset]]:
+    """What a file says: how its rows are judged, and the rows."""
+    tables = load_tables(path)
+    try:
+        judging = Judging(**tables.pop("experiment", {}))
+    except TypeError as error:
+        raise PresetError(f"{path}, [experiment]: {error}") from error
+    presets = make_presets(tables, path)
+    if strange := {*judging.best_of_8, *judging.masked} - set(presets):
+        raise PresetError(f"{path}, [experiment]: no rows {', '.join(sorted(strange))}")
+    return judging, presets
 
 
 def commit() -> str:
@@ -80,7 +113,7 @@ def rounded(numbers: dict[str, float]) -> dict[str, float]:
     return {key: round(value, 4) for key, value in numbers.items()}
 
 
-def what_came_of(run: Run) -> dict[str, Any]:
+def what_came_of(run: Run, row: str, judging: Judging) -> dict[str, Any]:
     """All that a chapter may want to show of a run that is trained to its end."""
     stages = {}
     for stage in run.config.preset.stages:
@@ -102,7 +135,12 @@ def what_came_of(run: Run) -> dict[str, Any]:
     if run.writes_poems:
         seed, poet = run.config.seed, run.poet()
         poems = spread(run.data().poems("val"), VAL_POEMS, seed)
-        found["evaluation"] = evaluate_run(run, QUESTIONS if run.answers else SAMPLES, seed)
+        judge = partial(evaluate_run, run, QUESTIONS if run.answers else judging.samples, seed)
+        found["evaluation"] = judge()
+        if row in judging.best_of_8:
+            found["best_of_8"] = judge(best_of=8)
+        if row in judging.masked:
+            found["masked"] = judge(masked=True)
         found["fields"] = rounded(poem_loss_by_field(poet.model, poet.tokenizer, poems))
     return found
 
@@ -114,9 +152,11 @@ def run_experiment(name: str, seeds: int = 3) -> Path:
     or the name of a preset of the program.
     """
     if name.endswith(".toml"):
-        path, presets = Path(name), load_presets(Path(name))
+        path = Path(name)
+        judging, presets = load_experiment(path)
     else:
-        path, presets = EXPERIMENTS / f"{name}.toml", {name: find_preset(name)}
+        path = EXPERIMENTS / f"{name}.toml"
+        judging, presets = Judging(), {name: find_preset(name)}
     for preset in presets.values():
         validate(preset)
     target = path.with_suffix(".json")
@@ -136,6 +176,6 @@ def run_experiment(name: str, seeds: int = 3) -> Path:
             # A row may begin with the weights of a row above it: that of the same seed.
             begun = replace(preset, start=names.get(preset.start, preset.start))
             train_row(run, begun, seed)
-            result["rows"][row]["runs"][seed] = what_came_of(run)
+            result["rows"][row]["runs"][seed] = what_came_of(run, row, judging)
     rewrite_and_tell(target, json.dumps(result, ensure_ascii=False, indent=1) + "\n")
     return target

@@ -11,17 +11,18 @@ from rich.console import Console
 from rich.table import Table
 
 from nanopoet.poet.data import Data
-from nanopoet.poet.rates import COLUMNS, OF_REAL, RATES, RULES, VARIETY, rates
+from nanopoet.poet.rates import COLUMNS, OF_REAL, RATES, RULES, VARIETY, rates, verse
 from nanopoet.poet.run import Run
 from nanopoet.poet.stages import make_tasks
 from nanopoet_ref.checkpoint import Checkpoint
 from nanopoet_ref.conversation import Conversation, render_conversation, render_request
 from nanopoet_ref.evaluation import poem_loss
 from nanopoet_ref.loss import bits_per_byte, masked_cross_entropy, token_losses
+from nanopoet_ref.masks import VerseMask
 from nanopoet_ref.mixture import Task, said
 from nanopoet_ref.poem import Poem
 from nanopoet_ref.pretraining import windows_by_number
-from nanopoet_ref.prosody import share
+from nanopoet_ref.prosody import find_faults, share
 from nanopoet_ref.rewards import without_control
 from nanopoet_ref.runtime import evaluating, limit_threads, make_generator
 from nanopoet_ref.sampling import write_poems
@@ -58,11 +59,15 @@ def evaluate_run(
     temperature: float = 0.8,
     batch_size: int = 50,
     book: str = "pingshui",
+    best_of: int = 1,
+    masked: bool = False,
 ) -> dict[str, Any]:
     """All numbers of a run, by the names of its JSON output.
 
     Samples are asked for with author, form and title of validation poems, which the model has not
-    seen. A run on plain text has losses only; what does not apply is None.
+    seen. A run on plain text has losses only; what does not apply is None. `best_of` takes of so
+    many poems the one that breaks the fewest rules; `masked` asks for verse alone, held to its
+    rules.
     """
     poet = run.poet()
     data = run.data()
@@ -72,18 +77,23 @@ def evaluate_run(
     chosen = spread(val, VAL_POEMS, seed)
     per_token, per_char = poem_loss(poet.model, poet.tokenizer, chosen)
     room = poet.model.config.block_size // 2  # a longer title would leave none for the poem
-    asked = [Poem(p.author, p.form, p.title, "") for p in val]
+    asked = [Poem(p.author, p.form, p.title, "") for p in (verse(val) if masked else val)]
     asked = [request for request in asked if len(render_poem(poet.tokenizer, request)) <= room]
     requests = run.with_controls(spread(asked, samples, seed + 1), seed)
     poems: list[Poem] = []
     for start in range(0, len(requests), batch_size):
-        poems += write_poems(
+        some = [r for r in requests[start : start + batch_size] for _ in range(best_of)]
+        written = write_poems(
             poet.model,
             poet.tokenizer,
-            requests[start : start + batch_size],
+            some,
             temperature=temperature,
             generator=make_generator(seed, start),
+            verse_mask=VerseMask(poet.tokenizer, [r.form for r in some], book=book)
+            if masked
+            else None,
         )
+        poems += fewest_faults(written, best_of, book)
     return {
         "val_loss_per_token": per_token,
         "val_loss_per_char": per_char,
@@ -91,6 +101,14 @@ def evaluate_run(
         "samples": len(poems),
         **(evaluate_answers(run, poet, data, samples, seed) if run.answers else {}),
     }
+
+
+def fewest_faults(poems: Sequence[Poem], n: int, book: str) -> list[Poem]:
+    """Of each `n` neighbours the one that breaks the fewest rules."""
+    return [
+        min(poems[i : i + n], key=lambda poem: len(list(find_faults(poem, book))))
+        for i in range(0, len(poems), n)
+    ]
 
 
 def evaluate_answers(

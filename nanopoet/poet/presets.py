@@ -252,13 +252,25 @@ def validate(preset: Preset, source: str = "") -> None:
         raise PresetError(f"{source}, {part}: {reason}") from error
 
 
-def load_presets(path: Path = FILE) -> dict[str, Preset]:
-    """All presets of a TOML file, by name."""
+def load_tables(path: Path) -> dict[str, Any]:
+    """What is written in a TOML file."""
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-        return {name: Preset.from_dict(name, table) for name, table in tables.items()}
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise PresetError(f"{path}: {error}") from error
+
+
+def make_presets(tables: Mapping[str, Any], source: Path) -> dict[str, Preset]:
+    """The presets of tables, by name."""
+    try:
+        return {name: Preset.from_dict(name, table) for name, table in tables.items()}
+    except ValueError as error:
+        raise PresetError(f"{source}: {error}") from error
+
+
+def load_presets(path: Path = FILE) -> dict[str, Preset]:
+    """All presets of a TOML file, by name."""
+    return make_presets(load_tables(path), path)
 
 
 def find_preset(name: str) -> Preset:

@@ -14,6 +14,7 @@ from nanopoet.book import datacard, features, glossary
 from nanopoet.book.notebooks import place_tasks, tidy
 from nanopoet.book.quiz import Option, Question, load_quiz, quiz_markdown
 from nanopoet.checker.tasks import TaskError, load_tasks
+from nanopoet.poet.presets import PresetError
 from nanopoet.poet.run import Run
 
 QUESTION = Question(
@@ -195,6 +196,23 @@ def test_a_row_of_an_experiment_may_begin_with_another_of_the_same_seed(nanopoet
     assert rows["second"]["preset"]["start"] == "tiny", "as it is written"
     for seed in ("0", "1"):
         assert Run(f"tiny-second-{seed}").config.preset.start == f"tiny-tiny-{seed}"
+
+
+def test_a_file_says_how_many_poems_are_judged_and_in_which_other_ways(nanopoet):
+    path = Path("tiny.toml")
+    judging = '[experiment]\nsamples = 7\nbest_of_8 = ["tiny"]\n\n'
+    path.write_text(judging + path.read_text("utf-8"), "utf-8")
+    result = json.loads(run_experiment("tiny.toml", 1).read_text("utf-8"))
+    assert list(result["rows"]) == ["tiny"]
+    run = result["rows"]["tiny"]["runs"]["0"]
+    assert run["evaluation"]["samples"] == run["best_of_8"]["samples"] == 7
+    assert "masked" not in run
+    path.write_text(path.read_text("utf-8").replace("best_of_8", "best_of_9"), "utf-8")
+    with pytest.raises(PresetError, match="best_of_9"):
+        run_experiment("tiny.toml", 1)
+    path.write_text(path.read_text("utf-8").replace('best_of_9 = ["tiny"', 'masked = ["huge"'))
+    with pytest.raises(PresetError, match="huge"):
+        run_experiment("tiny.toml", 1)
 
 
 def test_end_pages_and_a_data_card_that_somebody_has_edited_are_kept(tmp_path, monkeypatch):

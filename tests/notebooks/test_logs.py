@@ -6,9 +6,9 @@ import tomllib
 
 import pytest
 
-from nanopoet.bench.experiments import EXPERIMENTS
+from nanopoet.bench.experiments import EXPERIMENTS, load_experiment
 from nanopoet.bench.token_budget import RECIPE
-from nanopoet.poet.presets import Preset, find_preset, load_presets
+from nanopoet.poet.presets import Preset, find_preset
 
 THREE = ("pretraining", "midtraining", "masks", "equal_time")
 SEEDS = dict.fromkeys(THREE, 3) | dict.fromkeys(("framed", "seed", "quick"), 1)
@@ -28,7 +28,7 @@ def test_every_experiment_has_its_log_and_the_reverse():
 @each_log
 def test_the_settings_in_a_log_are_those_beside_it(name):
     path = EXPERIMENTS / f"{name}.toml"
-    presets = load_presets(path) if path.exists() else {name: find_preset(name)}
+    presets = load_experiment(path)[1] if path.exists() else {name: find_preset(name)}
     logged = {
         row: Preset.from_dict(row, found["preset"]) for row, found in read(name)["rows"].items()
     }

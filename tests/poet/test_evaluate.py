@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nanopoet.poet.data import Data
-from nanopoet.poet.evaluate import spread
+from nanopoet.poet.evaluate import fewest_faults, spread
 from nanopoet.poet.rates import RATES, RULES, VARIETY, deal, rates, variety, verse
 from nanopoet_ref.poem import Poem
 
@@ -149,3 +149,29 @@ def test_dealt_lines_have_the_right_length_and_come_from_training():
     lines = {line for poem in dealt for line in poem.content.split("，")}
     assert lines == set(f"{SIGHT}{RIVER}".replace("。", "，").strip("，").split("，"))
     assert {poem.content.count("，") for poem in dealt} == {3}
+
+
+# --- Other ways to write what is judged ----------------------------------------------------------
+
+
+def test_of_each_n_poems_the_one_with_the_fewest_faults_is_judged():
+    longing = Poem("", "五言绝句", "", "红豆生南国，春来发几枝。愿君多采撷，此物最相思。")
+    moon = Poem("", "五言绝句", "", "床前明月光，疑是地上霜。举头望明月，低头思故乡。")
+    assert fewest_faults([moon, longing, longing, moon], 2, "pingshui") == [longing, longing]
+    assert fewest_faults([moon, longing], 1, "pingshui") == [moon, longing]
+
+
+def test_the_best_of_some_is_judged_and_as_many_are_counted(nanopoet, poet):
+    one, best = (
+        json.loads(nanopoet("evaluate", "--json", "--samples", 9, "--best-of", n).out)
+        for n in (1, 4)
+    )
+    assert list(best) == KEYS
+    assert best["samples"] == one["samples"] == 9
+    assert best["tone"] >= one["tone"]
+
+
+def test_masked_verse_keeps_all_the_rules(nanopoet, poet):
+    numbers = json.loads(nanopoet("evaluate", "--json", "--masked", "--samples", 9).out)
+    assert [numbers[rule] for rule in RULES] == [1.0] * len(RULES)
+    assert numbers["samples"] == 9
