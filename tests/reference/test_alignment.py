@@ -2,6 +2,7 @@
 
 import math
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 import torch
@@ -301,6 +302,38 @@ def test_pairs_of_poems_are_a_batch_of_the_loop():
     torch.testing.assert_close(plain, expected)
 
 
+def test_pairs_are_the_best_and_the_worst_of_each_group_and_need_no_poets():
+    model, settings = small_model(), GRPO(group_size=4, real=0, pairs=True, worth={"tone": 1.0})
+    found = maker(model, settings)(0)
+    alone = maker(model, replace(settings, pairs=False, baseline=False))(0)
+    paid = (alone.mask[..., 1] * alone.mask[..., 0]).sum(dim=1).view(2, 4)
+    assert found.idx.shape[0] == 4
+    chosen, rejected = (found.mask[side::2, :, 1].sum(dim=1) for side in (0, 1))
+    whole = maker(model, replace(settings, pairs=False))(0).mask[..., 1].sum(dim=1).view(2, 4)
+    rows = paid.argmax(dim=1), paid.argmin(dim=1)
+    for side, row in zip((chosen, rejected), rows, strict=True):
+        torch.testing.assert_close(side, whole.gather(1, row.unsqueeze(1)).squeeze(1))
+    assert settings.loss()(model(found.idx), *found[1:]).item() == pytest.approx(math.log(2))
+
+
+def test_without_a_baseline_only_what_was_paid_is_learned_from():
+    model = small_model()
+
+    def reward(texts, asked):
+        return [[0.0] * (len(t) - 1) + [float(i == 2)] for i, t in enumerate(texts)]
+
+    settings = GRPO(group_size=2, real=0, baseline=False, discount=1.0, kl=0.0)
+    batch = maker(model, settings, reward=reward)(0)
+    counts, advantages = batch.mask[..., 0], batch.mask[..., 1]
+    assert torch.equal(advantages[2], counts[2])
+    assert not advantages[[0, 1, 3]].any()
+    one = batch.idx[2:3], batch.targets[2:3]
+    loss = settings.loss()(model(batch.idx), *batch[1:]) * counts.sum() / counts[2].sum()
+    learned = torch.autograd.grad(loss, model.head.weight)[0]
+    surprise = masked_cross_entropy(model(one[0]), one[1], counts[2:3] > 0)
+    torch.testing.assert_close(learned, torch.autograd.grad(surprise, model.head.weight)[0])
+
+
 def test_joined_rows_keep_what_counts():
     model = small_model()
     short, long = (
@@ -396,7 +429,9 @@ def test_what_was_written_is_noted_every_tenth_batch():
     assert facts["kl"] == pytest.approx(0.0, abs=1e-6)
 
 
-@pytest.mark.parametrize("wrong", [{"group_size": 0}, {"mean": "rows"}, {"reward": "taste"}])
+@pytest.mark.parametrize(
+    "wrong", [{"group_size": 0}, {"mean": "rows"}, {"reward": "taste"}, {"pairs": True}]
+)
 def test_settings_that_make_no_sense_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         GRPO(**wrong)
