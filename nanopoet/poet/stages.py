@@ -44,6 +44,7 @@ from nanopoet_ref.streaming import mixture_batches
 from nanopoet_ref.tokenizer import CharTokenizer, Ids
 from nanopoet_ref.training import SPLITS, Batch, LossFn
 
+HARD = 1 / 3  # of the requests that a model learns from, where there are such
 Note = Callable[[int, Sequence[Poem], dict[str, float]], None]
 
 
@@ -235,13 +236,16 @@ def requests(
     """Of update i, the requests: author, form and title of poems, and a control for each.
 
     Controls are drawn as often as poems that keep the rules have them; forms equally often, since
-    a rare one is broken most.
+    a rare one is broken most; and misleading titles for a third, since under them forms are broken.
     """
     _, counts = curated(poems, 5000, seed=seed)
     fitting: dict[str, list[Poem]] = {form: [] for form in SHAPES}
+    hard: dict[str, list[Poem]] = {form: [] for form in SHAPES}
     for poem in poems:
         if poem.form in SHAPES and needed(poem) <= block_size:
             fitting[poem.form].append(poem)
+            if misleads(poem):
+                hard[poem.form].append(poem)
     forms = [form for form, some in fitting.items() if some]
     if not forms:
         raise PresetError(f"block_size={block_size} leaves no room for a poem behind its title")
@@ -250,12 +254,25 @@ def requests(
         draw = random.Random(f"{seed} {i}")
         found = []
         for _ in range(max(stage.batch_size // grpo.group_size, 1)):
-            poem, control = draw.choice(fitting[draw.choice(forms)]), draw_control(counts, draw)
+            form, control = draw.choice(forms), draw_control(counts, draw)
+            poem = draw.choice(fitting[form])
+            if draw.random() < HARD and hard[form]:
+                poem = draw.choice(hard[form])
             request = replace(poem, content="")
             found.append(with_control(request, control) if stage.controls else request)
         return found
 
     return ask
+
+
+def misleads(poem: Poem) -> bool:
+    """Whether a title speaks of the length that the lines do not have, as 七夕 does above five.
+
+    >>> misleads(Poem("", "五言绝句", "七夕", "")), misleads(Poem("", "七言绝句", "七夕", ""))
+    (True, False)
+    """
+    lengths = {form[0] for form in SHAPES}
+    return bool(lengths - {poem.form[0]} & set(poem.title))
 
 
 def needed(poem: Poem) -> int:

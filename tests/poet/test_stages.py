@@ -9,7 +9,7 @@ import torch
 from nanopoet.poet.components import REFERENCE
 from nanopoet.poet.data import Data
 from nanopoet.poet.presets import PresetError, Stage
-from nanopoet.poet.stages import BATCHES, needed, requests
+from nanopoet.poet.stages import BATCHES, misleads, needed, requests
 from nanopoet_ref.gpt import GPT, GPTConfig
 from nanopoet_ref.poem import Poem
 from nanopoet_ref.rewards import Control, control_in, with_control
@@ -77,3 +77,12 @@ def test_requests_fit_the_block_and_ask_for_controls_as_they_occur():
         requests(DATA.train, TOKENIZER, needed(BEAN) - 1, settings, grpo, 0)
     plain = replace(settings, controls=0.0)
     assert control_in(requests(DATA.train, TOKENIZER, 64, plain, grpo, 0)(0)[0].title) is None
+
+
+def test_a_third_of_the_requests_have_a_title_that_misleads():
+    titles = [f"{numeral}月{letter}" for numeral in "三七" for letter in "山水风云"]
+    poems = [replace(BEAN, title=title) for title in titles] + [BEAN] * 192
+    settings = replace(stage("align"), batch_size=400)
+    asked = requests(poems, TOKENIZER, 64, settings, GRPO(group_size=1), 0)(0)
+    assert 100 < sum(map(misleads, asked)) < 170
+    assert not any(map(misleads, requests([BEAN] * 9, TOKENIZER, 64, settings, GRPO(), 0)(0)))
