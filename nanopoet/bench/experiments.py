@@ -9,7 +9,7 @@ where it was.
 
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import accumulate
@@ -109,8 +109,8 @@ def train_row(run: Run, preset: Preset, seed: int) -> None:
         train_run(run)
 
 
-def rounded(numbers: dict[str, float]) -> dict[str, float]:
-    return {key: round(value, 4) for key, value in numbers.items()}
+def rounded(numbers: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: round(value, 4) if type(value) is float else value for k, value in numbers.items()}
 
 
 def what_came_of(run: Run, row: str, judging: Judging) -> dict[str, Any]:
@@ -131,7 +131,13 @@ def what_came_of(run: Run, row: str, judging: Judging) -> dict[str, Any]:
             "tokens": sum(log.tokens for log in logs),
             "baselines": rounded(baselines(run, stage)),
         }
-    found = {"precision": run.config.precision, "stages": stages, "samples": run.read_samples()}
+    found: dict[str, Any] = {
+        "precision": run.config.precision,
+        "stages": stages,
+        "samples": run.read_samples(),
+    }
+    if rollouts := run.read_rollouts():
+        found["rollouts"] = [rounded(row) for row in rollouts]
     if run.writes_poems:
         seed, poet = run.config.seed, run.poet()
         poems = spread(run.data().poems("val"), VAL_POEMS, seed)

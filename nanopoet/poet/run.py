@@ -286,6 +286,13 @@ class Run:
         }
         append_line(self.rollouts_path, json.dumps(row))
 
+    def read_rollouts(self) -> list[dict[str, Any]]:
+        """What was noted of poems that the model has learned from; none of a run without them."""
+        if not self.rollouts_path.is_file():
+            return []
+        with damage_named(self.rollouts_path):
+            return [json.loads(line) for line in self.rollouts_path.read_text("utf-8").splitlines()]
+
     def read_metrics(self) -> list[dict[str, Any]]:
         """All lines; a last line that was cut by a crash is left out.
 
@@ -324,8 +331,7 @@ class Run:
         rows = [row for row in self.read_metrics() if kept(row["stage"], row["step"])]
         write_atomically(self.metrics_path, "".join(json.dumps(row) + "\n" for row in rows))
         if self.rollouts_path.is_file():
-            lines = self.rollouts_path.read_text(encoding="utf-8").splitlines()
-            noted = [row for row in map(json.loads, lines) if kept(row["stage"], row["step"] + 1)]
+            noted = [r for r in self.read_rollouts() if kept(r["stage"], r["step"] + 1)]
             text = "".join(json.dumps(row) + "\n" for row in noted)
             write_atomically(self.rollouts_path, text)
         found = [(re.match(r"(\w+) step (\d+):", line), line) for line in self.read_samples()]
