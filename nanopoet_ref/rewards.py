@@ -187,9 +187,12 @@ def place_reward(
 ) -> list[list[float]]:
     """A reward for each token of each poem: what the rule that stands there is worth, where kept.
 
+    What breaks the form costs as much as keeping it is worth. Were it 0, a mark in the middle of a
+    line would cost nothing: a character whose tone is free earns no more.
+
     >>> request = Poem("", "五言绝句", "相思，支仄", "")
-    >>> place_reward(["红豆生南国，"], [request], {"tone": 1.0})
-    [[0.0, 1.0, 0.0, 1.0, 0.0, 0.0]]
+    >>> place_reward(["红豆生南国，", "红豆生，"], [request] * 2, {"tone": 1.0, "form": 4.0})
+    [[0.0, 1.0, 0.0, 1.0, 0.0, 4.0], [0.0, 1.0, 0.0, -4.0]]
     """
     found = []
     for tokens, request in zip(written, asked, strict=True):
@@ -197,7 +200,10 @@ def place_reward(
         if control is None:
             raise ValueError(f"{request.title}: no control is asked for")
         places = place_rewards(tokens, request.form, control)
-        found.append([worth.get(rule, 0.0) * kept for rule, kept in places])
+        rewards = [worth.get(rule, 0.0) * kept for rule, kept in places]
+        if places and places[-1] == ("form", 0):
+            rewards[-1] = -worth.get("form", 0.0)
+        found.append(rewards)
     return found
 
 

@@ -44,7 +44,7 @@ from nanopoet_ref.streaming import mixture_batches
 from nanopoet_ref.tokenizer import CharTokenizer, Ids
 from nanopoet_ref.training import SPLITS, Batch, LossFn
 
-HARD = 1 / 3  # of the requests that a model learns from, where there are such
+HARD = 1 / 6  # of the requests that a model learns from, where there are such
 Note = Callable[[int, Sequence[Poem], dict[str, float]], None]
 
 
@@ -236,7 +236,7 @@ def requests(
     """Of update i, the requests: author, form and title of poems, and a control for each.
 
     Controls are drawn as often as poems that keep the rules have them; forms equally often, since
-    a rare one is broken most; and misleading titles for a third, since under them forms are broken.
+    a rare one is broken most; and misleading titles for a sixth, since under them forms are broken.
     """
     _, counts = curated(poems, 5000, seed=seed)
     fitting: dict[str, list[Poem]] = {form: [] for form in SHAPES}

@@ -79,10 +79,10 @@ def test_requests_fit_the_block_and_ask_for_controls_as_they_occur():
     assert control_in(requests(DATA.train, TOKENIZER, 64, plain, grpo, 0)(0)[0].title) is None
 
 
-def test_a_third_of_the_requests_have_a_title_that_misleads():
+def test_a_sixth_of_the_requests_have_a_title_that_misleads():
     titles = [f"{numeral}月{letter}" for numeral in "三七" for letter in "山水风云"]
     poems = [replace(BEAN, title=title) for title in titles] + [BEAN] * 192
     settings = replace(stage("align"), batch_size=400)
     asked = requests(poems, TOKENIZER, 64, settings, GRPO(group_size=1), 0)(0)
-    assert 100 < sum(map(misleads, asked)) < 170
+    assert 40 < sum(map(misleads, asked)) < 100
     assert not any(map(misleads, requests([BEAN] * 9, TOKENIZER, 64, settings, GRPO(), 0)(0)))
