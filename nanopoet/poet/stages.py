@@ -44,7 +44,7 @@ from nanopoet_ref.streaming import mixture_batches
 from nanopoet_ref.tokenizer import CharTokenizer, Ids
 from nanopoet_ref.training import SPLITS, Batch, LossFn
 
-HARD = 1 / 6  # of the requests that a model learns from, where there are such
+OFTEN = 6  # times a poem is learned from whose title misleads: under such titles forms are broken
 Note = Callable[[int, Sequence[Poem], dict[str, float]], None]
 
 
@@ -166,7 +166,12 @@ def curated_poems(
     poems, counts = curated(data.poems("train"), stage.examples, stage.controls, seed)
     if not poems:
         raise PresetError(f"stage {stage.name!r}: no poem keeps the rules of regulated verse")
-    tqdm.write(f"{len(poems):,} poems that keep the rules, under {len(counts)} controls")
+    misleading = [poem for poem in poems if misleads(poem)]
+    tqdm.write(
+        f"{len(poems):,} poems that keep the rules, under {len(counts)} controls; "
+        f"{len(misleading):,} with a misleading title are taken {OFTEN} times"
+    )
+    poems += (OFTEN - 1) * misleading
     framed = components.render_poems(tokenizer, poems)
     val_framed = components.render_poems(tokenizer, data.poems("val"))
     pad = partial(pad_verse, tokenizer=tokenizer, weights=stage.weights, pad=components.pad_batch)
@@ -236,16 +241,13 @@ def requests(
     """Of update i, the requests: author, form and title of poems, and a control for each.
 
     Controls are drawn as often as poems that keep the rules have them; forms equally often, since
-    a rare one is broken most; and misleading titles for a sixth, since under them forms are broken.
+    a rare one is broken most.
     """
     _, counts = curated(poems, 5000, seed=seed)
     fitting: dict[str, list[Poem]] = {form: [] for form in SHAPES}
-    hard: dict[str, list[Poem]] = {form: [] for form in SHAPES}
     for poem in poems:
         if poem.form in SHAPES and needed(poem) <= block_size:
             fitting[poem.form].append(poem)
-            if misleads(poem):
-                hard[poem.form].append(poem)
     forms = [form for form, some in fitting.items() if some]
     if not forms:
         raise PresetError(f"block_size={block_size} leaves no room for a poem behind its title")
@@ -254,10 +256,7 @@ def requests(
         draw = random.Random(f"{seed} {i}")
         found = []
         for _ in range(max(stage.batch_size // grpo.group_size, 1)):
-            form, control = draw.choice(forms), draw_control(counts, draw)
-            poem = draw.choice(fitting[form])
-            if draw.random() < HARD and hard[form]:
-                poem = draw.choice(hard[form])
+            poem, control = draw.choice(fitting[draw.choice(forms)]), draw_control(counts, draw)
             request = replace(poem, content="")
             found.append(with_control(request, control) if stage.controls else request)
         return found

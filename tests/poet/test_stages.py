@@ -9,7 +9,7 @@ import torch
 from nanopoet.poet.components import REFERENCE
 from nanopoet.poet.data import Data
 from nanopoet.poet.presets import PresetError, Stage
-from nanopoet.poet.stages import BATCHES, misleads, needed, requests
+from nanopoet.poet.stages import BATCHES, needed, requests
 from nanopoet_ref.gpt import GPT, GPTConfig
 from nanopoet_ref.poem import Poem
 from nanopoet_ref.rewards import Control, control_in, with_control
@@ -79,10 +79,13 @@ def test_requests_fit_the_block_and_ask_for_controls_as_they_occur():
     assert control_in(requests(DATA.train, TOKENIZER, 64, plain, grpo, 0)(0)[0].title) is None
 
 
-def test_a_sixth_of_the_requests_have_a_title_that_misleads():
-    titles = [f"{numeral}月{letter}" for numeral in "三七" for letter in "山水风云"]
-    poems = [replace(BEAN, title=title) for title in titles] + [BEAN] * 192
-    settings = replace(stage("align"), batch_size=400)
-    asked = requests(poems, TOKENIZER, 64, settings, GRPO(group_size=1), 0)(0)
-    assert 40 < sum(map(misleads, asked)) < 100
-    assert not any(map(misleads, requests([BEAN] * 9, TOKENIZER, 64, settings, GRPO(), 0)(0)))
+def test_a_poem_with_a_title_that_misleads_is_learned_from_more_often(capsys):
+    seventh = replace(BEAN, title="七夕")
+    data = Data([BEAN] * 9 + [seventh], [BEAN] * 4, "made up")
+    tokenizer = CharTokenizer(build_vocab([*data.texts(), "支仄"]))
+    settings = replace(stage("curate"), examples=10, pool=1)
+    found = BATCHES["curate"](data, tokenizer, 64, settings, 0, REFERENCE)
+    assert "10 poems" in (said := capsys.readouterr().out)
+    assert "1 with a misleading title are taken 6 times" in said
+    rows = [tokenizer.decode(row) for i in range(40) for row in found.batches(i).targets]
+    assert 0.2 < sum("七夕" in row for row in rows) / len(rows) < 0.6  # 6 of 15
