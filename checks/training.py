@@ -1000,12 +1000,12 @@ def seconds_without_evaluation(t: Trial) -> None:
 def late_in_a_long_run(t: Trial) -> None:
     runs = Runs(t)
     runs.fixed["val"].append(make_batch(t, 1, 300, keep=[40]))
-    late = {"max_steps": 1000, "start_step": 970, "eval_interval": 25, "splits": ["val"]}
+    late = {"max_steps": 300, "start_step": 288, "eval_interval": 5, "splits": ["val"]}
     for name in ("step", "lr", "loss", "val_loss"):
         t.compare(
             runs.column(name, **late, watched=False),
             why="a run has as many updates as the config says, and all are made alike",
-            name=f"the list of {name} in the logs of updates 970 to 999",
+            name=f"the list of {name} in the logs of updates 288 to 299",
         )
     t.compare(
         lambda f: f"a {runs.once(f, **late, watched=False)['container']}",

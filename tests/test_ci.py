@@ -1,9 +1,10 @@
 """docs/ci: what an instructor copies, read by a YAML parser and run, command by command.
 
-In a small course: a copy of the checkout with one chapter and two tasks.
+In a small course: a copy of the checkout with two tasks.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,12 +15,10 @@ import pytest
 import yaml
 
 from nanopoet.paths import ROOT
-from nanopoet_ref.corpus import prepared
 from nanopoet_ref.poem import raw_folder
 from tests.conftest import copy_of_the_course
 
 FILES = sorted((ROOT / "docs" / "ci").glob("*.yml"))
-CHAPTER = "00_start"
 MASK = "import torch\n\ndef causal_mask(T):\n    return torch.ones(T, T).tril() > 0\n"
 INSTALL = "pip install --constraint constraints.txt ."
 # What sets a machine up, to the letter. Here that is done already.
@@ -88,9 +87,6 @@ def course(tmp_path_factory) -> Path:
         first, *entries = f"\n{table.read_text('utf-8')}".split("\n[")
         kept = [entry for entry in entries if entry.startswith(few)]
         table.write_text("\n[".join([first, *kept]), "utf-8")
-    for chapter in (folder / "chapters").glob("*.ipynb"):
-        if chapter.stem != CHAPTER:
-            chapter.unlink()
     return folder
 
 
@@ -121,7 +117,7 @@ def run_job(course, tmp_path):
             timeout=300,
         )
 
-    run.programs, run.environment = programs, environment
+    run.environment = environment
     return run
 
 
@@ -162,11 +158,9 @@ def test_a_class_is_graded(run_job, learner, tmp_path):
     assert failures(folder / "grades" / "junit.xml") == {}
 
 
-def test_the_chapters_are_run_as_the_makefile_does(run_job, course):
-    if not all(prepared(raw_folder(), script) for script in ("simplified", "original")):
-        pytest.skip("the poems are not prepared in both scripts: make corpora")
-    shutil.copytree(run_job.programs, course / ".venv" / "bin")
-    (course / ".venv" / ".installed").touch()
-    done = run_job("chapters", course)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{CHAPTER}: " in done.stdout
+def test_the_job_of_the_chapters_is_a_part_of_make_test():
+    """There all chapters are run, in a clean clone; here it would be one of them again."""
+    (command,) = JOBS["chapters"]
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    parts = re.search(r"^test: (.+?) ##", makefile, re.MULTILINE)[1].split()
+    assert command.removeprefix("make ") in parts

@@ -224,8 +224,24 @@ def compare_numbers(where: str, expected: Any, got: Any, rtol: float, atol: floa
         return
     if math.isnan(have) and not math.isnan(want):
         raise Difference(f"{where} is NaN", shorten(expected), shorten(got))
-    if not np.isclose(have, want, rtol=rtol, atol=atol, equal_nan=True):
+    if not are_close(have, want, rtol, atol):
         raise differs(where, expected, got)
+
+
+def are_close(have: float, want: float, rtol: float, atol: float) -> bool:
+    """As `np.isclose` says of two arrays; for one number it is forty times as fast.
+
+    >>> are_close(1.001, 1.0, rtol=0.01, atol=0.0), are_close(5.0, math.inf, rtol=0.01, atol=0.0)
+    (True, False)
+    """
+    if have == want or (math.isnan(have) and math.isnan(want)):
+        return True
+    return math.isfinite(want) and abs(have - want) <= atol + rtol * abs(want)
+
+
+def same_atom(expected: Any, got: Any) -> bool:
+    """Whether both are the same number or text: most parts are, and need no place nor words."""
+    return type(expected) is type(got) and type(expected) in ATOMS and bool(expected == got)
 
 
 def compare_mappings(where: str, expected: Any, got: Any, rtol: float, atol: float) -> None:
@@ -234,7 +250,8 @@ def compare_mappings(where: str, expected: Any, got: Any, rtol: float, atol: flo
     for key in expected:
         if key not in got:
             raise Difference(f"{where} lacks {shorten(key)}", shorten(expected), shorten(got))
-        compare_parts(item_of(where, key), expected[key], got[key], rtol, atol)
+        if not same_atom(expected[key], got[key]):
+            compare_parts(item_of(where, key), expected[key], got[key], rtol, atol)
     for key in got:
         if key not in expected:
             symptom = f"{where} has {shorten(key)} too much"
@@ -258,6 +275,8 @@ def compare_rows(where: str, expected: Any, got: Any, rtol: float, atol: float) 
         raise Difference(symptom, shorten(expected), shorten(got), values=(expected, got))
     names = getattr(expected, "_fields", None)
     for i, (want, have) in enumerate(zip(expected, got, strict=True)):
+        if same_atom(want, have):
+            continue
         place = f"{where}.{names[i]}" if names else item_of(where, i)
         try:
             compare_parts(place, want, have, rtol, atol)
@@ -297,6 +316,7 @@ def compare_parts(where: str, expected: Any, got: Any, rtol: float, atol: float)
         raise differs(where, expected, got)
 
 
+ATOMS = (bool, int, float, str)
 COMPARISONS: dict[Any, Callable[[str, Any, Any, float, float], None]] = {
     Tensor | np.ndarray: compare_arrays,
     bool | np.bool_: compare_booleans,

@@ -23,7 +23,7 @@ from typing import Any, Protocol
 import cloudpickle
 import numpy as np
 import torch
-from cloudpickle.cloudpickle import _extract_code_globals as globals_of
+from cloudpickle.cloudpickle import _extract_code_globals as find_globals
 from cloudpickle.cloudpickle import _function_setstate as set_function
 from cloudpickle.cloudpickle import _make_function as make_function
 from torch import Tensor, nn
@@ -82,6 +82,12 @@ def parameter_from(tensor: Tensor, wants_grad: bool) -> nn.Parameter:
 
 class Notes(dict):
     """What a check remembers of answers. It stays where it is: an answer's process has its own."""
+
+
+@functools.cache
+def globals_of(code: types.CodeType) -> tuple[str, ...]:
+    """The names that code takes from its module, looked for once."""
+    return tuple(find_globals(code))
 
 
 def cached_property_of(function: Callable, name: str) -> functools.cached_property:

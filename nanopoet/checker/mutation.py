@@ -33,7 +33,7 @@ from nanopoet.files import ensure_writable, write_atomically
 from nanopoet.paths import shipped
 
 EQUIVALENT = shipped("checks") / "equivalent.toml"
-SECONDS = 10  # for one changed solution
+SECONDS = 5  # for one changed solution
 MEMORY = 2**32  # bytes, for the same
 
 Change = tuple[str, str]  # what stood there, and what stands there now ("": nothing)

@@ -13,7 +13,8 @@ import dataclasses
 import json
 import math
 from collections import namedtuple
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -160,7 +161,13 @@ def read_record(name: Any, fields: Any, items: Any) -> Any:
     """A record of the same name and fields, with no methods but a tuple's."""
     if not (isinstance(fields, list) and isinstance(items, list) and len(fields) == len(items)):
         raise refuse(name)
-    return namedtuple(str(name), fields, rename=True)(*map(unpack, items))
+    return record_type(str(name), tuple(map(str, fields)))(*map(unpack, items))
+
+
+@lru_cache(maxsize=100)
+def record_type(name: str, fields: tuple[str, ...]) -> Callable[..., Any]:
+    """To make a type takes longer than all else about a record: a thousand logs are of one."""
+    return namedtuple(name, fields, rename=True)
 
 
 def unpack(data: Any) -> Any:

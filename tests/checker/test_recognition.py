@@ -40,14 +40,14 @@ def test_of_two_mistakes_at_once_one_is_named_or_none_and_hardly_ever_a_third():
         load_checks(module)
     for task in load_tasks():
         names = {known.name for known in MISCONCEPTIONS[task]}
-        for answer, made in two_at_once(task, 2, chooser):
+        for answer, made in two_at_once(task, 1, chooser):
             with contextlib.redirect_stdout(io.StringIO()):
                 verdict = judge(task, answer, seed=1)
                 name_misconception(verdict, answer, NAMING)
             assert verdict.status in ("fail", "error"), (task, made)
             said = verdict.misconception
             counted["one of the two" if said in made else "a third" if said in names else ""] += 1
-    assert counted.total() > 120
+    assert counted.total() > 70
     assert counted["a third"] <= 0.05 * counted.total(), counted
     assert counted["one of the two"] >= 0.5 * counted.total(), counted
 
