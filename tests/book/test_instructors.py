@@ -24,6 +24,7 @@ PAGE = (CHAPTERS / "instructors.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 COLUMNS = ("write", "bug", "test", "predict")
 PER_WEEK = 4
+NOTEBOOKS = sorted(CHAPTERS.glob("[0-9][0-9]_*.ipynb"))
 
 
 # --- The plan ------------------------------------------------------------------------------------
@@ -36,29 +37,28 @@ def hours(chapter: int) -> float:
 
 def times(chapter: int) -> tuple[int, ...]:
     """Minutes to read, seconds to run, minutes of tasks, as the top of a chapter says."""
-    notebook = nbformat.read(next(CHAPTERS.glob(f"{chapter:02}_*.ipynb")), as_version=4)
+    notebook = nbformat.read(NOTEBOOKS[chapter], as_version=4)
     return tuple(map(int, TIMES.search(notebook.cells[0].source).groups()))
 
 
 def plan() -> str:
     """The rows of the table."""
     rows = []
-    for number in range(10):
-        name = next(CHAPTERS.glob(f"{number:02}_*.ipynb"))
+    for number, path in enumerate(NOTEBOOKS):
         reading, running, tasks = times(number)
         kinds = Counter(task.kind for task in load_tasks().values() if task.chapter == number)
         cells = [reading, running, *(kinds[kind] for kind in COLUMNS), tasks, f"{hours(number):g}"]
-        title = name.stem.replace("_", " ")
-        rows.append(f"| [{title}]({name.name}) | {' | '.join(map(str, cells))} |")
+        title = path.stem.replace("_", " ")
+        rows.append(f"| [{title}]({path.name}) | {' | '.join(map(str, cells))} |")
     sums = [sum(t.kind == kind for t in load_tasks().values()) for kind in COLUMNS]
-    whole = sum(map(hours, range(10)))
+    whole = sum(map(hours, range(len(NOTEBOOKS))))
     rows.append(f"| all | | | {' | '.join(map(str, sums))} | | {whole:g} |")
     return "\n".join(rows)
 
 
 def test_the_plan_is_that_of_the_manifest_and_the_chapters():
     assert plan() in PAGE, f"the table has to be:\n{plan()}"
-    whole, half = (sum(map(hours, range(n))) for n in (10, 6))
+    whole, half = (sum(map(hours, range(n))) for n in (len(NOTEBOOKS), 6))
     assert f"the whole course is {-(-whole // PER_WEEK):.0f} weeks" in PAGE
     assert f"in {half:g} hours" in PAGE
 
