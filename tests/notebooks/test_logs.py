@@ -10,7 +10,7 @@ from nanopoet.bench.experiments import EXPERIMENTS, load_experiment
 from nanopoet.bench.token_budget import RECIPE
 from nanopoet.poet.presets import Preset, find_preset
 
-THREE = ("pretraining", "midtraining", "masks", "equal_time")
+THREE = ("pretraining", "midtraining", "masks", "equal_time", "ladder")
 SEEDS = dict.fromkeys(THREE, 3) | dict.fromkeys(("framed", "seed", "quick"), 1)
 each_log = pytest.mark.parametrize("name", SEEDS)
 
@@ -56,3 +56,9 @@ def test_the_budget_was_spent_by_the_recipe_of_today():
     log = read("budget")
     assert log["recipe"] == tomllib.loads(RECIPE)
     assert re.fullmatch(r"[0-9a-f]{7,}", log["commit"])
+
+
+def test_two_rungs_of_the_ladder_are_the_preset_aligned():
+    rungs = load_experiment(EXPERIMENTS / "ladder.toml")[1]
+    assert (*rungs["controlled"].stages, *rungs["grpo"].stages) == find_preset("aligned").stages
+    assert rungs["quick"].stages == find_preset("quick").stages
