@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -159,6 +160,8 @@ def test_of_each_n_poems_the_one_with_the_fewest_faults_is_judged():
     moon = Poem("", "五言绝句", "", "床前明月光，疑是地上霜。举头望明月，低头思故乡。")
     assert fewest_faults([moon, longing, longing, moon], 2, "pingshui") == [longing, longing]
     assert fewest_faults([moon, longing], 1, "pingshui") == [moon, longing]
+    short = replace(moon, content="床前明月光，疑是地上霜。")
+    assert fewest_faults([short, moon], 2, "pingshui") == [moon], "out of form is one fault only"
 
 
 def test_the_best_of_some_is_judged_and_as_many_are_counted(nanopoet, poet):
