@@ -22,7 +22,7 @@ from nanopoet.poet.run import Run
 from nanopoet_ref.checkpoint import load_checkpoint
 from nanopoet_ref.files import NoRoomError
 from nanopoet_ref.gpt import GPT
-from tests.conftest import files_limited_to
+from tests.conftest import files_limited_to, made_up_poems
 
 TINY = ("train", "--preset", "tiny.toml")
 
@@ -43,8 +43,9 @@ def same_weights(a: Path, b: Path) -> bool:
 
 def assert_same_run(a: Run, b: Run) -> None:
     """Equal to the last bit: every stage, the last state, every line of the metrics."""
-    for name in ("pretrain.pt", "midtrain.pt", "checkpoint.pt"):
-        assert same_weights(a.path / name, b.path / name), name
+    assert a.stage_names == b.stage_names
+    for name in (*a.stage_names, "checkpoint"):
+        assert same_weights(a.path / f"{name}.pt", b.path / f"{name}.pt"), name
     assert rows(a) == rows(b)
 
 
@@ -203,6 +204,51 @@ def test_ctrl_c_then_resume_gives_the_same_bits(nanopoet, poet, monkeypatch, sta
     assert nanopoet("train", "--resume", "--name", "stopped").code == 0
     assert_same_run(Run("stopped"), poet)
     assert Run("stopped").samples_path.read_text("utf-8") == poet.samples_path.read_text("utf-8")
+
+
+PAID = """
+[paid]
+about = "poems that keep the rules, and then what the model writes, paid by rules"
+forms = "regulated"
+start = "tiny"
+model = { style = "modern", n_layer = 1, n_head = 2, n_embd = 16, block_size = 80 }
+
+[[paid.stages]]
+name = "curate"
+max_steps = 2
+batch_size = 4
+eval_iters = 1
+weights = { rhyme = 8.0 }
+
+[[paid.stages]]
+name = "align"
+max_steps = 4
+batch_size = 4
+eval_iters = 1
+save_interval = 2
+optimizer = { lr = 0.01 }
+grpo = { group_size = 2, real = 2, expected = true }
+"""
+
+
+@pytest.mark.parametrize(("stage", "step"), [("curate", 1), ("align", 1), ("align", 3)])
+def test_a_model_that_is_paid_goes_on_to_the_same_bits(
+    nanopoet, use_corpus, monkeypatch, stage, step
+):
+    longing = "红豆生南国，春来发几枝。愿君多采撷，此物最相思。"
+    poem = {"author": "王维", "form": "五言绝句", "title": "支仄", "content": longing}
+    use_corpus([*made_up_poems(300), poem])
+    Path("paid.toml").write_text(PAID, "utf-8")
+    assert nanopoet(*TINY).code == 0
+    assert nanopoet("train", "--preset", "paid.toml", "--name", "whole").code == 0
+    with monkeypatch.context() as patch:
+        stop_at(patch, stage, step)
+        assert nanopoet("train", "--preset", "paid.toml", "--name", "stopped").code == 130
+    assert nanopoet("train", "--resume", "--name", "stopped").code == 0
+    stopped, whole = Run("stopped"), Run("whole")
+    assert_same_run(stopped, whole)
+    assert stopped.read_rollouts() == whole.read_rollouts() != []
+    assert nanopoet("write", "--run", "stopped", "--free").out
 
 
 def test_ctrl_c_in_the_very_last_step_is_too_late(nanopoet, poet, monkeypatch):
