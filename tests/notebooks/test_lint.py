@@ -51,7 +51,7 @@ SHARED = {
     4: {"schedule", "optim", "checkpoint"},
     7: {"prosody", "evaluation"},
     8: {"conversation", "tools", "streaming"},
-    10: {"rewards", "masks", "rhymebook"},
+    10: {"rewards", "rollouts", "masks", "rhymebook"},
 }
 ALSO_TAUGHT = {
     3: {"sampling"},
