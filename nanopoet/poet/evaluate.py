@@ -13,7 +13,7 @@ from rich.table import Table
 from nanopoet.poet.data import Data
 from nanopoet.poet.rates import COLUMNS, OF_REAL, RATES, RULES, VARIETY, rates, verse
 from nanopoet.poet.run import Run
-from nanopoet.poet.stages import make_tasks
+from nanopoet.poet.stages import make_tasks, needed
 from nanopoet_ref.checkpoint import Checkpoint
 from nanopoet_ref.conversation import Conversation, render_conversation, render_request
 from nanopoet_ref.evaluation import poem_loss
@@ -76,9 +76,15 @@ def evaluate_run(
         return evaluate_text(poet, data)
     chosen = spread(val, VAL_POEMS, seed)
     per_token, per_char = poem_loss(poet.model, poet.tokenizer, chosen)
-    room = poet.model.config.block_size // 2  # a longer title would leave none for the poem
+    block_size = poet.model.config.block_size
     asked = [Poem(p.author, p.form, p.title, "") for p in (verse(val) if masked else val)]
-    asked = [request for request in asked if len(render_poem(poet.tokenizer, request)) <= room]
+    # A longer title would leave no room: for the poem, or for all that a form is held to.
+    asked = [
+        request
+        for request in asked
+        if len(render_poem(poet.tokenizer, request)) <= block_size // 2
+        and not (masked and needed(request) > block_size)
+    ]
     requests = run.with_controls(spread(asked, samples, seed + 1), seed)
     poems: list[Poem] = []
     for start in range(0, len(requests), batch_size):

@@ -12,6 +12,7 @@ from nanopoet.poet.data import Data
 from nanopoet.poet.evaluate import fewest_faults, spread
 from nanopoet.poet.rates import RATES, RULES, VARIETY, deal, rates, variety, verse
 from nanopoet_ref.poem import Poem
+from tests.conftest import made_up_poems
 
 LOSSES = ["val_loss_per_token", "val_loss_per_char"]
 OLD = [  # as chapters and logs call them
@@ -178,3 +179,10 @@ def test_masked_verse_keeps_all_the_rules(nanopoet, poet):
     numbers = json.loads(nanopoet("evaluate", "--json", "--masked", "--samples", 9).out)
     assert [numbers[rule] for rule in RULES] == [1.0] * len(RULES)
     assert numbers["samples"] == 9
+
+
+def test_what_leaves_no_room_for_all_that_a_form_is_held_to_is_not_asked_for(nanopoet, use_corpus):
+    use_corpus([poem | {"title": poem["title"] * 10} for poem in made_up_poems(300)])
+    assert nanopoet("train", "--preset", "tiny.toml", "--steps", 0).code == 0
+    numbers = json.loads(nanopoet("evaluate", "--json", "--masked", "--samples", 20).out)
+    assert (numbers["form"], numbers["samples"] > 0) == (1.0, True)
