@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from nanopoet_ref.poem import Poem
-from nanopoet_ref.prosody import NAMES, OTHER, SHAPES, Fault, lines_of, share
+from nanopoet_ref.prosody import NAMES, OTHER, SHAPES, Fault, Patterns, lines_of, share
 from nanopoet_ref.rhymebook import BOOKS, LEVEL, OBLIQUE, readings, tone
 
 LEAST = 30  # poems of equal lines that make a tune: half are read, half judge what was read
@@ -70,8 +70,8 @@ class Tune(NamedTuple):
         """The lines of one letter that are not of the class in which most of them end."""
         numbers = [i for i, found in enumerate(self.rhymes) if found == letter]
         classes = {i: end_classes(lines[i][-1], self.tones[i][-1], self.book) for i in numbers}
-        counts = Counter(name for found in classes.values() for name in found)
-        most = max(sorted(counts), key=counts.__getitem__, default="")
+        counts = Counter(name for found in classes.values() for name in sorted(found))
+        most = max(counts, key=counts.__getitem__, default="")  # the first line decides a tie
         for i, found in classes.items():
             end = lines[i][-1]
             if not readings(end, self.book):
@@ -229,3 +229,15 @@ def find_tunes(poems: Iterable[Poem]) -> dict[Shape, Tune]:
         if tune.rhymes.strip(NO_RHYME) and kept.rhyme >= KEEP_RHYMES and kept.places >= KEEP_TONES:
             found[shape] = tune
     return found
+
+
+def tune_patterns(tunes: Iterable[Shape]) -> Patterns:
+    """The line lengths of each tune that is known.
+
+    >>> tune_patterns([("渔父", (7, 7, 3, 3, 7))])
+    {'渔父': {(7, 7, 3, 3, 7)}}
+    """
+    found: dict[str, set[tuple[int, ...]]] = defaultdict(set)
+    for form, lengths in tunes:
+        found[form].add(lengths)
+    return dict(found)
