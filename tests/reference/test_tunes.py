@@ -95,6 +95,30 @@ def test_poems_that_agree_in_nothing_are_no_tune():
     assert not find_tunes(poems)
 
 
+@pytest.mark.parametrize(
+    "kept_by_the_rest",
+    [
+        MADE._replace(rhymes="abab."),
+        MADE._replace(tones=("中中平", "中中中平", "中仄", "中仄", "中中仄")),
+    ],
+)
+def test_what_unread_poems_do_not_keep_is_no_tune(made, kept_by_the_rest):
+    """The poems that are read agree; those that judge have other rhymes, or other tones."""
+    dealer = random.Random(4)
+    mixed = [
+        write(MADE, dealer) if i % 2 == 0 else write(kept_by_the_rest, dealer) for i in range(60)
+    ]
+    assert not find_tunes(mixed)
+    assert find_tunes(made[:60])
+
+
+def test_what_unread_poems_mostly_keep_is_a_tune():
+    dealer = random.Random(5)
+    loose = MADE._replace(rhymes="abab.")
+    mixed = [write(loose if i % 6 == 1 else MADE, dealer) for i in range(60)]
+    assert find_tunes(mixed) == {("试声", MADE.lengths): MADE}
+
+
 def test_a_rhyme_that_few_poems_keep_is_no_rule(made):
     dealer = random.Random(3)
     loose = MADE._replace(rhymes="aab..")
@@ -156,6 +180,7 @@ def test_by_chance_a_tune_is_not_kept(made):
     other = [Poem("", "别调", "", poem.content) for poem in made[:60]]
     pool = lines_by_length([*made, *other])
     dealt = deal(MADE, pool, 200, random.Random(0))
+    assert 5 not in pool, "lines of verse are not dealt"
     own, chance = agreement(MADE, [lines_of(p.content) for p in made[:60]]), agreement(MADE, dealt)
     assert own == (1.0, 1.0)
     assert chance.rhyme < 0.2
