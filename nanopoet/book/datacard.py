@@ -109,7 +109,8 @@ def tune_figures(poems: list[Poem]) -> Figures:
         "tune_names": len({form for form, _ in common}),
         "tune_rows": table_rows(rows),
         "tune_pingshui": percents(pingshui, sizes)[0],
-        "tune_thresholds": f"{KEEP_RHYMES:.0%} of the poems and {KEEP_TONES:.0%} of the places",
+        "tune_keep_rhymes": f"{KEEP_RHYMES:.0%}",
+        "tune_keep_tones": f"{KEEP_TONES:.0%}",
     }
 
 
