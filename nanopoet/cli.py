@@ -419,16 +419,18 @@ def evaluate(
 @command(
     "nanopoet scan 白日依山尽，黄河入海流。欲穷千里目，更上一层楼。\n"
     "nanopoet scan '床前明月光 疑是地上霜 举头望明月 低头思故乡'\n"
-    "nanopoet scan - --rhyme-book xinyun"
+    "nanopoet scan - --rhyme-book xinyun\n"
+    "nanopoet scan - --form 如梦令"
 )
 def scan(
     poem: Annotated[str, typer.Argument(help="A poem in either script; - reads it from a pipe.")],
     rhyme_book: RhymeBook = "pingshui",
+    form: Annotated[str, typer.Option(help="A tune, such as 如梦令: judge a lyric by it.")] = "",
 ) -> None:
     """Set a poem with its tones and rhyme, and name the rules it breaks."""
     from nanopoet.poet.scan import scan_command
 
-    scan_command(poem, rhyme_book)
+    scan_command(poem, rhyme_book, form)
 
 
 @command("nanopoet bench\nnanopoet bench --json\nnanopoet bench --full")

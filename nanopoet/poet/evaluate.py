@@ -11,7 +11,17 @@ from rich.console import Console
 from rich.table import Table
 
 from nanopoet.poet.data import Data
-from nanopoet.poet.rates import COLUMNS, OF_REAL, RATES, RULES, VARIETY, rates, verse
+from nanopoet.poet.rates import (
+    COLUMNS,
+    OF_REAL,
+    RATES,
+    RULES,
+    TUNE_RULES,
+    VARIETY,
+    rates,
+    tune_rates,
+    verse,
+)
 from nanopoet.poet.run import Run
 from nanopoet.poet.stages import make_tasks, needed
 from nanopoet_ref.checkpoint import Checkpoint
@@ -100,11 +110,13 @@ def evaluate_run(
             else None,
         )
         poems += fewest_faults(written, best_of, book)
+    lyrics = tune_rates(poems, chosen, data.poems("train"), seed)
     return {
         "val_loss_per_token": per_token,
         "val_loss_per_char": per_char,
         **rates(list(map(without_control, poems)), chosen, data, seed, book),
         "samples": len(poems),
+        **({"tunes": lyrics} if lyrics else {}),
         **(evaluate_answers(run, poet, data, samples, seed) if run.answers else {}),
     }
 
@@ -213,6 +225,10 @@ def print_evaluation(name: str, result: dict[str, Any]) -> None:
         ours, real = percent(result[key]), percent(result[OF_REAL[key]])
         low, high, chance = (percent(result.get(key + column)) for column in COLUMNS[1:4])
         rows.add_row(key, ours, f"{low} … {high}" if low else "", chance, real, meaning)
+    for key, meaning in TUNE_RULES.items() if "tunes" in result else ():
+        shares = (percent(result["tunes"][key + column]) for column in COLUMNS)
+        ours, low, high, chance, real = shares
+        rows.add_row(f"tune {key}", ours, f"{low} … {high}", chance, real, meaning)
     Console().print(rows)
     if result.get("tasks"):
         print_tasks(result["tasks"])

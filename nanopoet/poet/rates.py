@@ -23,6 +23,8 @@ from nanopoet_ref.prosody import (
     rhyme_group,
     share,
 )
+from nanopoet_ref.tunes import deal as deal_lyrics
+from nanopoet_ref.tunes import find_tunes, lines_by_length, tune_patterns
 
 RULES = {
     "form": "lines as many and as long as asked",
@@ -38,6 +40,12 @@ VARIETY = {
     "largest_rhyme_group": "verse in the rhyme group that is commonest",
 }
 COLUMNS = ("", "_low", "_high", "_chance", "_corpus")
+TUNE_RULES = {  # counted apart, so that the rates above stay those of verse
+    "form": "lyrics: lines as long as those of a known tune",
+    "rhyme": "lyrics: all lines rhyme that rhyme in their tune",
+    "tone": "lyrics: every tone that is fixed in their tune",
+    "both": "lyrics: rhyme and tone",
+}
 OF_REAL = {name: f"{name.removesuffix('_lines')}_corpus" for name in (*RULES, *VARIETY)}
 RATES = (
     "form_exact",  # the same as form, which logs of old and chapters call so
@@ -95,6 +103,39 @@ def kept_shares(poems: Sequence[Poem], patterns: Patterns, book: str = "pingshui
     found: Rates = {"form": share(has_form(poem, patterns) for poem in poems)}
     for rule in ("rhyme", "tone", "both"):
         found[rule] = share(getattr(rules, rule) for rules in kept) if kept else None
+    return found
+
+
+def tune_rates(
+    poems: Sequence[Poem], real: Sequence[Poem], train: Sequence[Poem], seed: int
+) -> Rates:
+    """The rates of lyrics whose tunes are known from the poems trained on; empty without such.
+
+    By chance: lines of other tunes dealt out, so their form is right.
+    """
+    tunes = find_tunes(train)
+    patterns = tune_patterns(tunes)
+    lyrics = [poem for poem in poems if poem.form in patterns]
+    if not lyrics:
+        return {}
+    asked = {poem.form for poem in lyrics}
+    shapes = [shape for shape in tunes if shape[0] in asked]
+    pool, dealer = lines_by_length(train), random.Random(seed)
+    dealt = [
+        Poem("", shape[0], "", "，".join(lines))
+        for shape in shapes
+        for lines in deal_lyrics(tunes[shape], pool, DEALT // len(shapes), dealer)
+    ]
+    found: Rates = {"poems": len(lyrics)}
+    for rule in TUNE_RULES:
+        for column, group in (("", lyrics), ("_chance", dealt), ("_corpus", real)):
+            judged = [
+                kept_rules(poem, patterns, tunes=tunes) for poem in group if poem.form in patterns
+            ]
+            kept = [getattr(rules, rule) for rules in judged]
+            found[rule + column] = share(kept) if kept else None
+            if not column:
+                found[f"{rule}_low"], found[f"{rule}_high"] = wilson(sum(kept), len(kept))
     return found
 
 

@@ -3,14 +3,24 @@
 import json
 import math
 import random
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from nanopoet.poet.data import Data
 from nanopoet.poet.evaluate import fewest_faults, spread
-from nanopoet.poet.rates import RATES, RULES, VARIETY, deal, rates, variety, verse
+from nanopoet.poet.rates import (
+    RATES,
+    RULES,
+    TUNE_RULES,
+    VARIETY,
+    deal,
+    rates,
+    tune_rates,
+    variety,
+    verse,
+)
 from nanopoet_ref.poem import Poem
 from tests.conftest import made_up_poems
 
@@ -151,6 +161,58 @@ def test_dealt_lines_have_the_right_length_and_come_from_training():
     lines = {line for poem in dealt for line in poem.content.split("，")}
     assert lines == set(f"{SIGHT}{RIVER}".replace("。", "，").strip("，").split("，"))
     assert {poem.content.count("，") for poem in dealt} == {3}
+
+
+# --- Lyrics of known tunes
+
+
+def lyrics(n):
+    """Lyrics of two level lines that rhyme, and of another tune that has lines of this length."""
+    dealer = random.Random(0)
+
+    def line(letters, ends):
+        return "".join(dealer.choices(letters, k=2)) + dealer.choice(ends)
+
+    made = [f"{line('春江天花', '红空中')}，{line('春江天花', '红空中')}。" for _ in range(n)]
+    other = [f"{line('春江月水', '红月水')}，{line('春江月水', '香月雪')}。" for _ in range(n)]
+    return [Poem("李白", "试声", "春", text) for text in made], [
+        Poem("李白", "别调", "春", text) for text in other
+    ]
+
+
+def test_lyrics_of_known_tunes_are_counted_apart():
+    made, other = lyrics(80)
+    train = [*made, *other, *REAL]
+    wrong = [
+        Poem("", "试声", "", text) for text in ("春江红，天花香。", "春江红，天月空。", "春江红。")
+    ]
+    found = tune_rates([*made[:1], *wrong, *other, *REAL], made[:9], train, seed=0)
+    assert found["poems"] == 4, "the other tune has no rule that its poems keep"
+    assert [found[rule] for rule in TUNE_RULES] == [0.75, 0.5, 0.5, 0.25]
+    assert [found[f"{rule}_corpus"] for rule in TUNE_RULES] == [1.0] * 4
+    assert found["form_chance"] == 1.0
+    assert found["both_chance"] < found["tone_chance"] < 0.5
+    assert found["tone_low"] < 0.5 < found["tone_high"]
+    assert rates(REAL, REAL, Data(train, [], ""), seed=0)["both"] == 1.0
+
+
+def test_without_a_known_tune_nothing_is_counted():
+    made, other = lyrics(80)
+    assert tune_rates(REAL, REAL, [*made, *other], seed=0) == {}
+    assert tune_rates(made, made, made[:29], seed=0) == {}
+
+
+def test_a_run_on_lyrics_has_their_rates_beside_the_others(nanopoet, use_corpus):
+    made, other = lyrics(60)
+    use_corpus([asdict(poem) for poem in [*made, *other, *REAL]])
+    preset = Path("tiny.toml").read_text("utf-8").replace('"regulated"', '"all"')
+    Path("tiny.toml").write_text(preset, "utf-8")
+    assert nanopoet("train", "--preset", "tiny.toml", "--steps", 0).code == 0
+    numbers = json.loads(nanopoet("evaluate", "--json", "--samples", 20).out)
+    assert list(numbers) == [*KEYS, "tunes"]
+    assert 0 < numbers["tunes"]["poems"] < numbers["samples"]
+    assert numbers["tunes"]["rhyme_corpus"] == 1.0
+    assert "lyrics: rhyme and tone" in nanopoet("evaluate", "--samples", 20).out
 
 
 # --- Other ways to write what is judged ----------------------------------------------------------
