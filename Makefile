@@ -65,9 +65,8 @@ lint: $(INSTALLED)
 types: $(INSTALLED)
 	$(BIN)/mypy
 
-# Three processes for two cores: many tests wait, for a limit of time or for another process.
 unit: $(INSTALLED)
-	$(BIN)/python -m pytest -n 3 --dist worksteal --ignore tests/notebooks/test_breaks.py
+	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore tests/notebooks/test_breaks.py
 
 NBVAL := $(BIN)/python -m pytest -c tests/notebooks/nbval.ini --rootdir . chapters
 # Two processes, each chapter in one of them.

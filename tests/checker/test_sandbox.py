@@ -382,6 +382,12 @@ CHECK, WATCH = ["check", TASK], ["check", TASK, "--watch"]
 MINE = ["train", "--mine", "--name", "never"]
 
 
+def heard() -> None:
+    """Signals as in a terminal, though a background job or nohup begins without some."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @linux
 @pytest.mark.parametrize(
     ("arguments", "number"),
@@ -415,7 +421,7 @@ def test_when_a_command_ends_so_does_the_answer_that_it_waits_for(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=heard,
     )
     assert read(seconds=60) == b"x"
     command.send_signal(number)
