@@ -55,7 +55,8 @@ class VerseMask:
                 raise RuleError(f"{form or 'this form'} has no rules to keep here")
         self.vocab, self.book = tokenizer.vocab, book
         slots = [slots_of(form, rules) for form in forms]
-        self.length = length = max(map(len, slots))
+        self.lengths = list(map(len, slots))  # tokens of each poem, its end included
+        self.length = length = max(self.lengths)
         B = len(forms)
         self.forced = torch.full((B, length), -1)  # a mark, the end, or a character asked for
         self.tones = torch.zeros(B, length, 2, dtype=torch.long)  # wanted under each scheme

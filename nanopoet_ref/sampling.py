@@ -200,7 +200,8 @@ def write_poems(
             for row in open_rows:
                 row += tokenizer.encode(begin).tolist()
             if verse_mask:
-                if max(map(len, open_rows)) + verse_mask.length - len(begin) > block_size:
+                pairs = zip(open_rows, verse_mask.lengths, strict=True)
+                if any(len(row) + length - len(begin) > block_size for row, length in pairs):
                     raise ValueError("so long a title leaves no room for the poem")
                 verse_mask.begin(tokenizer.encode(begin).tolist())
         # The marker that begins the next field ends this one; all others are out of place here.

@@ -1,11 +1,16 @@
 """Masks: whatever is drawn under them keeps the rules, and there is always something to draw."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from nanopoet_ref.gpt import GPT, GPTConfig
 from nanopoet_ref.masks import SHAPES, VerseMask, slots_of
 from nanopoet_ref.poem import Poem
 from nanopoet_ref.prosody import find_faults
+from nanopoet_ref.runtime import make_generator
+from nanopoet_ref.sampling import write_poems
 from nanopoet_ref.tokenizer import END, SPECIAL_TOKENS, CharTokenizer
 
 # Level and oblique characters, some with both tones, one unlisted; two groups large enough for
@@ -76,6 +81,20 @@ def test_forms_may_be_mixed_in_a_batch(small):
     contents = drawn(VerseMask(small, forms), small, 65, generator)
     for form, content in zip(forms, contents, strict=True):
         assert find_faults(Poem("", form, "", content)) == []
+
+
+def test_a_long_title_of_a_short_form_leaves_room_beside_a_longer_form(small):
+    """Each row needs room for its own form, not for the longest of the batch."""
+    long_title = small.vocab[-1] * 30
+    asked = [Poem("", "五言绝句", long_title, ""), Poem("", "七言律诗", small.vocab[-1], "")]
+    asked = [replace(request, author=small.vocab[-1]) for request in asked]
+    model = GPT(GPTConfig(len(small), 80, 1, 2, 8, style="modern"))
+    mask = VerseMask(small, [request.form for request in asked])
+    for poem in write_poems(model, small, asked, verse_mask=mask, generator=make_generator(0)):
+        assert find_faults(poem) == []
+    two = [replace(request, title=long_title) for request in asked]
+    with pytest.raises(ValueError, match="no room"):
+        write_poems(model, small, two, verse_mask=VerseMask(small, [r.form for r in two]))
 
 
 def test_without_rules_only_the_lines_are_kept(small):
