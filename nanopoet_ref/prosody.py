@@ -66,7 +66,6 @@ def has_form(poem: Poem, patterns: Patterns) -> bool:
 # --- The rules of regulated verse
 
 Rule = Literal["form", "rhyme", "alternation", "对", "粘", "line end", "tone"]
-TONE_RULES = ("alternation", "对", "粘", "line end")
 NAMES = {LEVEL: "level", OBLIQUE: "oblique"}
 OTHER = {LEVEL: OBLIQUE, OBLIQUE: LEVEL}
 SHAPES = {form: shape for shape, form in REGULATED.items()}  # lines, and characters in each

@@ -126,16 +126,16 @@ def tune_rates(
         for shape in shapes
         for lines in deal_lyrics(tunes[shape], pool, DEALT // len(shapes), dealer)
     ]
+    judged = {
+        column: [kept_rules(p, patterns, tunes=tunes) for p in group if p.form in patterns]
+        for column, group in (("", lyrics), ("_chance", dealt), ("_corpus", real))
+    }
     found: Rates = {"poems": len(lyrics)}
     for rule in TUNE_RULES:
-        for column, group in (("", lyrics), ("_chance", dealt), ("_corpus", real)):
-            judged = [
-                kept_rules(poem, patterns, tunes=tunes) for poem in group if poem.form in patterns
-            ]
-            kept = [getattr(rules, rule) for rules in judged]
-            found[rule + column] = share(kept) if kept else None
-            if not column:
-                found[f"{rule}_low"], found[f"{rule}_high"] = wilson(sum(kept), len(kept))
+        for column, rules in judged.items():
+            found[rule + column] = share(getattr(k, rule) for k in rules) if rules else None
+        kept = sum(getattr(k, rule) for k in judged[""])
+        found[f"{rule}_low"], found[f"{rule}_high"] = wilson(kept, len(lyrics))
     return found
 
 

@@ -271,7 +271,7 @@ def misleads(poem: Poem) -> bool:
     (True, False)
     """
     lengths = {form[0] for form in SHAPES}
-    return bool(lengths - {poem.form[0]} & set(poem.title))
+    return any(length in poem.title for length in lengths - {poem.form[0]})
 
 
 def needed(poem: Poem) -> int:
