@@ -175,8 +175,11 @@ def recognize(
                 else:
                     if known.name not in remembered.outcomes:
                         theirs = NoDoor(known.answer)
-                        remembered.outcomes[known.name] = collect(
-                            task, theirs, seed, expected=expected
+                        it_is_this = isinstance(door, NoDoor) and door.answer is known.answer
+                        remembered.outcomes[known.name] = (
+                            outcomes
+                            if it_is_this
+                            else collect(task, theirs, seed, expected=expected)
                         )
                     for outcome in remembered.outcomes[known.name]:
                         likeness(outcome)

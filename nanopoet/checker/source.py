@@ -9,6 +9,7 @@ import io
 import os
 import tokenize
 from collections.abc import Collection
+from functools import lru_cache
 from pathlib import Path
 
 from nanopoet.checker.tasks import Task, TaskError
@@ -71,9 +72,15 @@ def line_of(path: Path, name: str) -> int:
 Node = ast.FunctionDef | ast.ClassDef
 
 
+@lru_cache
+def parsed(source: str | bytes) -> ast.Module:
+    """The tree of a file, to be read and not changed: hundreds of answers are cut from one."""
+    return ast.parse(source)
+
+
 def find_node(source: str | bytes, name: str, within: ast.AST | None = None) -> Node | None:
     """The last function or class of that name at the top of a file, or of a class."""
-    body = (within or ast.parse(source)).body  # type: ignore[attr-defined]
+    body = (within or parsed(source)).body  # type: ignore[attr-defined]
     found = [n for n in body if isinstance(n, Node) and n.name == name]
     return found[-1] if found else None
 

@@ -51,15 +51,15 @@ def judged(task: Task, sandbox: Sandbox, wait_for_key: Callable[[float], str]) -
     """The verdict on a task; None if q was pressed before there was one."""
     with ThreadPoolExecutor(1) as pool:
         verdict = pool.submit(judge_task, task, exercises(), new_seed(), sandbox)
-        left = False
-        while not verdict.done():
-            left = left or wait_for_key(0.05) == "q"
-            if left:  # the process that judges may only just have been started: until it is gone
+        try:
+            while not verdict.done():
+                if wait_for_key(0.05) == "q":
+                    return None
+            return verdict.result()
+        finally:  # after q or Ctrl-C it is still judged, in a process that may only just have begun
+            while not verdict.done():
                 sandbox.close()
                 time.sleep(0.02)
-    if left:
-        return None
-    return verdict.result()
 
 
 def watch(

@@ -560,7 +560,7 @@ def test_ctrl_c_ends_an_answer_that_runs(nanopoet, tmp_path, monkeypatch):
 
 
 def test_a_class_goes_on_after_kill_9(nanopoet, tmp_path):
-    for number in range(6):
+    for number in range(3):
         (tmp_path / "class" / f"s{number}").mkdir(parents=True)
         source = f'def first_line():\n    return "床前明月光"[:{number}]\n'
         (tmp_path / "class" / f"s{number}" / "welcome.py").write_text(source, "utf-8")
@@ -568,12 +568,13 @@ def test_a_class_goes_on_after_kill_9(nanopoet, tmp_path):
     kept = tmp_path / "killed" / "submissions"
     process = subprocess.Popen([sys.executable, "-m", "nanopoet", *command, tmp_path / "killed"])
     while not list(kept.glob("*.json")):
-        assert process.poll() is None
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.02)
     process.kill()
     process.wait()
-    assert 0 < len(list(kept.glob("*.json"))) < 6
+    assert 0 < len(list(kept.glob("*.json"))) < 3
     assert nanopoet(*command, tmp_path / "killed", "--resume").code == 0
     assert nanopoet(*command, tmp_path / "whole").code == 0
     killed, whole = ((tmp_path / name / "grades.csv").read_bytes() for name in ("killed", "whole"))
     assert killed == whole
-    assert killed.count(b"\r\n") == 7
+    assert killed.count(b"\r\n") == 4

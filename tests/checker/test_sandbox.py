@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from nanopoet.checker.box import PLACES, bubblewrap, unboxed, walls
-from nanopoet.checker.sandbox import Sandbox, SandboxError
+from nanopoet.checker.sandbox import SECONDS, Sandbox, SandboxError
 from nanopoet.checker.source import SOLUTIONS
 
 TASK = "welcome.first_line"
@@ -26,14 +26,14 @@ each_kind = pytest.mark.parametrize("boxed", [BOX, pytest.param(False, id="no bo
 
 @pytest.fixture(scope="module", params=[BOX, pytest.param(False, id="no box")])
 def sandbox(request):
-    with Sandbox(seconds=3, memory=2**29, boxed=request.param) as judging:
+    with Sandbox(seconds=2, memory=2**29, boxed=request.param) as judging:
         yield judging
 
 
 @pytest.fixture(scope="module")
 def open_sandbox():
     """Where answers see what the user sees, so that it can be seen what they leave there."""
-    with Sandbox(seconds=3, memory=2**29, boxed=False) as judging:
+    with Sandbox(seconds=2, memory=2**29, boxed=False) as judging:
         yield judging
 
 
@@ -70,11 +70,11 @@ def test_a_right_answer_passes_and_a_wrong_one_does_not(judge):
 @pytest.mark.parametrize(
     ("status", "said", "body"),
     [
-        ("timeout", "longer than 3 s", "while True: pass"),
-        ("timeout", "longer than 3 s", "import time\ntime.sleep(100)"),
+        ("timeout", "longer than 2 s", "while True: pass"),
+        ("timeout", "longer than 2 s", "import time\ntime.sleep(100)"),
         (
             "timeout",
-            "longer than 3 s",
+            "longer than 2 s",
             "while True:\n    try: raise ValueError\n    except BaseException: continue",
         ),
         ("error", "SystemExit", "raise SystemExit(0)"),
@@ -309,7 +309,7 @@ def test_nothing_outlives_it_in_a_box_either(tmp_path, child, boxed):
     child = child.replace("600", "600.125")
     body = textwrap.indent(f"import os, subprocess\n{child}{RIGHT}", "    ")
     (tmp_path / "welcome.py").write_text(f"def first_line():\n{body}\n", encoding="utf-8")
-    with Sandbox(seconds=3, boxed=boxed) as sandbox:
+    with Sandbox(seconds=2, boxed=boxed) as sandbox:
         assert sandbox.judge(TASK, tmp_path, 0).status == "pass"
         assert sleepers("600.125") == []
 
@@ -354,7 +354,7 @@ def test_a_box_that_is_killed_or_stopped_from_inside_is_not_waited_for_without_e
 @pytest.mark.parametrize(
     ("status", "said", "body"),
     [
-        ("timeout", "longer than 3 s", "import os\nos.kill(os.getpid(), 19)"),
+        ("timeout", "longer than 2 s", "import os\nos.kill(os.getpid(), 19)"),
         ("error", "ended the process", f"import os\nos.closerange(0, 1000)\n{RIGHT}"),
         ("error", "crashed (SIGTERM)", "import os\nos.kill(0, 15)"),
         ("error", "crashed (signal 40)", "import os\nos.kill(0, 40)"),
@@ -374,7 +374,7 @@ def test_what_an_answer_does_to_its_own_process_is_its_own_affair(judge, status,
 def test_a_loop_that_nobody_watches_any_more_runs_out_of_time(judge):
     """The last resort: so many seconds of computing, and the kernel ends it."""
     verdict = judge("import resource\nreturn str(resource.getrlimit(resource.RLIMIT_CPU))")
-    limit = (3 + 30) * os.cpu_count()
+    limit = (2 + 30) * os.cpu_count()
     assert verdict.got == repr(str((limit, limit)))
 
 
@@ -425,7 +425,7 @@ def test_when_a_command_ends_so_does_the_answer_that_it_waits_for(
     )
     assert read(seconds=60) == b"x"
     command.send_signal(number)
-    said, _ = command.communicate(timeout=30)
+    said, _ = command.communicate(timeout=SECONDS - 3)  # sooner than the answer's time is up
     assert command.returncode == (130 if number == signal.SIGINT else -number)
     assert read() == b""
     assert b"Traceback" not in said
