@@ -60,7 +60,7 @@ def train(
     preset: Annotated[
         str | None,
         typer.Option(
-            help="quick, seed, full, chat, aligned, convenient, text, or a .toml file.",
+            help="quick, evening, seed, chat, aligned, convenient, text, or a .toml file.",
             show_default="quick",
         ),
     ] = None,

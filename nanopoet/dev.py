@@ -92,6 +92,16 @@ def experiment(
     run_experiment(name, seeds)
 
 
+@command("nanopoet dev modifications\nnanopoet dev modifications --seeds 1")
+def modifications(
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds: 0, 1, …")] = 3,
+) -> None:
+    """Try what is said to help a small GPT on quick; what was tried already is not tried again."""
+    from nanopoet.bench.modifications import write_modifications
+
+    write_modifications(seeds)
+
+
 @command("nanopoet dev budget")
 def budget() -> None:
     """Train 100 steps of 16,384 tokens with the best settings known; log it for chapter 06."""

@@ -5,7 +5,9 @@ import pytest
 from nanopoet import dev
 
 COMMANDS = [
-    *("stubs", "notebooks", "glossary", "features", "datacard", "mutate", "experiment", "budget"),
+    *("stubs", "notebooks", "glossary", "features", "datacard", "mutate", "experiment"),
+    "modifications",
+    "budget",
     "processes",
     "verse",
 ]

@@ -69,7 +69,7 @@ def of_preset(name: str) -> GPTConfig:
 
 SIZES = [
     Size(1, of_preset("quick"), 2048, 16, 1),
-    Size(10, of_preset("full"), 8192, 16, 2),
+    Size(10, modern(VOCAB_SIZE, 8, 6, 384, 256), 8192, 16, 2),
     Size(1000, modern(32_768, 8, 8, 512, 1024), 131_072, 16, 8),
     Size(1_000_000, modern(65_536, 80, 64, 8192, 4096), 4_194_304, 1, 1024),
 ]

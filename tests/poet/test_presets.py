@@ -68,7 +68,7 @@ def test_a_preset_survives_its_config_file():
 
 def test_an_unknown_preset_names_those_there_are(nanopoet):
     error = nanopoet("train", "--preset", "quik").error
-    for name in ("'quik'", "quick", "seed", "full", "text", ".toml"):
+    for name in ("'quik'", "quick", "evening", "seed", "text", ".toml"):
         assert name in error
 
 
