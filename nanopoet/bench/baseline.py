@@ -3,6 +3,9 @@
 Nothing here is slow on purpose. It is what the chapters build first and what most tutorials stop
 at: float32, attention by hand, logits of the whole batch, rows cut one by one, AdamW as PyTorch
 gives it, one look-up per character, the whole window again for each character written.
+
+For an update there is a second one, as good projects have it, nanoGPT among them: the kernels of
+PyTorch for attention and AdamW; still float32, and logits of the whole batch.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,8 +32,8 @@ def cut_batch(ids: Ids, block_size: int, batch_size: int) -> Batch:
 
 
 def make_step(model: GPT, ids: Ids) -> Callable[[int], None]:
-    """A function that makes one update from so many rows."""
-    optimizer = torch.optim.AdamW(model.parameters())
+    """A function that makes one update from so many rows; with a fused model, by a fused AdamW."""
+    optimizer = torch.optim.AdamW(model.parameters(), fused=model.config.fused)
 
     def step(batch_size: int) -> None:
         batch = cut_batch(ids, model.config.block_size, batch_size)

@@ -71,9 +71,9 @@ def our_step(sizes: Sizes) -> Callable[[int], None]:
     return step
 
 
-def baseline_step(sizes: Sizes) -> Callable[[int], None]:
-    """One update the baseline's way."""
-    return baseline.make_step(sizes.model(fused=False), some_ids(sizes))
+def baseline_step(sizes: Sizes, fused: bool = False) -> Callable[[int], None]:
+    """One update the baseline's way, or with the kernels of PyTorch."""
+    return baseline.make_step(sizes.model(fused), some_ids(sizes))
 
 
 def some_ids(sizes: Sizes) -> Ids:

@@ -141,7 +141,9 @@ def test_the_baseline_writes_what_generate_writes():
     assert baseline.write(model, [3, 4], 6) == generate(model, [[3, 4]], 6, precision="float16")[0]
 
 
-@pytest.mark.parametrize("make", [our_step, update.baseline_step])
+@pytest.mark.parametrize(
+    "make", [our_step, update.baseline_step, partial(update.baseline_step, fused=True)]
+)
 def test_both_updates_move_the_weights(make, monkeypatch):
     models = []
     build = update.Sizes.model
