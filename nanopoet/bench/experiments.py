@@ -10,7 +10,7 @@ where it was.
 import json
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
@@ -33,11 +33,15 @@ from nanopoet.poet.presets import (
     make_presets,
     validate,
 )
+from nanopoet.poet.rates import verse
 from nanopoet.poet.run import Run
 from nanopoet.poet.stages import BATCHES
 from nanopoet.poet.train import start_run, train_run
+from nanopoet.poet.write import compose
 from nanopoet_ref.evaluation import poem_loss_by_field
 from nanopoet_ref.loss import bigram_loss, uniform_loss, unigram_log_probs
+from nanopoet_ref.masks import VerseMask
+from nanopoet_ref.poem import Poem
 
 EXPERIMENTS = CHAPTERS / "experiments"
 QUESTIONS = 100  # of each task, and as many poems
@@ -45,13 +49,15 @@ CODE = ("nanopoet", "nanopoet_ref")  # what a figure depends on, beside its sett
 
 
 class Judging(NamedTuple):
-    """How poets are judged, in the table [experiment] of a file: how many poems are asked for, and
-    which rows are also judged by the best of eight poems, or under the masks of all rules.
+    """How poets are judged, in the table [experiment] of a file: how many poems are asked for,
+    which rows are also judged by the best of eight poems, or under the masks of all rules, and how
+    many poems of each row are kept to be read.
     """
 
     samples: int = 200
     best_of_8: Sequence[str] = ()
     masked: Sequence[str] = ()
+    poems: int = 0
 
 
 def load_experiment(path: Path) -> tuple[Judging, dict[str, Preset]]:
@@ -147,8 +153,21 @@ def what_came_of(run: Run, row: str, judging: Judging) -> dict[str, Any]:
             found["best_of_8"] = judge(best_of=8)
         if row in judging.masked:
             found["masked"] = judge(masked=True)
+        if judging.poems:
+            found["poems"] = [asdict(poem) for poem in poems_to_read(run, judging.poems)]
         found["fields"] = rounded(poem_loss_by_field(poet.model, poet.tokenizer, poems))
     return found
+
+
+def poems_to_read(run: Run, n: int) -> list[Poem]:
+    """What a poet writes under the masks for `n` requests of poems that it has not seen.
+
+    Runs on the same poems get the same requests.
+    """
+    seed, poet = run.config.seed, run.poet()
+    asked = [replace(poem, content="") for poem in spread(verse(run.data().poems("val")), n, seed)]
+    mask = VerseMask(poet.tokenizer, [request.form for request in asked])
+    return compose(poet, run.with_controls(asked, seed), seed, temperature=0.8, verse_mask=mask)
 
 
 def run_experiment(name: str, seeds: int = 3) -> Path:

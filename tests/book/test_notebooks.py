@@ -16,6 +16,8 @@ from nanopoet.book.quiz import Option, Question, load_quiz, quiz_markdown
 from nanopoet.checker.tasks import TaskError, load_tasks
 from nanopoet.poet.presets import PresetError
 from nanopoet.poet.run import Run
+from nanopoet_ref.poem import Poem
+from nanopoet_ref.prosody import find_faults
 
 QUESTION = Question(
     "Why?", "Because.", "It is so.", (Option("No.", "It is not."), Option("Yes.", "Of what?"))
@@ -200,13 +202,14 @@ def test_a_row_of_an_experiment_may_begin_with_another_of_the_same_seed(nanopoet
 
 def test_a_file_says_how_many_poems_are_judged_and_in_which_other_ways(nanopoet):
     path = Path("tiny.toml")
-    judging = '[experiment]\nsamples = 7\nbest_of_8 = ["tiny"]\n\n'
+    judging = '[experiment]\nsamples = 7\nbest_of_8 = ["tiny"]\npoems = 2\n\n'
     path.write_text(judging + path.read_text("utf-8"), "utf-8")
     result = json.loads(run_experiment("tiny.toml", 1).read_text("utf-8"))
     assert list(result["rows"]) == ["tiny"]
     run = result["rows"]["tiny"]["runs"]["0"]
     assert run["evaluation"]["samples"] == run["best_of_8"]["samples"] == 7
     assert "masked" not in run
+    assert [find_faults(Poem(**poem)) for poem in run["poems"]] == [[], []]
     path.write_text(path.read_text("utf-8").replace("best_of_8", "best_of_9"), "utf-8")
     with pytest.raises(PresetError, match="best_of_9"):
         run_experiment("tiny.toml", 1)
