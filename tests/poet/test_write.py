@@ -371,9 +371,10 @@ def test_a_beginning_that_keeps_the_rules_is_gone_on_with(nanopoet, poet):
     ("order", "reason"),
     [
         (["--begin", "明月明月，"], "can begin so; --free keeps no rules"),
-        (["--rhyme", "云"], "'云' is no level rhyme group; there are"),
+        (["--rhyme", "云"], "the run knows too few characters that rhyme in 云; enough in 东"),
         (["--acrostic", "春山"], "春山 has 2 characters, and 五言绝句 has 4 lines"),
         (["--acrostic", "春山月鑫"], "the run does not know 鑫"),
+        (["--acrostic", "春，山月"], "no line begins with '，'"),
         (["--free", "--rhyme", "东"], "--free keeps no rules: leave out --rhyme"),
         (["--json", "."], "is a folder"),
     ],
