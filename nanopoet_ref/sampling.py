@@ -151,6 +151,8 @@ def generate(
             # The first time idx is the whole prompt (B, longest), afterwards one column (B, 1).
             logits = model(idx, positions, caches, mask)[:, -1].float()  # (B, V)
             logits[:, list(banned)] = float("-inf")
+            if not logits.amax(dim=-1).isfinite().all():
+                raise ValueError("the model's logits are not finite: nothing can be drawn by them")
             probs = next_token_probs(logits, temperature, top_k, top_p)
             idx = sample(probs, generator)  # (B, 1)
             # Rows that are done go on computing, since the others need the batch; what they draw
