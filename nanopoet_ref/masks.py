@@ -53,7 +53,7 @@ class VerseMask:
         for form in forms:
             if form not in SHAPES:
                 raise RuleError(f"{form or 'this form'} has no rules to keep here")
-        self.vocab, self.book = tokenizer.vocab, book
+        self.vocab, self.forms, self.book = tokenizer.vocab, list(forms), book
         slots = [slots_of(form, rules) for form in forms]
         self.lengths = list(map(len, slots))  # tokens of each poem, its end included
         self.length = length = max(self.lengths)

@@ -166,3 +166,14 @@ def test_logits_that_are_no_numbers_are_refused_in_words(small, logit, temperatu
     mask = VerseMask(small, ["五言绝句"])
     with pytest.raises(ValueError, match="logits are not finite"):
         write_poems(model, small, asked, verse_mask=mask, temperature=temperature)
+
+
+def test_a_mask_serves_the_poems_it_was_made_for_once(small):
+    """Of another form, or drawn under before, it would leave poems that break the form."""
+    model = GPT(GPTConfig(len(small), 80, 1, 2, 8, style="modern"))
+    asked, mask = [Poem("日", "五言绝句", "月", "")], VerseMask(small, ["五言绝句"])
+    write_poems(model, small, asked, verse_mask=mask, generator=make_generator(0))
+    others = [VerseMask(small, forms) for forms in (["七言绝句"], ["五言绝句"] * 2)]
+    for other in (mask, *others):
+        with pytest.raises(ValueError, match="a mask is made for one batch"):
+            write_poems(model, small, asked, verse_mask=other)
