@@ -47,7 +47,7 @@ def next_token_probs(
         ordered, index = probs.sort(dim=-1, descending=True)
         before = ordered.cumsum(dim=-1) - ordered  # what the likelier ones already hold
         # Compared with what stood *before* a token: the likeliest one always stays.
-        ordered = ordered.masked_fill(before >= top_p, 0.0)
+        ordered = ordered.masked_fill((before > 0) & (before >= top_p), 0.0)
         probs = torch.zeros_like(probs).scatter(-1, index, ordered)
         probs = probs / probs.sum(dim=-1, keepdim=True)
     return probs
