@@ -53,7 +53,7 @@ class VerseMask:
         for form in forms:
             if form not in SHAPES:
                 raise RuleError(f"{form or 'this form'} has no rules to keep here")
-        self.vocab, self.book = tokenizer.vocab, book
+        self.vocab, self.forms, self.book = tokenizer.vocab, list(forms), book
         slots = [slots_of(form, rules) for form in forms]
         self.lengths = list(map(len, slots))  # tokens of each poem, its end included
         self.length = length = max(self.lengths)
@@ -85,17 +85,19 @@ class VerseMask:
         """The groups (G,) that have a character for every rhyme, and one to spare."""
         needed = max(SHAPES[form][0] // 2 + 1 for form in forms)
         found = self.groups.sum(0) >= needed
-        if group:
-            if group not in self.names:
-                listed = " ".join(name for name, n in zip(self.names, found, strict=True) if n)
-                raise RuleError(f"{group!r} is no level rhyme group; there are {listed}")
-            found &= torch.tensor([name == group for name in self.names])
-        if "rhyme" in rules and not found.any():
-            named = group or f"any group of {BOOKS[self.book]}"
-            raise RuleError(f"the run knows too few characters that rhyme in {named}")
+        enough = [name for name, n in zip(self.names, found, strict=True) if n]
+        too_few = "the run knows too few characters that rhyme in"
+        if not self.can[ANY].any():
+            raise RuleError("the run knows no Chinese characters")
+        if "rhyme" in rules and not enough:
+            raise RuleError(f"{too_few} any group of {BOOKS[self.book]}")
         if "tone" in rules and not self.can.any(1).all():
             raise RuleError("the run knows no characters of one of the two tones")
-        return found
+        if not group:
+            return found
+        if group not in enough:
+            raise RuleError(f"{too_few} {group}; enough in {' '.join(enough)}")
+        return torch.tensor([name == group for name in self.names])
 
     def allowed(self) -> Tensor:
         """The tokens (B, V) that may come next; at least one in each row."""
@@ -152,9 +154,10 @@ class VerseMask:
     def begin(self, tokens: Sequence[int]) -> None:
         """What every poem begins with, as if it had been drawn; refused where it breaks a rule."""
         for place, token in enumerate(tokens):
-            if not self.allowed()[:, token].all():
+            refused = ~self.allowed()[:, token]
+            if refused.any():
                 text = "".join(self.vocab[i] for i in tokens)
-                wanted = int(self.forced[0, min(self.t, self.length - 1)])
+                wanted = int(self.forced[refused, min(self.t, self.length - 1)][0])
                 why = f", where {self.vocab[wanted]} belongs" if wanted >= 0 else ""
                 raise RuleError(
                     f"{text} breaks the rules at character {place + 1}, {self.vocab[token]}{why}: "
@@ -197,6 +200,8 @@ def slots_of(form: str, rules: Sequence[str]) -> list[Slot]:
 def line_starts(form: str, acrostic: str) -> list[int]:
     """Where the lines of a form begin; as many as the acrostic has characters."""
     n, length = SHAPES[form]
+    if strange := HAN_PATTERN.sub("", acrostic):
+        raise RuleError(f"no line begins with {strange!r}")
     if len(acrostic) != n:
         raise RuleError(f"{acrostic} has {len(acrostic)} characters, and {form} has {n} lines")
     return [i * (length + 1) for i in range(n)]

@@ -47,7 +47,7 @@ def next_token_probs(
         ordered, index = probs.sort(dim=-1, descending=True)
         before = ordered.cumsum(dim=-1) - ordered  # what the likelier ones already hold
         # Compared with what stood *before* a token: the likeliest one always stays.
-        ordered = ordered.masked_fill(before >= top_p, 0.0)
+        ordered = ordered.masked_fill((before > 0) & (before >= top_p), 0.0)
         probs = torch.zeros_like(probs).scatter(-1, index, ordered)
         probs = probs / probs.sum(dim=-1, keepdim=True)
     return probs
@@ -151,6 +151,8 @@ def generate(
             # The first time idx is the whole prompt (B, longest), afterwards one column (B, 1).
             logits = model(idx, positions, caches, mask)[:, -1].float()  # (B, V)
             logits[:, list(banned)] = float("-inf")
+            if not logits.amax(dim=-1).isfinite().all():
+                raise ValueError("the model's logits are not finite: nothing can be drawn by them")
             probs = next_token_probs(logits, temperature, top_k, top_p)
             idx = sample(probs, generator)  # (B, 1)
             # Rows that are done go on computing, since the others need the batch; what they draw
@@ -181,7 +183,7 @@ def write_poems(
 
     Fields are filled in the order of the frame: author, form, title, content. No marker can be
     drawn inside a field, and the next marker ends it. A poem that is made up starts with `begin`.
-    `verse_mask` is that of the poems, one row a request.
+    `verse_mask` is a new one, with the form of each poem that is to be made up.
     """
     # All rows begin alike, and grow field by field, each with its marker in front.
     special, block_size = tokenizer.special, model.config.block_size
@@ -200,9 +202,12 @@ def write_poems(
             for row in open_rows:
                 row += tokenizer.encode(begin).tolist()
             if verse_mask:
+                asked = [r.form for r, text in zip(requests, given, strict=True) if not text]
+                if verse_mask.forms != asked or verse_mask.t:
+                    raise ValueError("a mask is made for one batch: for these forms, to use once")
                 pairs = zip(open_rows, verse_mask.lengths, strict=True)
                 if any(len(row) + length - len(begin) > block_size for row, length in pairs):
-                    raise ValueError("so long a title leaves no room for the poem")
+                    raise ValueError("author and title leave no room for the poem")
                 verse_mask.begin(tokenizer.encode(begin).tolist())
         # The marker that begins the next field ends this one; all others are out of place here.
         stop = special[next_marker]

@@ -85,6 +85,19 @@ def test_a_seed_decides_the_poems(nanopoet, poet):
     assert nanopoet(*ASK, "--temperature", 0).out == nanopoet(*ASK, "--top-k", 1).out
 
 
+def test_the_smallest_top_p_leaves_the_likeliest(nanopoet, poet):
+    assert nanopoet(*ASK, "--top-p", 1e-300).out == nanopoet(*ASK, "--top-k", 1).out
+
+
+@pytest.mark.parametrize("n", [1, FEW + 1])
+def test_a_model_that_gives_no_numbers_says_so(nanopoet, poet, monkeypatch, n):
+    spoilt = poet.poet()
+    spoilt.model.wte.weight.data.fill_(float("nan"))
+    monkeypatch.setattr(Run, "poet", lambda _: spoilt)
+    for order in ((), ("--free",)):
+        assert "logits are not finite" in nanopoet("write", "-n", n, *order).error
+
+
 def test_an_unknown_author_is_told_the_nearest(nanopoet, poet):
     assert "nearest: 李白 (libai)" in nanopoet("write", "--author", "李").error
     assert "nearest: 孟浩然 (menghaoran)" in nanopoet("write", "--author", "Meng Hao").error
@@ -371,9 +384,10 @@ def test_a_beginning_that_keeps_the_rules_is_gone_on_with(nanopoet, poet):
     ("order", "reason"),
     [
         (["--begin", "明月明月，"], "can begin so; --free keeps no rules"),
-        (["--rhyme", "云"], "'云' is no level rhyme group; there are"),
+        (["--rhyme", "云"], "the run knows too few characters that rhyme in 云; enough in 东"),
         (["--acrostic", "春山"], "春山 has 2 characters, and 五言绝句 has 4 lines"),
         (["--acrostic", "春山月鑫"], "the run does not know 鑫"),
+        (["--acrostic", "春，山月"], "no line begins with '，'"),
         (["--free", "--rhyme", "东"], "--free keeps no rules: leave out --rhyme"),
         (["--json", "."], "is a folder"),
     ],

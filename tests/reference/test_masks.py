@@ -127,13 +127,17 @@ def test_a_beginning_is_gone_on_with_under_the_rules(small):
     ("options", "begin", "reason"),
     [
         ({"forms": ["忆江南"]}, "", "has no rules"),
-        ({"group": "虞"}, "", "is no level rhyme group; there are"),
-        ({"group": "支"}, "", "too few characters that rhyme in 支"),
+        ({"group": "虞"}, "", "too few characters that rhyme in 虞; enough in 东 阳"),
+        ({"group": "支"}, "", "too few characters that rhyme in 支; enough in 东 阳"),
         ({"acrostic": "日月"}, "", "2 characters, and 五言绝句 has 4 lines"),
         ({"acrostic": "日月山河"}, "", "does not know 山"),
+        ({"acrostic": "日，月。"}, "", "no line begins with '，。'"),
+        ({"acrostic": "日a月1"}, "", "no line begins with 'a1'"),
         ({}, "日月下雪", "breaks the rules at character 4, 雪"),
         ({}, "日月下东。", "breaks the rules at character 5, 。"),
         ({}, "日月东风上下", "character 6, 下, where ， belongs"),
+        ({"forms": ["七言绝句", "五言绝句"]}, "日月东风上下", "character 6, 下, where ， belongs"),
+        ({"forms": ["五言绝句", "七言绝句"]}, "日月东风上，", "character 6, ，: no poem"),
     ],
 )
 def test_what_cannot_be_had_is_refused_in_words(small, options, begin, reason):
@@ -145,3 +149,31 @@ def test_what_cannot_be_had_is_refused_in_words(small, options, begin, reason):
 def test_a_vocabulary_without_a_tone_is_refused():
     with pytest.raises(ValueError, match="one of the two tones"):
         VerseMask(CharTokenizer([*SPECIAL_TOKENS, "，", "。", *"东红同公工"]), ["五言绝句"])
+
+
+@pytest.mark.parametrize("rules", [(), ("tone",), ("rhyme", "tone")])
+def test_a_vocabulary_without_chinese_characters_is_refused(rules):
+    with pytest.raises(ValueError, match="the run knows no Chinese characters"):
+        VerseMask(CharTokenizer([*SPECIAL_TOKENS, *"，。a1"]), ["五言绝句"], rules=rules)
+
+
+@pytest.mark.parametrize("temperature", [0, 1])
+@pytest.mark.parametrize("logit", [float("nan"), float("inf"), float("-inf")])
+def test_logits_that_are_no_numbers_are_refused_in_words(small, logit, temperature):
+    model = GPT(GPTConfig(len(small), 80, 1, 2, 8, style="modern"))
+    model.register_forward_hook(lambda _, args, logits: torch.full_like(logits, logit))
+    asked = [Poem("日", "五言绝句", "月", "")]
+    mask = VerseMask(small, ["五言绝句"])
+    with pytest.raises(ValueError, match="logits are not finite"):
+        write_poems(model, small, asked, verse_mask=mask, temperature=temperature)
+
+
+def test_a_mask_serves_the_poems_it_was_made_for_once(small):
+    """Of another form, or drawn under before, it would leave poems that break the form."""
+    model = GPT(GPTConfig(len(small), 80, 1, 2, 8, style="modern"))
+    asked, mask = [Poem("日", "五言绝句", "月", "")], VerseMask(small, ["五言绝句"])
+    write_poems(model, small, asked, verse_mask=mask, generator=make_generator(0))
+    others = [VerseMask(small, forms) for forms in (["七言绝句"], ["五言绝句"] * 2)]
+    for other in (mask, *others):
+        with pytest.raises(ValueError, match="a mask is made for one batch"):
+            write_poems(model, small, asked, verse_mask=other)
