@@ -10,7 +10,7 @@ from nanopoet.bench.experiments import EXPERIMENTS, load_experiment
 from nanopoet.bench.token_budget import RECIPE
 from nanopoet.poet.presets import Preset, find_preset
 
-THREE = ("pretraining", "midtraining", "masks", "equal_time", "ladder")
+THREE = ("pretraining", "midtraining", "masks", "equal_time", "ladder", "hack")
 SEEDS = dict.fromkeys(THREE, 3) | dict.fromkeys(("framed", "seed", "quick"), 1)
 each_log = pytest.mark.parametrize("name", SEEDS)
 
