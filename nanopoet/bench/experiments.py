@@ -51,10 +51,11 @@ CODE = ("nanopoet", "nanopoet_ref")  # what a figure depends on, beside its sett
 class Judging(NamedTuple):
     """How poets are judged, in the table [experiment] of a file: how many poems are asked for,
     which rows are also judged by the best of eight poems, or under the masks of all rules, and how
-    many poems of each row are kept to be read.
+    many poems of each row are kept to be read. `presets` are rows, too: those of the program.
     """
 
     samples: int = 200
+    presets: Sequence[str] = ()
     best_of_8: Sequence[str] = ()
     masked: Sequence[str] = ()
     poems: int = 0
@@ -67,7 +68,7 @@ def load_experiment(path: Path) -> tuple[Judging, dict[str, Preset]]:
         judging = Judging(**tables.pop("experiment", {}))
     except TypeError as error:
         raise PresetError(f"{path}, [experiment]: {error}") from error
-    presets = make_presets(tables, path)
+    presets = {name: find_preset(name) for name in judging.presets} | make_presets(tables, path)
     if strange := {*judging.best_of_8, *judging.masked} - set(presets):
         raise PresetError(f"{path}, [experiment]: no rows {', '.join(sorted(strange))}")
     return judging, presets
