@@ -16,17 +16,15 @@ from nanopoet.files import write_atomically
 from nanopoet.poet.data import load_data
 from nanopoet.poet.presets import LOSSES, Preset, make_optimizers
 from nanopoet_ref.gpt import GPT, GPTConfig
-from nanopoet_ref.loss import unigram_log_probs
-from nanopoet_ref.pretraining import windows_by_number
+from nanopoet_ref.pretraining import init_from_pairs, windows_by_number
 from nanopoet_ref.runtime import fast_precision, pick_device, seed_everything
 from nanopoet_ref.schedule import SCHEDULES
 from nanopoet_ref.tokenizer import CharTokenizer, build_vocab
 from nanopoet_ref.training import BatchStream, StepLog, TrainConfig, estimate_loss, train
 
 RECIPE = """
-about = "the budget of text 001, the best settings known here"
+about = "the budget of text 001, the best settings known here, begun with counts of pairs"
 script = "original"
-init_head_bias = true
 model = { style = "modern", n_layer = 8, n_head = 8, n_embd = 256, block_size = 256 }
 
 [[stages]]
@@ -77,8 +75,7 @@ def learn(
     tokenizer = CharTokenizer(build_vocab(data.texts(), preset.min_count))
     ids = data.stream(tokenizer, "train")
     model = GPT(GPTConfig(vocab_size=len(tokenizer), **preset.model))
-    if preset.init_head_bias:
-        model.init_head_bias(unigram_log_probs(ids, len(tokenizer)))
+    init_from_pairs(model, ids)
     model.to(device)
     sizes = model.config.block_size, stage.batch_size
     batch_at = windows_by_number(ids, *sizes, seed)
