@@ -90,9 +90,9 @@ def init_from_pairs(model: GPT, ids: Ids) -> None:
 
     The table has, for each pair of tokens that comes more often than by chance, the log of how many
     times as often (pointwise mutual information, 点互信息). V² numbers do not fit into an embedding
-    and a head of width C. The best that do are the first C parts of the singular value decomposition
-    (奇异值分解): they become the embedding. The head is then the linear map that makes most of the
-    table out of its rows, and the head's bias how common each token is.
+    and a head of width C. The best that do are the first C parts of the singular value
+    decomposition (奇异值分解): they become the embedding. The head is then the linear map that
+    makes most of the table out of its rows, and the head's bias how common each token is.
 
     While the blocks say nothing, as in a new model of the modern style, its loss comes near that of
     a table of pairs.

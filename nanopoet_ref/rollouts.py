@@ -44,6 +44,7 @@ def write_rows(
     requests: Sequence[Poem],
     temperature: float,
     generator: torch.Generator,
+    precision: str = "float32",
 ) -> list[tuple[list[int], list[int]]]:
     """For each request, its prompt and what the model wrote behind it, ids each; no rule is kept
     for it. A poem that does not end is cut where the longest form would have ended.
@@ -61,6 +62,7 @@ def write_rows(
         stop_token=special[END],
         banned=[i for i in special.values() if i != special[END]],
         generator=generator,
+        precision=precision,
     )
     return [(p, row[len(p) :]) for p, row in zip(prompts, rows, strict=True)]
 
@@ -191,7 +193,8 @@ def grpo_batches(
 
     def batch_at(i: int) -> Batch:
         asked = [request for request in ask(i) for _ in range(settings.group_size)]
-        written = write_rows(model, tokenizer, asked, settings.temperature, make_generator(seed, i))
+        generator = make_generator(seed, i)
+        written = write_rows(model, tokenizer, asked, settings.temperature, generator, precision)
         texts = [[tokenizer.vocab[token] for token in content] for _, content in written]
         batch, counts, rewards = stack_rows(written, reward(texts, asked), block_size)
         # Places of one group line up only where every poem begins in the same column: they do,
