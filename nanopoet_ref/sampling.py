@@ -35,12 +35,9 @@ def next_token_probs(
         raise ValueError(f"top_k={top_k} keeps nothing")
     if top_p is not None and not 0 < top_p <= 1:
         raise ValueError(f"top_p={top_p} is not in (0, 1]")
-    greedy = temperature < 1e-6  # dividing by less could overflow
-    logits = logits if greedy else logits / temperature
-    if not logits.amax(dim=-1).isfinite().all():
-        raise ValueError("the model's logits are not finite: nothing can be drawn by them")
-    if greedy:
+    if temperature < 1e-6:  # dividing by less could overflow
         return F.one_hot(logits.argmax(dim=-1), logits.shape[-1]).to(logits.dtype)
+    logits = logits / temperature
     if top_k is not None:
         # exp(-inf) is 0, so what is cut off here gets no probability, and the rest sums to 1.
         best, index = logits.topk(min(top_k, logits.shape[-1]))  # (B, k)
@@ -154,6 +151,8 @@ def generate(
             # The first time idx is the whole prompt (B, longest), afterwards one column (B, 1).
             logits = model(idx, positions, caches, mask)[:, -1].float()  # (B, V)
             logits[:, list(banned)] = float("-inf")
+            if not logits.amax(dim=-1).isfinite().all():
+                raise ValueError("the model's logits are not finite: nothing can be drawn by them")
             probs = next_token_probs(logits, temperature, top_k, top_p)
             idx = sample(probs, generator)  # (B, 1)
             # Rows that are done go on computing, since the others need the batch; what they draw

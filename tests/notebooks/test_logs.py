@@ -7,6 +7,7 @@ import tomllib
 import pytest
 
 from nanopoet.bench.experiments import EXPERIMENTS, load_experiment
+from nanopoet.bench.modifications import ROWS
 from nanopoet.bench.token_budget import RECIPE
 from nanopoet.poet.presets import Preset, find_preset
 
@@ -21,7 +22,8 @@ def read(name):
 
 def test_every_experiment_has_its_log_and_the_reverse():
     logs = {path.stem for path in EXPERIMENTS.glob("*.json")}
-    assert logs - {"processes"} == {*SEEDS, "budget"}  # that one: tests/book/test_cluster.py
+    # of processes: tests/book/test_cluster.py
+    assert logs - {"processes"} == {*SEEDS, "budget", "modifications"}
     assert {path.stem for path in EXPERIMENTS.glob("*.toml")} <= logs
 
 
@@ -55,6 +57,14 @@ def test_a_log_says_what_it_rests_on(name):
 def test_the_budget_was_spent_by_the_recipe_of_today():
     log = read("budget")
     assert log["recipe"] == tomllib.loads(RECIPE)
+    assert re.fullmatch(r"[0-9a-f]{7,}", log["commit"])
+
+
+def test_each_modification_was_tried_with_three_seeds_on_quick_of_today():
+    log = read("modifications")
+    assert Preset.from_dict("quick", log["preset"]) == find_preset("quick")
+    assert list(log["rows"]) == list(ROWS)
+    assert all(list(runs) == ["0", "1", "2"] for runs in log["rows"].values())
     assert re.fullmatch(r"[0-9a-f]{7,}", log["commit"])
 
 
