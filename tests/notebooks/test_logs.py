@@ -12,7 +12,7 @@ from nanopoet.bench.token_budget import RECIPE
 from nanopoet.poet.presets import Preset, find_preset
 
 THREE = ("pretraining", "midtraining", "masks", "equal_time", "ladder", "hack")
-SEEDS = dict.fromkeys(THREE, 3) | dict.fromkeys(("framed", "seed", "quick"), 1)
+SEEDS = dict.fromkeys(THREE, 3) | dict.fromkeys(("framed", "seed", "quick", "evening"), 1)
 each_log = pytest.mark.parametrize("name", SEEDS)
 
 
