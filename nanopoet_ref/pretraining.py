@@ -94,8 +94,8 @@ def init_from_pairs(model: GPT, ids: Ids) -> None:
     decomposition (奇异值分解): they become the embedding. The head is then the linear map that
     makes most of the table out of its rows, and the head's bias how common each token is.
 
-    While the blocks say nothing, as in a new model of the modern style, its loss comes near that of
-    a table of pairs.
+    While the blocks say nothing, as in a new model of the modern style, its loss is between that of
+    frequencies and that of a table of pairs: the wider the model, the nearer to the table.
 
     Raises:
         ValueError: the model is not of the modern style, whose embeddings all have one length.
