@@ -96,6 +96,7 @@ def init_from_pairs(model: GPT, ids: Ids) -> None:
 
     While the blocks say nothing, as in a new model of the modern style, its loss is between that of
     frequencies and that of a table of pairs: the wider the model, the nearer to the table.
+    The decomposition begins with random directions: seed before, to get the same weights again.
 
     Raises:
         ValueError: the model is not of the modern style, whose embeddings all have one length.
